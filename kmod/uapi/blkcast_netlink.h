@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */
+/*
+ * blkcast: the generic netlink family "blkcast", the module's only door.
+ *
+ * Every command names a volume in BLKCAST_A_NAME.  All that change anything
+ * need CAP_SYS_ADMIN in the initial user namespace, and so do the dumps of
+ * stamps.  A refusal is a negative errno with an extended-ack message: a fixed
+ * short text that says what was found wrong; the caller knows volume and values.
+ *
+ * UP		bring a volume up, as a replica, from the metadata on its devices
+ *	BLKCAST_A_NAME		string, [a-zA-Z0-9._-], 1..63 bytes
+ *	BLKCAST_A_BACKING	u32, device number as stat(2)'s in the 12:20 form
+ *				of makedev below
+ *	BLKCAST_A_META		u32, the same; equal to BACKING when internal
+ *	BLKCAST_A_BACKLOG	u64, optional: bytes, 1 MiB..4 GiB, default 64 MiB
+ *	answer: BLKCAST_A_MINOR u32 of /dev/blkcastN
+ *	EEXIST up already; EBUSY a device is in use; EINVAL bad metadata or size;
+ *	EOPNOTSUPP zoned, DAX or integrity-protected device; EUCLEAN a restore
+ *	into this copy did not finish
+ *
+ * DOWN		flush, write the map, let go of the devices
+ *	BLKCAST_A_NAME
+ *	EBUSY the device or a link is open; use LINK_DEL first
+ *
+ * PRIMARY	start a reign
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_TERM		u32, above every term this copy has seen
+ *	BLKCAST_A_REIGN		u64, random, not 0
+ *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_FORCE: an inconsistent
+ *				copy too
+ *	ESTALE the term is not above; EUCLEAN inconsistent; EBUSY has a link
+ *
+ * REPLICA	end the reign: no more writes, drain, flush
+ *	BLKCAST_A_NAME
+ *	EBUSY the device is open for writing
+ *
+ * SET		change the policy, while writes run
+ *	BLKCAST_A_NAME, BLKCAST_A_ACK u8 enum blkcast_ack_mode
+ *
+ * LINK_ADD	hand over a connected stream socket, both daemons having agreed
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_LINK		string as NAME: the peer's name
+ *	BLKCAST_A_SOCKET	u32, file descriptor in the calling process
+ *	BLKCAST_A_TERM		u32, the primary's term
+ *	BLKCAST_A_FLAGS		u32: BLKCAST_F_ASYNC: never counts as in sync
+ *	BLKCAST_A_TIMEOUT	u32, ms of silence after which the link is
+ *				dropped, 1000..600000, default 10000
+ *	BLKCAST_A_HISTORY	replica only: struct blkcast_reign[], the
+ *				primary's history, adopted before the first frame
+ *	The role of the volume says which end this is.
+ *	ESTALE a term below what this copy has seen; EEXIST link of this name
+ *
+ * LINK_DEL	drop a link
+ *	BLKCAST_A_NAME, BLKCAST_A_LINK
+ *	ENOENT no such link
+ *
+ * GET		state of one volume (BLKCAST_A_NAME) or of all (dump).  Answer,
+ *		one message a volume:
+ *	BLKCAST_A_NAME .. all attributes marked [GET] below, and for each link
+ *	BLKCAST_A_LINKS { BLKCAST_L_* }, repeated
+ *
+ * STAMPS	stamps of some regions
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_FIRST		u32, first region
+ *	BLKCAST_A_COUNT		u32, 1..BLKCAST_STAMPS_QUERY_MAX
+ *	answer: BLKCAST_A_STAMPS, u64[COUNT] in host order; a region with a
+ *	write under way, or in doubt, is BLKCAST_LSN_DOUBT.  Equal stamps before
+ *	and after a read of the region prove that what was read belongs to them.
+ *
+ * Events go to the multicast group "events" as messages of command EVENT with
+ * BLKCAST_A_NAME, BLKCAST_A_EVENT and, where a link is meant, BLKCAST_A_LINK
+ * and BLKCAST_A_ERROR.
+ */
+#ifndef _UAPI_BLKCAST_NETLINK_H
+#define _UAPI_BLKCAST_NETLINK_H
+
+#define BLKCAST_GENL_NAME	"blkcast"
+#define BLKCAST_GENL_VERSION	1
+#define BLKCAST_GENL_EVENTS	"events"
+
+#define BLKCAST_STAMPS_QUERY_MAX 1024
+
+/* Device numbers: 12 bits of major, 20 of minor, as new_encode_dev() does. */
+#define BLKCAST_DEV(major, minor) \
+	(((minor) & 0xffU) | (((major) & 0xfffU) << 8) | (((minor) & ~0xffU) << 12))
+
+enum blkcast_cmd {
+	BLKCAST_CMD_UNSPEC,
+	BLKCAST_CMD_UP,
+	BLKCAST_CMD_DOWN,
+	BLKCAST_CMD_PRIMARY,
+	BLKCAST_CMD_REPLICA,
+	BLKCAST_CMD_SET,
+	BLKCAST_CMD_LINK_ADD,
+	BLKCAST_CMD_LINK_DEL,
+	BLKCAST_CMD_GET,
+	BLKCAST_CMD_STAMPS,
+	BLKCAST_CMD_EVENT,
+	__BLKCAST_CMD_MAX,
+};
+
+#define BLKCAST_F_FORCE		(1U << 0)
+#define BLKCAST_F_ASYNC		(1U << 1)
+
+enum blkcast_role {
+	BLKCAST_ROLE_REPLICA,
+	BLKCAST_ROLE_PRIMARY,
+};
+
+enum blkcast_ack_mode {
+	BLKCAST_ACK_LOCAL,	/* completed when written here */
+	BLKCAST_ACK_DISK,	/* ... and at every in-sync replica */
+};
+
+/*
+ * States of a link, as the primary sees it.  A replica's end is COMPARING until
+ * its stamps are sent, then RESYNC while marked inconsistent, else IN_SYNC.
+ *
+ *	COMPARING -> RESYNC -> JOINING -> IN_SYNC
+ *	                ^---------+----------'		falls behind, local error
+ *	any -> DOWN					removed at once, not seen
+ */
+enum blkcast_link_state {
+	BLKCAST_LINK_DOWN,
+	BLKCAST_LINK_COMPARING,	/* waiting for the replica's stamps */
+	BLKCAST_LINK_RESYNC,	/* some regions are dirty */
+	BLKCAST_LINK_JOINING,	/* all equal, waited for, not yet durable there */
+	BLKCAST_LINK_IN_SYNC,
+};
+
+enum blkcast_event {
+	BLKCAST_EVENT_UNSPEC,
+	BLKCAST_EVENT_LINK_UP,		/* LINK */
+	BLKCAST_EVENT_LINK_DOWN,	/* LINK, ERROR: why, a positive errno */
+	BLKCAST_EVENT_LINK_IN_SYNC,	/* LINK */
+	BLKCAST_EVENT_LINK_BEHIND,	/* LINK: left the backlog or the in-sync set */
+	BLKCAST_EVENT_VOLUME_UP,
+	BLKCAST_EVENT_VOLUME_DOWN,
+	BLKCAST_EVENT_ROLE,		/* ROLE u8 */
+};
+
+enum blkcast_attr {
+	BLKCAST_A_UNSPEC,
+	BLKCAST_A_PAD,
+	BLKCAST_A_NAME,		/* string			[GET] */
+	BLKCAST_A_BACKING,	/* u32 device number		[GET] */
+	BLKCAST_A_META,		/* u32 device number		[GET] */
+	BLKCAST_A_BACKLOG,	/* u64 bytes			[GET] */
+	BLKCAST_A_MINOR,	/* u32				[GET] */
+	BLKCAST_A_TERM,		/* u32				[GET] */
+	BLKCAST_A_REIGN,	/* u64 of the newest reign	[GET] */
+	BLKCAST_A_FLAGS,	/* u32 BLKCAST_F_* */
+	BLKCAST_A_ACK,		/* u8 enum blkcast_ack_mode	[GET] */
+	BLKCAST_A_LINK,		/* string */
+	BLKCAST_A_SOCKET,	/* u32 */
+	BLKCAST_A_TIMEOUT,	/* u32 ms */
+	BLKCAST_A_HISTORY,	/* struct blkcast_reign[]	[GET] */
+	BLKCAST_A_FIRST,	/* u32 region */
+	BLKCAST_A_COUNT,	/* u32 regions */
+	BLKCAST_A_STAMPS,	/* u64[] host order */
+	BLKCAST_A_EVENT,	/* u8 enum blkcast_event */
+	BLKCAST_A_ERROR,	/* u32 positive errno */
+
+	BLKCAST_A_ROLE,		/* u8 enum blkcast_role		[GET] */
+	BLKCAST_A_UUID,		/* 16 bytes, volume		[GET] */
+	BLKCAST_A_NODE,		/* 16 bytes, this copy		[GET] */
+	BLKCAST_A_SECTORS,	/* u64				[GET] */
+	BLKCAST_A_REGION_SHIFT,	/* u32 log2 bytes		[GET] */
+	BLKCAST_A_REGIONS,	/* u32				[GET] */
+	BLKCAST_A_SUPER_FLAGS,	/* u32 BLKCAST_SUPER_*		[GET] */
+	BLKCAST_A_LSN,		/* u64 newest LSN		[GET] */
+	BLKCAST_A_OPENERS,	/* u32 openers of the device	[GET] */
+	BLKCAST_A_BACKLOG_USED,	/* u64 bytes			[GET] */
+	BLKCAST_A_META_WRITES,	/* u64 map blocks and supers written [GET] */
+	BLKCAST_A_ACTIVE_GROUPS,/* u32				[GET] */
+	BLKCAST_A_DOUBT,	/* u32 regions in doubt		[GET] */
+	BLKCAST_A_TOUCHED,	/* u32 regions ever written	[GET] */
+	BLKCAST_A_WRITES,	/* u64 writes accepted or applied [GET] */
+	BLKCAST_A_WRITE_BYTES,	/* u64				[GET] */
+	BLKCAST_A_LINKS,	/* nest of BLKCAST_L_*, repeated [GET] */
+	__BLKCAST_A_MAX,
+};
+
+/*
+ * Of a link.  LSNs are positions in the stream.  An age that is not known is
+ * absent, never 0.
+ */
+enum blkcast_link_attr {
+	BLKCAST_L_UNSPEC,
+	BLKCAST_L_PAD,
+	BLKCAST_L_NAME,		/* string */
+	BLKCAST_L_STATE,	/* u8 enum blkcast_link_state */
+	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC */
+	BLKCAST_L_ID,		/* u32, as in tracepoints; unique while loaded */
+	BLKCAST_L_SENT,		/* u64 LSN */
+	BLKCAST_L_RECEIVED,	/* u64 LSN */
+	BLKCAST_L_APPLIED,	/* u64 LSN */
+	BLKCAST_L_DURABLE,	/* u64 LSN */
+	BLKCAST_L_SENT_BYTES,	/* u64 on the wire, headers included */
+	BLKCAST_L_RESYNC_BYTES,	/* u64 of it: content of regions copied */
+	BLKCAST_L_DIRTY,	/* u32 regions that differ or may */
+	/* Primary: what the replica has not applied. */
+	BLKCAST_L_LAG_NS,	/* u64 age of the oldest; 0 caught up; absent unknown */
+	BLKCAST_L_LAG_WRITES,	/* u64, of those in the backlog */
+	BLKCAST_L_LAG_BYTES,	/* u64, of those in the backlog; dirty regions apart */
+	BLKCAST_L_BEHIND_NS,	/* u64 since it left in sync; absent: in sync */
+	BLKCAST_L_RTT_NS,	/* u64 newest; absent unknown */
+	BLKCAST_L_APPLY_NS,	/* u64 replica's newest receipt-to-applied */
+	BLKCAST_L_FLUSH_NS,	/* u64 replica's newest flush */
+	BLKCAST_L_CONTACT_NS,	/* u64 since the peer was last heard */
+	__BLKCAST_L_MAX,
+};
+
+#endif /* _UAPI_BLKCAST_NETLINK_H */

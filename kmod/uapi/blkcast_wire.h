@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */
+/*
+ * blkcast: what travels between the kernels of a primary and a replica.
+ *
+ * The daemons connect, prove themselves to each other and agree (control
+ * messages in user space, see tools/daemon); then each hands its end of the
+ * connection to its kernel.  From there on only the frames below travel: a
+ * header of 64 bytes, followed by @length bytes of payload.  All integers are
+ * little-endian.
+ *
+ * Primary to replica, in this order on every link:
+ *
+ *	WRITE ZEROES	a write, with its LSN; LSNs rise along the stream
+ *	FLUSH		everything before it must be flushed before anything
+ *			after it is applied (a barrier); it has an LSN of its own
+ *	NOP		nothing, but moves the position of the stream to its LSN
+ *	GAP		the stream is about to leave holes: mark the copy
+ *			inconsistent, durably, before going on
+ *	REGION		a piece of a region's content as of stamp @lsn; pieces
+ *			ascend, the first and the last are flagged
+ *	FORGET		the region was never written here: it reads as zeros
+ *	DONE		all regions are equal now: flush, clear the mark, answer
+ *	PING		answer with an ACK
+ *
+ * Replica to primary:
+ *
+ *	STAMPS		once, in ascending pieces: the replica's stamp map
+ *	ACK		positions reached, cumulative
+ *	DONE_OK		answer to DONE, echoing its @lsn
+ *	ERROR		the replica failed locally and leaves; @lsn is an errno
+ *
+ * A side that meets anything else, a checksum that does not match, a field out
+ * of its range or a term that is not the link's, drops the link.
+ */
+#ifndef _UAPI_BLKCAST_WIRE_H
+#define _UAPI_BLKCAST_WIRE_H
+
+#include <linux/types.h>
+
+/* Agreed by the daemons: both sides use the lower version, the common bits. */
+#define BLKCAST_WIRE_VERSION	1
+#define BLKCAST_WIRE_FEATURES	0ULL	/* none defined yet */
+
+#define BLKCAST_FRAME_MAGIC	0x31464342	/* "BCF1" */
+#define BLKCAST_PAYLOAD_MAX	(256U << 10)
+#define BLKCAST_STAMPS_MAX	(BLKCAST_PAYLOAD_MAX / 8)
+
+enum blkcast_frame_type {
+	BLKCAST_FRAME_WRITE	= 1,
+	BLKCAST_FRAME_ZEROES	= 2,
+	BLKCAST_FRAME_FLUSH	= 3,
+	BLKCAST_FRAME_NOP	= 4,
+	BLKCAST_FRAME_GAP	= 5,
+	BLKCAST_FRAME_REGION	= 6,
+	BLKCAST_FRAME_FORGET	= 7,
+	BLKCAST_FRAME_DONE	= 8,
+	BLKCAST_FRAME_PING	= 9,
+
+	BLKCAST_FRAME_STAMPS	= 64,
+	BLKCAST_FRAME_ACK	= 65,
+	BLKCAST_FRAME_DONE_OK	= 66,
+	BLKCAST_FRAME_ERROR	= 67,
+};
+
+/* blkcast_frame.flags */
+#define BLKCAST_FRAME_FIRST	(1U << 0)	/* REGION: first piece */
+#define BLKCAST_FRAME_LAST	(1U << 1)	/* REGION, STAMPS: last piece */
+
+/**
+ * struct blkcast_frame - the header of every frame
+ * @magic: BLKCAST_FRAME_MAGIC
+ * @crc: crc32c of this header with this field as zero
+ * @data_crc: crc32c of the payload, 0 without one
+ * @type: enum blkcast_frame_type
+ * @flags: BLKCAST_FRAME_*
+ * @length: bytes of payload, at most BLKCAST_PAYLOAD_MAX
+ * @term: term of the primary of this link, in both directions
+ * @seq: number of this frame on this link and direction, from 1
+ * @lsn: WRITE ZEROES FLUSH NOP: its LSN.  REGION: the region's stamp.
+ *	DONE, DONE_OK: number of the attempt.  ERROR: errno
+ * @sector: WRITE ZEROES REGION: first sector.  FORGET, STAMPS: first region
+ * @sectors: WRITE ZEROES REGION: number of sectors, within one region
+ *	STAMPS: number of stamps
+ * @reserved: 0
+ * @time: primary's CLOCK_MONOTONIC in ns when it sent the frame; an ACK
+ *	echoes the time of the newest frame it has received
+ */
+struct blkcast_frame {
+	__le32 magic;
+	__le32 crc;
+	__le32 data_crc;
+	__le16 type;
+	__le16 flags;
+	__le32 length;
+	__le32 term;
+	__le64 seq;
+	__le64 lsn;
+	__le64 sector;
+	__le32 sectors;
+	__le32 reserved;
+	__le64 time;
+};
+
+/**
+ * struct blkcast_ack - payload of ACK: how far the replica has come
+ * @received: highest LSN of the stream such that all frames up to it are here
+ * @applied: ... are written to the backing device
+ * @durable: ... are flushed there
+ * @seq_applied: highest frame such that all frames up to it are applied
+ * @held_ns: from the receipt of the newest frame to the sending of this ACK
+ * @apply_ns: receipt to applied, of the newest applied write
+ * @flush_ns: duration of the newest flush
+ * @reserved: 0
+ *
+ * Durations are measured by the replica's own clock; the two hosts' clocks are
+ * never subtracted.
+ */
+struct blkcast_ack {
+	__le64 received;
+	__le64 applied;
+	__le64 durable;
+	__le64 seq_applied;
+	__le64 held_ns;
+	__le64 apply_ns;
+	__le64 flush_ns;
+	__le64 reserved;
+};
+
+#ifdef __KERNEL__
+static_assert(sizeof(struct blkcast_frame) == 64);
+static_assert(sizeof(struct blkcast_ack) == 64);
+#else
+_Static_assert(sizeof(struct blkcast_frame) == 64, "frame");
+_Static_assert(sizeof(struct blkcast_ack) == 64, "ack");
+#endif
+
+#endif /* _UAPI_BLKCAST_WIRE_H */
