@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration, the only desired state: DIR/blkcast.conf and one
+ * DIR/volumes.d/NAME.conf a volume, where DIR is /etc/blkcast or
+ * $BLKCAST_CONFIG_DIR.  See blkcast.conf(5) for the format.
+ *
+ * Read strictly: an unknown section or key, a value out of range, a key twice
+ * are errors with file and line.  Written atomically: a temporary file in the
+ * same folder, fsync, rename, fsync of the folder.
+ */
+#ifndef BC_CONFIG_H
+#define BC_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blkcast_disk.h"
+#include "error.h"
+
+#define BC_PATH_MAX	4096
+#define BC_HOST_MAX	256
+#define BC_PORT_DEFAULT	"7790"
+
+struct bc_address {
+	char host[BC_HOST_MAX];	/* name, IPv4 or IPv6 without brackets */
+	char port[8];
+};
+
+struct bc_daemon_config {
+	struct bc_address listen;
+	char key[BC_PATH_MAX];
+	char node[BLKCAST_NAME_MAX];	/* default: the host's name */
+};
+
+struct bc_link_config {
+	char peer[BLKCAST_NAME_MAX];
+	struct bc_address address;
+	bool async;
+	uint32_t timeout_ms;	/* 0: the kernel's default */
+};
+
+struct bc_volume_config {
+	char name[BLKCAST_NAME_MAX];
+	char backing[BC_PATH_MAX];
+	char meta[BC_PATH_MAX];	/* device or file; empty: internal */
+	uint64_t backlog;	/* bytes; 0: the kernel's default */
+	uint8_t ack;		/* enum blkcast_ack_mode */
+	size_t links;
+	struct bc_link_config *link;
+};
+
+/* DIR as above; the path of a file in it. */
+const char *bc_config_dir(void);
+/* /run/blkcast or $BLKCAST_RUN_DIR. */
+const char *bc_run_dir(void);
+
+/* Missing blkcast.conf: the defaults. */
+int bc_daemon_config_load(struct bc_daemon_config *config,
+			  struct bc_error *error);
+
+/* -ENOENT: no such volume. */
+int bc_volume_config_load(struct bc_volume_config *config, const char *name,
+			  struct bc_error *error);
+int bc_volume_config_save(const struct bc_volume_config *config,
+			  struct bc_error *error);
+int bc_volume_config_remove(const char *name, struct bc_error *error);
+void bc_volume_config_release(struct bc_volume_config *config);
+
+/* All volumes, by name; freed with bc_volume_configs_free(). */
+int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
+			   struct bc_error *error);
+void bc_volume_configs_free(struct bc_volume_config *configs, size_t count);
+
+struct bc_link_config *bc_volume_config_find_link(struct bc_volume_config *config,
+						  const char *peer);
+/* A new link with the given peer, the rest zero. */
+struct bc_link_config *bc_volume_config_add_link(struct bc_volume_config *config,
+						 const char *peer);
+void bc_volume_config_del_link(struct bc_volume_config *config,
+			       struct bc_link_config *link);
+
+/* "HOST:PORT", "[V6]:PORT" or "HOST" (default port). */
+int bc_address_parse(struct bc_address *address, const char *text,
+		     struct bc_error *error);
+void bc_address_format(const struct bc_address *address, char *text, size_t size);
+
+#endif /* BC_CONFIG_H */

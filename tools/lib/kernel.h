@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The netlink client: every command of the family "blkcast" as a function (see
+ * kmod/uapi/blkcast_netlink.h, which says what each does and refuses).
+ *
+ * A refusal is returned as a negative errno, with the kernel's own text, the
+ * volume and the values in the bc_error.  -ENOPROTOOPT: the module is not
+ * loaded.  -EPERM: not root.
+ *
+ * A struct bc_kernel is used by one thread at a time.
+ */
+#ifndef BC_KERNEL_H
+#define BC_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "blkcast_disk.h"
+#include "blkcast_lsn.h"
+#include "blkcast_netlink.h"
+#include "error.h"
+
+struct bc_kernel;
+struct bc_events;
+
+/**
+ * struct bc_link - one link of a volume, as GET shows it
+ * @known: bit 1 << BLKCAST_L_x for each attribute that was there; the value of
+ *	another means nothing.  Ask with bc_known().
+ * The rest: BLKCAST_L_* of the same name.
+ */
+struct bc_link {
+	uint64_t known;
+	char name[BLKCAST_NAME_MAX];
+	uint8_t state;
+	uint32_t flags, id, dirty;
+	uint64_t sent, received, applied, durable;
+	uint64_t sent_bytes, resync_bytes;
+	uint64_t lag_ns, lag_writes, lag_bytes, behind_ns;
+	uint64_t rtt_ns, apply_ns, flush_ns, contact_ns;
+};
+
+/**
+ * struct bc_volume - state of a volume, as GET shows it
+ * @known: bit 1 << BLKCAST_A_x for each attribute that was there
+ * @history: @reigns entries, oldest first, still little-endian
+ * The rest: BLKCAST_A_* of the same name.
+ */
+struct bc_volume {
+	uint64_t known;
+	char name[BLKCAST_NAME_MAX];
+	uint8_t role, ack, uuid[16], node[16];
+	uint32_t backing, meta, minor, term, region_shift, regions;
+	uint32_t super_flags, openers, active_groups, doubt, touched;
+	uint64_t backlog, backlog_used, reign, sectors, lsn;
+	uint64_t meta_writes, writes, write_bytes;
+	uint32_t reigns;
+	struct blkcast_reign *history;
+	uint32_t links;
+	struct bc_link *link;
+};
+
+_Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64");
+
+#define bc_known(object, attr) ((object)->known >> (attr) & 1)
+
+/* bc_events_read() gives these; @link empty and @error 0 when not meant. */
+struct bc_event {
+	uint8_t event, role;
+	char name[BLKCAST_NAME_MAX], link[BLKCAST_NAME_MAX];
+	uint32_t error;
+};
+
+/* What bc_kernel_up() needs. */
+struct bc_up {
+	const char *name;
+	uint32_t backing, meta;		/* BLKCAST_DEV(major, minor) */
+	uint64_t backlog;		/* 0: the kernel's default */
+};
+
+/* What bc_kernel_link_add() needs. */
+struct bc_link_add {
+	const char *name, *link;
+	int socket;
+	uint32_t term, flags, timeout_ms;	/* 0: the kernel's default */
+	const struct blkcast_reign *history;	/* replica only, else NULL */
+	uint32_t reigns;
+};
+
+int bc_kernel_open(struct bc_kernel **kernel, struct bc_error *error);
+void bc_kernel_close(struct bc_kernel *kernel);
+
+int bc_kernel_up(struct bc_kernel *kernel, const struct bc_up *up,
+		 uint32_t *minor, struct bc_error *error);
+int bc_kernel_down(struct bc_kernel *kernel, const char *name,
+		   struct bc_error *error);
+int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
+		      uint64_t reign, uint32_t flags, struct bc_error *error);
+int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
+		      struct bc_error *error);
+int bc_kernel_set_ack(struct bc_kernel *kernel, const char *name, uint8_t ack,
+		      struct bc_error *error);
+int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
+		       struct bc_error *error);
+int bc_kernel_link_del(struct bc_kernel *kernel, const char *name,
+		       const char *link, struct bc_error *error);
+
+/* State of one volume; -ENODEV (or the kernel's errno) if it is not up. */
+int bc_kernel_get(struct bc_kernel *kernel, const char *name,
+		  struct bc_volume *volume, struct bc_error *error);
+void bc_volume_release(struct bc_volume *volume);
+
+/* State of all; *volumes is freed with bc_volumes_free(). */
+int bc_kernel_get_all(struct bc_kernel *kernel, struct bc_volume **volumes,
+		      size_t *count, struct bc_error *error);
+void bc_volumes_free(struct bc_volume *volumes, size_t count);
+
+/*
+ * Stamps of regions first..first+count-1, any count (asked for in pieces of
+ * BLKCAST_STAMPS_QUERY_MAX).  In doubt or being written: BLKCAST_LSN_DOUBT.
+ */
+int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
+		     uint32_t count, uint64_t *stamps, struct bc_error *error);
+
+/* A subscription to the family's events; the fd is for polling (POLLIN). */
+int bc_events_open(struct bc_events **events, struct bc_error *error);
+void bc_events_close(struct bc_events *events);
+int bc_events_fd(const struct bc_events *events);
+
+/*
+ * Read what is there without blocking and call @fn for each event.  -ENOBUFS:
+ * some were lost, look at the state anew.
+ */
+int bc_events_read(struct bc_events *events,
+		   void (*fn)(const struct bc_event *event, void *arg),
+		   void *arg, struct bc_error *error);
+
+const char *bc_role_name(uint8_t role);
+const char *bc_ack_name(uint8_t ack);
+const char *bc_link_state_name(uint8_t state);
+const char *bc_event_name(uint8_t event);
+
+/* "local" or "disk" to enum blkcast_ack_mode; -EINVAL. */
+int bc_ack_parse(const char *text);
+
+#endif /* BC_KERNEL_H */

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A volume's metadata on disk, for volumes that are down (kmod/uapi/
+ * blkcast_disk.h is the format).  The kernel owns them while a volume is up:
+ * callers hold the device exclusively (bc_blockdev with BC_BLOCKDEV_EXCL).
+ *
+ * Invariants:
+ *  1. A superblock goes to both places, the first flushed before the second
+ *     is begun, with a generation above both of those found.
+ *  2. A map block goes to the slot that does not hold the current one.
+ *  3. Formatting makes both superblocks invalid before it touches the map,
+ *     and writes them last.
+ *
+ * Stamps in arrays are in host order; BLKCAST_LSN_NEVER means never written,
+ * BLKCAST_LSN_DOUBT in doubt.
+ */
+#ifndef BC_META_H
+#define BC_META_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blkcast_disk.h"
+#include "blkcast_lsn.h"
+#include "error.h"
+
+/**
+ * struct bc_super - the superblock, decoded
+ * @map_offset: in bytes, on the metadata device
+ * @history: @reigns entries, oldest first, still little-endian
+ * The rest: struct blkcast_super, in host order.
+ */
+struct bc_super {
+	uint64_t generation;
+	uint8_t volume[16], node[16];
+	uint64_t sectors, data_start, map_offset;
+	uint32_t regions, map_blocks, region_shift, flags, term, reigns;
+	char name[BLKCAST_NAME_MAX];
+	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
+};
+
+/**
+ * struct bc_meta - open metadata
+ * @fd: of the metadata device or file, O_DIRECT where possible; borrowed
+ * @size: of it in bytes, rounded down to BLKCAST_BLOCK_SIZE
+ * @path: for messages; borrowed
+ * @super: as on disk, changed by the caller before bc_meta_super_write()
+ * @bad_copies: of the two superblocks, how many were damaged (0 or 1)
+ */
+struct bc_meta {
+	int fd;
+	uint64_t size;
+	const char *path;
+	struct bc_super super;
+	int bad_copies;
+};
+
+/**
+ * struct bc_layout - what bc_layout_compute() found
+ * @bytes: size of the volume
+ * @meta_bytes: what the metadata take at the end of the metadata device
+ * The rest: as in struct bc_super.
+ */
+struct bc_layout {
+	uint64_t bytes, map_offset, meta_bytes;
+	uint32_t region_shift, regions, map_blocks;
+};
+
+/**
+ * bc_layout_compute() - where things lie
+ * @backing_bytes: size of the backing device
+ * @meta_bytes: size of the metadata device, 0: internal
+ * @volume_bytes: wanted size, 0: as large as possible; a multiple of 4 KiB
+ * @region_shift: wanted, 0: the smallest with which the map is not too large
+ */
+int bc_layout_compute(struct bc_layout *layout, uint64_t backing_bytes,
+		      uint64_t meta_bytes, uint64_t volume_bytes,
+		      uint32_t region_shift, struct bc_error *error);
+
+/* What external metadata of such a volume need, in bytes. */
+uint64_t bc_layout_meta_bytes(uint64_t volume_bytes, uint32_t region_shift);
+
+/* Bytes of region @r: the last may be short. */
+uint64_t bc_super_region_bytes(const struct bc_super *super, uint32_t r);
+
+/* The newest history entry, NULL without one. */
+const struct blkcast_reign *bc_super_reign(const struct bc_super *super);
+
+/*
+ * Take a device whose metadata exist: reads and checks the superblock.
+ * -ENODATA: there is none; -EUCLEAN: both copies damaged; -EPROTONOSUPPORT: a
+ * version or flag of the future; -EINVAL: fields out of range.
+ */
+int bc_meta_open(struct bc_meta *meta, int fd, uint64_t size, const char *path,
+		 struct bc_error *error);
+
+/*
+ * Write new metadata: @meta->super filled but for generation; the map from
+ * @stamps (NULL: all never written).  Everything older is made invalid first.
+ */
+int bc_meta_format(struct bc_meta *meta, int fd, uint64_t size, const char *path,
+		   const uint64_t *stamps, struct bc_error *error);
+
+/* Make both superblocks unreadable: the device holds no copy any more. */
+int bc_meta_wipe(struct bc_meta *meta, struct bc_error *error);
+
+/* Write @meta->super to both places (inv. 1), durably. */
+int bc_meta_super_write(struct bc_meta *meta, struct bc_error *error);
+
+/* Set and clear BLKCAST_SUPER_* and write, durably. */
+int bc_meta_set_flags(struct bc_meta *meta, uint32_t set, uint32_t clear,
+		      struct bc_error *error);
+
+/*
+ * The whole map: @stamps has super.regions entries.  A touched region of an
+ * active group, or of a block both slots of which are bad, is in doubt.
+ */
+int bc_meta_map_read(struct bc_meta *meta, uint64_t *stamps,
+		     struct bc_error *error);
+
+/*
+ * Write the whole map, durably (inv. 2).  A block that holds a region in doubt
+ * is written active, so its other touched regions are in doubt as well.
+ */
+int bc_meta_map_write(struct bc_meta *meta, const uint64_t *stamps,
+		      struct bc_error *error);
+
+#endif /* BC_META_H */
