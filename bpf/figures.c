@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One look at the state of things; see figures.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "figures.h"
+#include "util.h"
+
+#define PROBES_NOT_TRIED (LAG_MINOR_ANY - 1)
+
+/* What is kept of a volume that went down, or of a peer: forever, it is small. */
+static struct track *track_get(struct figures *figures, const char *volume, const char *peer)
+{
+	struct track *track;
+
+	for (track = figures->tracks; track; track = track->next)
+		if (!strcmp(track->volume, volume) && !strcmp(track->peer, peer))
+			return track;
+	track = calloc(1, sizeof(*track));
+	if (!track)
+		return NULL;
+	snprintf(track->volume, sizeof(track->volume), "%s", volume);
+	snprintf(track->peer, sizeof(track->peer), "%s", peer);
+	track->next = figures->tracks;
+	figures->tracks = track;
+	return track;
+}
+
+static void tracks_free(struct figures *figures)
+{
+	struct track *next;
+
+	for (struct track *track = figures->tracks; track; track = next) {
+		next = track->next;
+		free(track);
+	}
+}
+
+static bool is_wanted(const struct figures *figures, const char *volume)
+{
+	return !figures->name || !strcmp(figures->name, volume);
+}
+
+static unsigned int links_known(const struct figures *figures)
+{
+	unsigned int links = 0;
+
+	for (size_t i = 0; i < figures->raw_count; i++)
+		links += figures->raw[i].links + 1;
+	return links;
+}
+
+/*
+ * Attach, or note why not, once for each minor: a volume that came up anew may
+ * have another one.
+ */
+static void probes_follow(struct figures *figures)
+{
+	uint32_t minor = LAG_MINOR_ANY;
+
+	if (!figures->probes_wanted || (figures->name && !figures->volumes))
+		return;
+	if (figures->name)
+		minor = figures->volume[0].volume->minor;
+	if (figures->probes_minor == minor)
+		return;
+	probes_close(figures->probes);
+	figures->probes = NULL;
+	figures->probes_minor = minor;
+	figures->note[0] = '\0';
+	probes_open(&figures->probes, minor, links_known(figures), figures->note,
+		    sizeof(figures->note));
+}
+
+static int add_volume(struct figures *figures, const struct bc_volume *raw)
+{
+	struct track *track = track_get(figures, raw->name, "");
+	struct figures_volume *volume = reallocarray(figures->volume, figures->volumes + 1,
+						     sizeof(*volume));
+
+	if (volume)
+		figures->volume = volume;
+	if (!volume || !track)
+		return -ENOMEM;
+	volume += figures->volumes++;
+	memset(volume, 0, sizeof(*volume));
+	volume->volume = raw;
+	volume->rates = figures->elapsed && bc_known(raw, BLKCAST_A_WRITES) &&
+			bc_known(raw, BLKCAST_A_WRITE_BYTES) &&
+			raw->writes >= track->writes && raw->write_bytes >= track->bytes;
+	volume->writes = raw->writes - track->writes;
+	volume->bytes = raw->write_bytes - track->bytes;
+	track->writes = raw->writes;
+	track->bytes = raw->write_bytes;
+	return 0;
+}
+
+static int add_link(struct figures *figures, const struct bc_volume *volume,
+		    const struct bc_link *raw, const char *peer)
+{
+	struct track *track = track_get(figures, volume->name, peer);
+	struct figures_link *link = reallocarray(figures->link, figures->links + 1,
+						 sizeof(*link));
+
+	if (link)
+		figures->link = link;
+	if (!link || !track)
+		return -ENOMEM;
+	link += figures->links++;
+	link->volume = volume;
+	link->link = raw;
+	snprintf(link->peer, sizeof(link->peer), "%s", peer);
+	link->track = track;
+	history_add(&track->lag, figures_lag(link));
+	return 0;
+}
+
+static bool has_link(const struct bc_volume *volume, const char *peer)
+{
+	for (uint32_t i = 0; i < volume->links; i++)
+		if (!strcmp(volume->link[i].name, peer))
+			return true;
+	return false;
+}
+
+/* Peers that the configuration names but the kernel does not know. */
+static int add_disconnected(struct figures *figures, const struct bc_volume *volume)
+{
+	struct bc_volume_config config;
+	struct bc_error error;
+	int err = bc_volume_config_load(&config, volume->name, &error);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err) {
+		snprintf(figures->config_note, sizeof(figures->config_note), "%s", error.text);
+		return 0;
+	}
+	for (size_t i = 0; i < config.links && !err; i++)
+		if (!has_link(volume, config.link[i].peer))
+			err = add_link(figures, volume, NULL, config.link[i].peer);
+	bc_volume_config_release(&config);
+	return err;
+}
+
+static int add_links(struct figures *figures, const struct bc_volume *volume)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < volume->links && !err; i++)
+		err = add_link(figures, volume, &volume->link[i], volume->link[i].name);
+	return err ? err : add_disconnected(figures, volume);
+}
+
+static bool is_alive(uint32_t minor, uint32_t link, void *arg)
+{
+	const struct figures *figures = arg;
+
+	for (size_t i = 0; i < figures->raw_count; i++) {
+		const struct bc_volume *volume = &figures->raw[i];
+
+		if (volume->minor != minor)
+			continue;
+		if (link == LAG_LINK_NONE)
+			return true;
+		for (uint32_t j = 0; j < volume->links; j++)
+			if (volume->link[j].id == link)
+				return true;
+	}
+	return false;
+}
+
+static void look_begin(struct figures *figures)
+{
+	uint64_t now = bc_now_ns();
+
+	clock_gettime(CLOCK_REALTIME, &figures->wall);
+	figures->elapsed = figures->taken ? now - figures->taken : 0;
+	figures->taken = now;
+	if (!figures->started)
+		figures->started = now;
+	figures->volumes = 0;
+	figures->links = 0;
+	figures->config_note[0] = '\0';
+	bc_volumes_free(figures->raw, figures->raw_count);
+	figures->raw = NULL;
+	figures->raw_count = 0;
+}
+
+static int read_probes(struct figures *figures, struct bc_error *error)
+{
+	int err;
+
+	if (!figures->probes)
+		return 0;
+	err = probes_read(figures->probes);
+	if (err)
+		return bc_fail_errno(error, err, "cannot read the histograms of the probes");
+	probes_sweep(figures->probes, is_alive, figures);
+	return 0;
+}
+
+int figures_update(struct figures *figures, struct bc_error *error)
+{
+	int err;
+
+	look_begin(figures);
+	err = bc_kernel_get_all(figures->kernel, &figures->raw, &figures->raw_count, error);
+	if (err)
+		return err;
+	for (size_t i = 0; i < figures->raw_count; i++) {
+		const struct bc_volume *raw = &figures->raw[i];
+
+		if (!is_wanted(figures, raw->name))
+			continue;
+		err = add_volume(figures, raw);
+		if (!err)
+			err = add_links(figures, raw);
+		if (err)
+			return bc_fail_errno(error, err, "cannot hold the figures");
+	}
+	probes_follow(figures);
+	return read_probes(figures, error);
+}
+
+int figures_open(struct figures *figures, const char *name, bool probes,
+		 struct bc_error *error)
+{
+	int err;
+
+	memset(figures, 0, sizeof(*figures));
+	figures->name = name;
+	figures->probes_wanted = probes;
+	figures->probes_minor = PROBES_NOT_TRIED;
+	err = bc_kernel_open(&figures->kernel, error);
+	if (err)
+		return err;
+	err = figures_update(figures, error);
+	if (!err && name && !figures->volumes)
+		err = bc_fail(error, -ENODEV,
+			      "volume %s: not up on this host; see 'blkcast status' for those that are",
+			      name);
+	if (err)
+		figures_close(figures);
+	return err;
+}
+
+void figures_close(struct figures *figures)
+{
+	probes_close(figures->probes);
+	bc_volumes_free(figures->raw, figures->raw_count);
+	bc_kernel_close(figures->kernel);
+	tracks_free(figures);
+	free(figures->volume);
+	free(figures->link);
+	memset(figures, 0, sizeof(*figures));
+}
+
+const struct histogram *figures_latency(const struct figures *figures, uint32_t minor,
+					uint32_t link, enum lag_stage stage)
+{
+	static const struct histogram nothing;
+	const struct probes_series *series;
+
+	if (!figures->probes)
+		return NULL;
+	series = probes_find(figures->probes, minor, link, stage);
+	if (!series)
+		return &nothing;
+	return figures->total ? &series->total : &series->interval;
+}
+
+uint64_t figures_lag(const struct figures_link *link)
+{
+	if (!link->link || !bc_known(link->link, BLKCAST_L_LAG_NS))
+		return HISTORY_UNKNOWN;
+	return link->link->lag_ns;
+}
+
+const char *figures_state(const struct figures_link *link)
+{
+	if (!link->link)
+		return "disconnected";
+	if (!bc_known(link->link, BLKCAST_L_STATE))
+		return "?";
+	return bc_link_state_name(link->link->state);
+}
+
+uint64_t figures_dirty_bytes(const struct figures_link *link)
+{
+	return (uint64_t)link->link->dirty << link->volume->region_shift;
+}

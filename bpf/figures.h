@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One look at the state of things: the volumes and links as the kernel shows
+ * them (netlink), the latencies as the probes count them, and what has to be
+ * remembered from one look to the next.  The reports print nothing else.
+ *
+ * 1. The lag itself is the kernel's, computed when it is asked; the probes add
+ *    distributions and may be absent.
+ * 2. What is not known is told apart from 0 everywhere.
+ * 3. A peer that the configuration names and that has no link is shown, as
+ *    disconnected, with a lag that nobody knows.
+ */
+#ifndef _BLKCAST_FIGURES_H
+#define _BLKCAST_FIGURES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "history.h"
+#include "kernel.h"
+#include "probes.h"
+
+#define FIGURES_NOTE BC_ERROR_MAX
+
+/**
+ * struct track - what is remembered of a volume or of one peer of it
+ * @volume: name
+ * @peer: name; empty for the volume itself
+ * @lag: of a peer: samples of its lag
+ * @writes: of a volume: writes at the last look
+ * @bytes: of a volume: bytes written at the last look
+ */
+struct track {
+	struct track *next;
+	char volume[BLKCAST_NAME_MAX];
+	char peer[BLKCAST_NAME_MAX];
+	struct history lag;
+	uint64_t writes;
+	uint64_t bytes;
+};
+
+/**
+ * struct figures_volume - a volume of the newest look
+ * @volume: state; owned by the figures
+ * @rates: @writes and @bytes are known
+ * @writes: since the look before
+ * @bytes: since the look before
+ */
+struct figures_volume {
+	const struct bc_volume *volume;
+	bool rates;
+	uint64_t writes;
+	uint64_t bytes;
+};
+
+/**
+ * struct figures_link - a link, or a peer that should have one
+ * @volume: its volume
+ * @link: state; NULL: disconnected
+ * @peer: name
+ * @track: its history
+ */
+struct figures_link {
+	const struct bc_volume *volume;
+	const struct bc_link *link;
+	char peer[BLKCAST_NAME_MAX];
+	struct track *track;
+};
+
+/**
+ * struct figures - everything there is to show
+ * @name: the only volume to look at; NULL: all
+ * @note: why there are no probes; empty: there are, or nobody wanted them
+ * @config_note: why the configuration was not read; empty: it was
+ * @probes: NULL: none
+ * @total: reports show the time since the start, not the last interval
+ * @started: of the first look, ns of CLOCK_MONOTONIC
+ * @taken: of the newest look, the same clock
+ * @elapsed: ns between the last two looks, 0 at the first
+ * @wall: time of day of the newest look
+ */
+struct figures {
+	const char *name;
+	char note[FIGURES_NOTE];
+	char config_note[FIGURES_NOTE];
+	bool total;
+	uint64_t started;
+	uint64_t taken;
+	uint64_t elapsed;
+	struct timespec wall;
+
+	unsigned int volumes;
+	struct figures_volume *volume;
+	unsigned int links;
+	struct figures_link *link;
+
+	struct probes *probes;
+	bool probes_wanted;
+	uint32_t probes_minor;
+
+	/* private */
+	struct bc_kernel *kernel;
+	struct bc_volume *raw;
+	size_t raw_count;
+	struct track *tracks;
+};
+
+/**
+ * figures_open() - connect to the kernel, attach the probes
+ * @figures: filled
+ * @name: the only volume to look at, NULL: all
+ * @probes: attach them; that they cannot be is no error but a note
+ * @error: on failure, the reason
+ *
+ * Return: 0, -ENODEV: @name is not up, or another negative errno
+ */
+int figures_open(struct figures *figures, const char *name, bool probes,
+		 struct bc_error *error);
+void figures_close(struct figures *figures);
+
+/* Look anew.  Returns 0 or a negative errno. */
+int figures_update(struct figures *figures, struct bc_error *error);
+
+/*
+ * The latencies of a stage, of the last interval or in total; NULL: nobody
+ * knows, there are no probes.
+ */
+const struct histogram *figures_latency(const struct figures *figures, uint32_t minor,
+					uint32_t link, enum lag_stage stage);
+
+/* A link's lag in ns; HISTORY_UNKNOWN. */
+uint64_t figures_lag(const struct figures_link *link);
+
+/* Its state in a word. */
+const char *figures_state(const struct figures_link *link);
+
+/* Bytes in dirty regions. */
+uint64_t figures_dirty_bytes(const struct figures_link *link);
+
+#endif /* _BLKCAST_FIGURES_H */
