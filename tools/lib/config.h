@@ -21,6 +21,7 @@
 #define BC_PATH_MAX	4096
 #define BC_HOST_MAX	256
 #define BC_PORT_DEFAULT	"7790"
+#define BC_PEER_MAX	40	/* characters of a peer or node name */
 
 struct bc_address {
 	char host[BC_HOST_MAX];	/* name, IPv4 or IPv6 without brackets */

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Writing a volume's configuration: text in memory, then a temporary file in
+ * the same folder, fsync, rename, fsync of the folder.  What stood there before
+ * or what shall stand there now, never half of it.
+ *
+ * inih ends a value at " ;": paths that hold one, or blanks at an end, are
+ * refused.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "kernel.h"
+#include "util.h"
+
+#define VALUE_MAX_CHARS 180	/* a line must stay below what config.c takes */
+
+static int check_path(const char *path, struct bc_error *error)
+{
+	size_t len = strlen(path);
+
+	if (!len)
+		return 0;
+	if (path[0] != '/' || strpbrk(path, ";\n\r\t") || path[len - 1] == ' ' ||
+	    len > VALUE_MAX_CHARS)
+		return bc_fail(error, -EINVAL,
+			       "'%s' cannot stand in the configuration: an absolute path of at most %d characters without ';' is needed",
+			       path, VALUE_MAX_CHARS);
+	return 0;
+}
+
+static int check_link(const struct bc_link_config *link, struct bc_error *error)
+{
+	if (!bc_name_valid(link->peer) || strlen(link->peer) > BC_PEER_MAX)
+		return bc_fail(error, -EINVAL, "'%s' is no name of a peer: 1..%d of a-z A-Z 0-9 . _ -",
+			       link->peer, BC_PEER_MAX);
+	return 0;
+}
+
+static void print_link(FILE *out, const struct bc_link_config *link)
+{
+	char address[BC_HOST_MAX + 16];
+
+	fprintf(out, "\n[link %s]\n", link->peer);
+	if (link->address.host[0]) {
+		bc_address_format(&link->address, address, sizeof(address));
+		fprintf(out, "address = %s\n", address);
+	}
+	if (link->async)
+		fprintf(out, "async = yes\n");
+	if (link->timeout_ms)
+		fprintf(out, "timeout = %u\n", link->timeout_ms);
+}
+
+static void print_volume(FILE *out, const struct bc_volume_config *config)
+{
+	fprintf(out, "# Volume %s, see blkcast.conf(5).\n", config->name);
+	fprintf(out, "[volume]\nbacking = %s\n", config->backing);
+	if (config->meta[0])
+		fprintf(out, "meta = %s\n", config->meta);
+	if (config->backlog)
+		fprintf(out, "backlog = %" PRIu64 "\n", config->backlog);
+	fprintf(out, "ack = %s\n", bc_ack_name(config->ack));
+	for (size_t i = 0; i < config->links; i++)
+		print_link(out, &config->link[i]);
+}
+
+static int sync_folder(const char *path, struct bc_error *error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0 || fsync(fd))
+		ret = bc_fail_errno(error, -errno, "%s: cannot sync", path);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static int make_folder(const char *path, struct bc_error *error)
+{
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return bc_fail_errno(error, -errno, "cannot make %s", path);
+	return 0;
+}
+
+static int write_temporary(const char *path, const char *text, size_t len,
+			   struct bc_error *error)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), ret;
+
+	if (fd < 0)
+		return bc_fail_errno(error, -errno, "cannot write %s", path);
+	ret = bc_write_full(fd, text, len);
+	if (!ret && fsync(fd))
+		ret = -errno;
+	close(fd);
+	if (ret) {
+		bc_fail_errno(error, ret, "cannot write %s", path);
+		unlink(path);
+	}
+	return ret;
+}
+
+static int replace_file(const char *folder, const char *name, const char *text,
+			size_t len, struct bc_error *error)
+{
+	char path[BC_PATH_MAX], temporary[BC_PATH_MAX];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s.conf", folder, name);
+	snprintf(temporary, sizeof(temporary), "%s/.%s.conf.new", folder, name);
+	ret = write_temporary(temporary, text, len, error);
+	if (ret)
+		return ret;
+	if (rename(temporary, path)) {
+		ret = bc_fail_errno(error, -errno, "cannot replace %s", path);
+		unlink(temporary);
+		return ret;
+	}
+	return sync_folder(folder, error);
+}
+
+static int check_config(const struct bc_volume_config *config,
+			struct bc_error *error)
+{
+	int ret = 0;
+
+	if (!bc_name_valid(config->name))
+		return bc_fail(error, -EINVAL, "'%s' is no name of a volume",
+			       config->name);
+	ret = check_path(config->backing, error);
+	if (!ret)
+		ret = check_path(config->meta, error);
+	for (size_t i = 0; i < config->links && !ret; i++)
+		ret = check_link(&config->link[i], error);
+	return ret;
+}
+
+int bc_volume_config_save(const struct bc_volume_config *config,
+			  struct bc_error *error)
+{
+	char folder[BC_PATH_MAX], *text = NULL;
+	size_t len;
+	FILE *out;
+	int ret;
+
+	ret = check_config(config, error);
+	if (ret)
+		return ret;
+	out = open_memstream(&text, &len);
+	if (!out)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	print_volume(out, config);
+	if (fclose(out)) {
+		ret = bc_fail(error, -ENOMEM, "out of memory");
+		goto cleanup;
+	}
+	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	ret = make_folder(bc_config_dir(), error);
+	if (!ret)
+		ret = make_folder(folder, error);
+	if (!ret)
+		ret = replace_file(folder, config->name, text, len, error);
+cleanup:
+	free(text);
+	return ret;
+}
+
+int bc_volume_config_remove(const char *name, struct bc_error *error)
+{
+	char folder[BC_PATH_MAX], path[BC_PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	snprintf(path, sizeof(path), "%s/%s.conf", folder, name);
+	if (unlink(path))
+		return bc_fail_errno(error, -errno, "cannot remove %s", path);
+	return sync_folder(folder, error);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
+#include "copy.h"
+
+#define DEVICE_FLAGS (BC_BLOCKDEV_WRITE | BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT)
+
+struct bc_blockdev *bc_copy_meta_device(struct bc_copy *copy)
+{
+	return copy->external.fd >= 0 ? &copy->external : &copy->backing;
+}
+
+const char *bc_copy_meta_path(const struct bc_volume_config *config)
+{
+	return config->meta[0] ? config->meta : config->backing;
+}
+
+int bc_copy_open_devices(struct bc_copy *copy,
+			 const struct bc_volume_config *config,
+			 struct bc_error *error)
+{
+	int ret;
+
+	memset(copy, 0, sizeof(*copy));
+	copy->external.fd = -1;
+	ret = bc_blockdev_open(&copy->backing, config->backing, DEVICE_FLAGS, error);
+	if (!ret && config->meta[0])
+		ret = bc_blockdev_open(&copy->external, config->meta,
+				       DEVICE_FLAGS | BC_BLOCKDEV_FILE, error);
+	if (ret) {
+		bc_error_prefix(error, "volume %s", config->name);
+		bc_copy_close(copy);
+	}
+	return ret;
+}
+
+int bc_copy_open(struct bc_copy *copy, const struct bc_volume_config *config,
+		 struct bc_error *error)
+{
+	struct bc_blockdev *device;
+	int ret;
+
+	ret = bc_copy_open_devices(copy, config, error);
+	if (ret)
+		return ret;
+	device = bc_copy_meta_device(copy);
+	ret = bc_meta_open(&copy->meta, device->fd, device->bytes,
+			   bc_copy_meta_path(config), error);
+	if (ret) {
+		bc_error_prefix(error, "volume %s", config->name);
+		bc_copy_close(copy);
+	}
+	return ret;
+}
+
+void bc_copy_close(struct bc_copy *copy)
+{
+	bc_blockdev_close(&copy->backing);
+	bc_blockdev_close(&copy->external);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What people call the kernel's enums. */
+#include <errno.h>
+#include <string.h>
+
+#include "kernel.h"
+#include "util.h"
+
+static const char *name_of(const char * const *names, size_t count, uint8_t value)
+{
+	return value < count && names[value] ? names[value] : "unknown";
+}
+
+const char *bc_role_name(uint8_t role)
+{
+	static const char * const names[] = {
+		[BLKCAST_ROLE_REPLICA] = "replica",
+		[BLKCAST_ROLE_PRIMARY] = "primary",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), role);
+}
+
+static const char * const ack_names[] = {
+	[BLKCAST_ACK_LOCAL] = "local",
+	[BLKCAST_ACK_DISK] = "disk",
+};
+
+const char *bc_ack_name(uint8_t ack)
+{
+	return name_of(ack_names, BC_ARRAY_SIZE(ack_names), ack);
+}
+
+int bc_ack_parse(const char *text)
+{
+	for (size_t i = 0; i < BC_ARRAY_SIZE(ack_names); i++) {
+		if (!strcmp(text, ack_names[i]))
+			return i;
+	}
+	return -EINVAL;
+}
+
+const char *bc_link_state_name(uint8_t state)
+{
+	static const char * const names[] = {
+		[BLKCAST_LINK_DOWN] = "down",
+		[BLKCAST_LINK_COMPARING] = "comparing",
+		[BLKCAST_LINK_RESYNC] = "resync",
+		[BLKCAST_LINK_JOINING] = "joining",
+		[BLKCAST_LINK_IN_SYNC] = "in-sync",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), state);
+}
+
+const char *bc_event_name(uint8_t event)
+{
+	static const char * const names[] = {
+		[BLKCAST_EVENT_LINK_UP] = "link-up",
+		[BLKCAST_EVENT_LINK_DOWN] = "link-down",
+		[BLKCAST_EVENT_LINK_IN_SYNC] = "link-in-sync",
+		[BLKCAST_EVENT_LINK_BEHIND] = "link-behind",
+		[BLKCAST_EVENT_VOLUME_UP] = "volume-up",
+		[BLKCAST_EVENT_VOLUME_DOWN] = "volume-down",
+		[BLKCAST_EVENT_ROLE] = "role",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), event);
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Attributes into structs, by tables: for each attribute, where it goes and
+ * how many bytes it has.
+ */
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_parse.h"
+
+enum field_kind { FIELD_NONE, FIELD_FIXED, FIELD_STRING };
+
+struct field {
+	enum field_kind kind;
+	uint16_t offset, size;
+};
+
+#define FIXED(type, member) \
+	{ FIELD_FIXED, offsetof(type, member), sizeof(((type *)0)->member) }
+#define STRING(type, member) \
+	{ FIELD_STRING, offsetof(type, member), sizeof(((type *)0)->member) }
+
+static const struct field volume_fields[__BLKCAST_A_MAX] = {
+	[BLKCAST_A_NAME] = STRING(struct bc_volume, name),
+	[BLKCAST_A_BACKING] = FIXED(struct bc_volume, backing),
+	[BLKCAST_A_META] = FIXED(struct bc_volume, meta),
+	[BLKCAST_A_BACKLOG] = FIXED(struct bc_volume, backlog),
+	[BLKCAST_A_MINOR] = FIXED(struct bc_volume, minor),
+	[BLKCAST_A_TERM] = FIXED(struct bc_volume, term),
+	[BLKCAST_A_REIGN] = FIXED(struct bc_volume, reign),
+	[BLKCAST_A_ACK] = FIXED(struct bc_volume, ack),
+	[BLKCAST_A_ROLE] = FIXED(struct bc_volume, role),
+	[BLKCAST_A_UUID] = FIXED(struct bc_volume, uuid),
+	[BLKCAST_A_NODE] = FIXED(struct bc_volume, node),
+	[BLKCAST_A_SECTORS] = FIXED(struct bc_volume, sectors),
+	[BLKCAST_A_REGION_SHIFT] = FIXED(struct bc_volume, region_shift),
+	[BLKCAST_A_REGIONS] = FIXED(struct bc_volume, regions),
+	[BLKCAST_A_SUPER_FLAGS] = FIXED(struct bc_volume, super_flags),
+	[BLKCAST_A_LSN] = FIXED(struct bc_volume, lsn),
+	[BLKCAST_A_OPENERS] = FIXED(struct bc_volume, openers),
+	[BLKCAST_A_BACKLOG_USED] = FIXED(struct bc_volume, backlog_used),
+	[BLKCAST_A_META_WRITES] = FIXED(struct bc_volume, meta_writes),
+	[BLKCAST_A_ACTIVE_GROUPS] = FIXED(struct bc_volume, active_groups),
+	[BLKCAST_A_DOUBT] = FIXED(struct bc_volume, doubt),
+	[BLKCAST_A_TOUCHED] = FIXED(struct bc_volume, touched),
+	[BLKCAST_A_WRITES] = FIXED(struct bc_volume, writes),
+	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
+};
+
+static const struct field link_fields[__BLKCAST_L_MAX] = {
+	[BLKCAST_L_NAME] = STRING(struct bc_link, name),
+	[BLKCAST_L_STATE] = FIXED(struct bc_link, state),
+	[BLKCAST_L_FLAGS] = FIXED(struct bc_link, flags),
+	[BLKCAST_L_ID] = FIXED(struct bc_link, id),
+	[BLKCAST_L_SENT] = FIXED(struct bc_link, sent),
+	[BLKCAST_L_RECEIVED] = FIXED(struct bc_link, received),
+	[BLKCAST_L_APPLIED] = FIXED(struct bc_link, applied),
+	[BLKCAST_L_DURABLE] = FIXED(struct bc_link, durable),
+	[BLKCAST_L_SENT_BYTES] = FIXED(struct bc_link, sent_bytes),
+	[BLKCAST_L_RESYNC_BYTES] = FIXED(struct bc_link, resync_bytes),
+	[BLKCAST_L_DIRTY] = FIXED(struct bc_link, dirty),
+	[BLKCAST_L_LAG_NS] = FIXED(struct bc_link, lag_ns),
+	[BLKCAST_L_LAG_WRITES] = FIXED(struct bc_link, lag_writes),
+	[BLKCAST_L_LAG_BYTES] = FIXED(struct bc_link, lag_bytes),
+	[BLKCAST_L_BEHIND_NS] = FIXED(struct bc_link, behind_ns),
+	[BLKCAST_L_RTT_NS] = FIXED(struct bc_link, rtt_ns),
+	[BLKCAST_L_APPLY_NS] = FIXED(struct bc_link, apply_ns),
+	[BLKCAST_L_FLUSH_NS] = FIXED(struct bc_link, flush_ns),
+	[BLKCAST_L_CONTACT_NS] = FIXED(struct bc_link, contact_ns),
+};
+
+static const struct field event_fields[__BLKCAST_A_MAX] = {
+	[BLKCAST_A_NAME] = STRING(struct bc_event, name),
+	[BLKCAST_A_LINK] = STRING(struct bc_event, link),
+	[BLKCAST_A_EVENT] = FIXED(struct bc_event, event),
+	[BLKCAST_A_ROLE] = FIXED(struct bc_event, role),
+	[BLKCAST_A_ERROR] = FIXED(struct bc_event, error),
+};
+
+/* Store one attribute; false: not in the table, or not of its form. */
+static bool field_take(const struct field *fields, size_t count, void *object,
+		       const struct nlattr *attr)
+{
+	uint16_t type = mnl_attr_get_type(attr), len = mnl_attr_get_payload_len(attr);
+	const struct field *field = type < count ? &fields[type] : NULL;
+	uint8_t *to;
+
+	if (!field || field->kind == FIELD_NONE)
+		return false;
+	to = (uint8_t *)object + field->offset;
+	if (field->kind == FIELD_STRING) {
+		if (!len || len > field->size)
+			return false;
+		memcpy(to, mnl_attr_get_payload(attr), len);
+		to[len - 1] = 0;
+		return true;
+	}
+	if (len != field->size)
+		return false;
+	memcpy(to, mnl_attr_get_payload(attr), len);
+	return true;
+}
+
+static int take_group_attr(const struct nlattr *attr, void *data)
+{
+	const struct nlattr **table = data;
+
+	if (mnl_attr_get_type(attr) <= CTRL_ATTR_MCAST_GRP_MAX)
+		table[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+static void take_groups(const struct nlattr *groups, struct bc_family *family)
+{
+	const struct nlattr *group;
+
+	mnl_attr_for_each_nested(group, groups) {
+		const struct nlattr *table[CTRL_ATTR_MCAST_GRP_MAX + 1] = { NULL };
+		const struct nlattr *name, *id;
+
+		mnl_attr_parse_nested(group, take_group_attr, table);
+		name = table[CTRL_ATTR_MCAST_GRP_NAME];
+		id = table[CTRL_ATTR_MCAST_GRP_ID];
+		if (name && id && !strcmp(mnl_attr_get_str(name), BLKCAST_GENL_EVENTS))
+			family->events_group = mnl_attr_get_u32(id);
+	}
+}
+
+int bc_parse_family(const struct nlmsghdr *message, void *arg)
+{
+	struct bc_family *family = arg;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
+			family->id = mnl_attr_get_u16(attr);
+		else if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GROUPS)
+			take_groups(attr, family);
+	}
+	return MNL_CB_OK;
+}
+
+static int take_history(struct bc_volume *volume, const struct nlattr *attr)
+{
+	uint16_t len = mnl_attr_get_payload_len(attr);
+
+	if (len % sizeof(*volume->history))
+		return MNL_CB_OK;
+	free(volume->history);
+	volume->history = malloc(len ? len : 1);
+	if (!volume->history)
+		return MNL_CB_ERROR;
+	memcpy(volume->history, mnl_attr_get_payload(attr), len);
+	volume->reigns = len / sizeof(*volume->history);
+	volume->known |= 1ULL << BLKCAST_A_HISTORY;
+	return MNL_CB_OK;
+}
+
+static int take_link(struct bc_volume *volume, const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+	struct bc_link *link;
+
+	link = reallocarray(volume->link, volume->links + 1, sizeof(*link));
+	if (!link)
+		return MNL_CB_ERROR;
+	volume->link = link;
+	link += volume->links++;
+	memset(link, 0, sizeof(*link));
+	mnl_attr_for_each_nested(attr, nest) {
+		if (field_take(link_fields, __BLKCAST_L_MAX, link, attr))
+			link->known |= 1ULL << mnl_attr_get_type(attr);
+	}
+	volume->known |= 1ULL << BLKCAST_A_LINKS;
+	return MNL_CB_OK;
+}
+
+int bc_parse_volume(const struct nlmsghdr *message, void *arg)
+{
+	struct bc_volume *volume = arg;
+	const struct nlattr *attr;
+	int ret = MNL_CB_OK;
+
+	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) == BLKCAST_A_HISTORY)
+			ret = take_history(volume, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_LINKS)
+			ret = take_link(volume, attr);
+		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))
+			volume->known |= 1ULL << mnl_attr_get_type(attr);
+		if (ret != MNL_CB_OK)
+			break;
+	}
+	return ret;
+}
+
+int bc_parse_stamps(const struct nlmsghdr *message, void *arg)
+{
+	struct bc_stamps *stamps = arg;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
+		uint16_t len = mnl_attr_get_payload_len(attr);
+
+		if (mnl_attr_get_type(attr) != BLKCAST_A_STAMPS)
+			continue;
+		if (len > stamps->room * sizeof(uint64_t))
+			len = stamps->room * sizeof(uint64_t);
+		memcpy(stamps->stamps, mnl_attr_get_payload(attr), len);
+		stamps->got = len / sizeof(uint64_t);
+	}
+	return MNL_CB_OK;
+}
+
+bool bc_parse_event(const struct nlmsghdr *message, struct bc_event *event)
+{
+	const struct genlmsghdr *genl = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr;
+
+	memset(event, 0, sizeof(*event));
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*genl) ||
+	    genl->cmd != BLKCAST_CMD_EVENT)
+		return false;
+	mnl_attr_for_each(attr, message, sizeof(*genl))
+		field_take(event_fields, __BLKCAST_A_MAX, event, attr);
+	return event->event != BLKCAST_EVENT_UNSPEC;
+}
+
+void bc_volume_release(struct bc_volume *volume)
+{
+	free(volume->history);
+	free(volume->link);
+	memset(volume, 0, sizeof(*volume));
+}
+
+void bc_volumes_free(struct bc_volume *volumes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		bc_volume_release(&volumes[i]);
+	free(volumes);
+}
