@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# blkcast: everything is built below .build, nothing beside the sources.
+#
+#   .build/kmod-KERNEL   a copy of Kbuild and kmod/ and the module made of it:
+#                        one source tree cannot serve two kernels at once
+#   .build/tools, bpf    what tools/ and bpf/ build (they are told by O)
+#   .build/selftests     the test harness and the unit tests
+#   .build/log           what `make check` left
+#
+# `make help` lists the targets.
+
+KERNELS ?= 6.12 6.1
+PREFIX ?= /usr
+export BLKCAST_CACHE ?= /var/cache/blkcast
+
+B := $(CURDIR)/.build
+JOBS ?= $(shell nproc)
+MAKEFLAGS += --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+export PATH := $(PATH):/usr/sbin:/sbin
+
+all: module tools bpf
+
+help:
+	@echo "make            module (for $(KERNELS)), tools and BPF programs"
+	@echo "make deps       installs what is missing (apt, root), unpacks test kernels"
+	@echo "make module     the module alone; module-6.12 for one kernel"
+	@echo "make tools bpf  blkcast, blkcastd; blkcast lag"
+	@echo "make demo       three hosts, one volume, the whole way (6 minutes)"
+	@echo "make check      gates, unit tests, guests: all on 6.12, a core set on 6.1"
+	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
+	@echo "make check-all  everything on both kernels"
+	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
+	@echo "make clean"
+
+deps:
+	@selftests/deps
+
+# ---- module ----
+
+module: $(KERNELS:%=module-%)
+
+# Two builds of one folder must not meet: sessions of a shell do not know of
+# each other.
+module-%: $(BLKCAST_CACHE)/kernels/%/complete
+	@mkdir -p $(B)/kmod-$*
+	@+flock $(B)/kmod-$*/.lock $(MAKE) $(B)/kmod-$*/blkcast.ko \
+		KDIR=$(BLKCAST_CACHE)/kernels/$*/build VMLINUX=$(BLKCAST_CACHE)/kernels/$*/vmlinux
+
+# Kbuild itself knows what is out of date.
+$(B)/kmod-%/blkcast.ko: force
+	@rsync -rt --delete --include='*/' --include='*.[ch]' --exclude='*' \
+		kmod/ $(@D)/kmod/
+	@rsync -t Kbuild $(@D)/
+	@$(MAKE) -C $(KDIR) M=$(@D) W=1 KCFLAGS=-Werror modules
+	@selftests/lib/module-btf $@ $(VMLINUX)
+
+$(BLKCAST_CACHE)/kernels/%/complete:
+	$(error No kernel $* in $(BLKCAST_CACHE): run make deps)
+
+# ---- user space ----
+
+tools:
+	@mkdir -p $(B)/tools
+	@$(MAKE) -C tools O=$(B)/tools all
+
+bpf:
+	@mkdir -p $(B)/bpf
+	@$(MAKE) -C bpf O=$(B)/bpf all
+
+# ---- proof ----
+
+demo: deps
+	@$(MAKE) all
+	@$(MAKE) -C selftests harness
+	@selftests/demo/run
+
+check: deps
+	@selftests/run $(if $(TESTS),'$(TESTS)')
+
+check-all: deps
+	@selftests/run --all $(if $(TESTS),'$(TESTS)')
+
+# ---- the rest ----
+
+RUNNING := $(shell uname -r)
+RUNNING_BUILD := /lib/modules/$(RUNNING)/build
+
+install: tools bpf $(if $(wildcard $(RUNNING_BUILD)),install-module,install-no-module)
+	$(MAKE) -C tools O=$(B)/tools PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+	$(MAKE) -C bpf O=$(B)/bpf PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) install
+
+install-module:
+	mkdir -p $(B)/kmod-$(RUNNING)
+	$(MAKE) $(B)/kmod-$(RUNNING)/blkcast.ko KDIR=$(RUNNING_BUILD) \
+		VMLINUX=/sys/kernel/btf/vmlinux
+	install -D -m 644 $(B)/kmod-$(RUNNING)/blkcast.ko \
+		$(DESTDIR)/lib/modules/$(RUNNING)/extra/blkcast.ko
+	$(if $(DESTDIR),,depmod $(RUNNING))
+
+install-no-module:
+	@echo "No headers for the running kernel ($(RUNNING_BUILD)): its module is not installed."
+
+clean:
+	rm -rf $(B)
+
+force:
+
+.PHONY: all help deps module tools bpf demo check check-all install \
+	install-module install-no-module clean force
