@@ -75,6 +75,30 @@ static void probes_follow(struct figures *figures)
 		    sizeof(figures->note));
 }
 
+/*
+ * What came since the look before, or since the first.  A counter that went
+ * back belongs to a new life of the volume: nothing is known then.
+ */
+static void count_writes(const struct figures *figures, struct figures_volume *volume,
+			 struct track *track)
+{
+	const struct bc_volume *raw = volume->volume;
+	bool known = bc_known(raw, BLKCAST_A_WRITES) && bc_known(raw, BLKCAST_A_WRITE_BYTES);
+
+	if (!known || raw->writes < track->writes || raw->write_bytes < track->bytes)
+		track->seen = false;
+	volume->rates = known && track->seen;
+	if (!track->seen) {
+		track->first_writes = raw->writes;
+		track->first_bytes = raw->write_bytes;
+	}
+	volume->writes = raw->writes - (figures->total ? track->first_writes : track->writes);
+	volume->bytes = raw->write_bytes - (figures->total ? track->first_bytes : track->bytes);
+	track->seen = known;
+	track->writes = raw->writes;
+	track->bytes = raw->write_bytes;
+}
+
 static int add_volume(struct figures *figures, const struct bc_volume *raw)
 {
 	struct track *track = track_get(figures, raw->name, "");
@@ -86,15 +110,8 @@ static int add_volume(struct figures *figures, const struct bc_volume *raw)
 	if (!volume || !track)
 		return -ENOMEM;
 	volume += figures->volumes++;
-	memset(volume, 0, sizeof(*volume));
 	volume->volume = raw;
-	volume->rates = figures->elapsed && bc_known(raw, BLKCAST_A_WRITES) &&
-			bc_known(raw, BLKCAST_A_WRITE_BYTES) &&
-			raw->writes >= track->writes && raw->write_bytes >= track->bytes;
-	volume->writes = raw->writes - track->writes;
-	volume->bytes = raw->write_bytes - track->bytes;
-	track->writes = raw->writes;
-	track->bytes = raw->write_bytes;
+	count_writes(figures, volume, track);
 	return 0;
 }
 
@@ -271,6 +288,11 @@ const struct histogram *figures_latency(const struct figures *figures, uint32_t 
 	if (!series)
 		return &nothing;
 	return figures->total ? &series->total : &series->interval;
+}
+
+uint64_t figures_span(const struct figures *figures)
+{
+	return figures->total ? figures->taken - figures->started : figures->elapsed;
 }
 
 uint64_t figures_lag(const struct figures_link *link)

@@ -28,6 +28,9 @@
  * @volume: name
  * @peer: name; empty for the volume itself
  * @lag: of a peer: samples of its lag
+ * @seen: of a volume: it was there at an earlier look
+ * @first_writes: of a volume: writes at the first look
+ * @first_bytes: of a volume: bytes written at the first look
  * @writes: of a volume: writes at the last look
  * @bytes: of a volume: bytes written at the last look
  */
@@ -36,6 +39,9 @@ struct track {
 	char volume[BLKCAST_NAME_MAX];
 	char peer[BLKCAST_NAME_MAX];
 	struct history lag;
+	bool seen;
+	uint64_t first_writes;
+	uint64_t first_bytes;
 	uint64_t writes;
 	uint64_t bytes;
 };
@@ -44,8 +50,8 @@ struct track {
  * struct figures_volume - a volume of the newest look
  * @volume: state; owned by the figures
  * @rates: @writes and @bytes are known
- * @writes: since the look before
- * @bytes: since the look before
+ * @writes: since the look before, or in total, as the latencies
+ * @bytes: the same
  */
 struct figures_volume {
 	const struct bc_volume *volume;
@@ -128,6 +134,9 @@ int figures_update(struct figures *figures, struct bc_error *error);
  */
 const struct histogram *figures_latency(const struct figures *figures, uint32_t minor,
 					uint32_t link, enum lag_stage stage);
+
+/* The time that latencies and writes are of: the last interval, or the whole run. */
+uint64_t figures_span(const struct figures *figures);
 
 /* A link's lag in ns; HISTORY_UNKNOWN. */
 uint64_t figures_lag(const struct figures_link *link);

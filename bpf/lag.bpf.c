@@ -63,22 +63,24 @@ static __always_inline int record(__u32 minor, __u32 link, __u32 stage,
 {
 	struct lag_key key = { .minor = minor, .link = link, .stage = stage };
 	struct lag_cell *cell;
-	__u64 now, ns;
-	__u32 bucket;
+	__u64 now, ns, bucket;
 
 	if (lag_filter_minor != LAG_MINOR_ANY && lag_filter_minor != minor)
 		return 0;
 	now = bpf_ktime_get_ns();
 	ns = now > start ? now - start : 0;
-	cell = cell_get(&key);
 	bucket = lag_bucket(ns);
-	if (!cell || bucket >= LAG_BUCKETS) {
+	cell = cell_get(&key);
+	if (!cell) {
 		__sync_fetch_and_add(&lag_lost, 1);
 		return 0;
 	}
-	cell_set_max(cell, ns);
+	/* Always true; 6.1's verifier wants it of the register that is used. */
+	barrier_var(bucket);
+	if (bucket < LAG_BUCKETS)
+		cell->buckets[bucket]++;
 	cell->sum += ns;
-	cell->buckets[bucket]++;
+	cell_set_max(cell, ns);
 	return 0;
 }
 

@@ -246,12 +246,13 @@ static int run_show(struct run *run, struct bc_error *error)
 /* The figures of the whole run, below what stands on the screen. */
 static int run_finish(struct run *run, struct bc_error *error)
 {
-	int err = figures_update(&run->figures, error);
+	int err;
 
+	run->figures.total = true;
+	err = figures_update(&run->figures, error);
 	if (err)
 		return err;
 	screen_keep(&run->screen);
-	run->figures.total = true;
 	return run_show(run, error);
 }
 

@@ -38,13 +38,17 @@ static void open_failed(int error, const char *step, char *why, size_t size)
 {
 	switch (-error) {
 	case EPERM:
-	case EACCES:
 		snprintf(why, size, "%s: not permitted; needs root, or CAP_BPF and CAP_PERFMON",
 			 step);
 		break;
 	case ENOENT:
 		snprintf(why, size,
 			 "%s: the running blkcast module lacks one; module and tools must be of one version",
+			 step);
+		break;
+	case EACCES:
+		snprintf(why, size,
+			 "%s: refused by this kernel's verifier; BLKCAST_LAG_DEBUG=1 shows its log",
 			 step);
 		break;
 	case ENOSYS:

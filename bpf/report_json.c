@@ -203,8 +203,7 @@ static struct json_object *figures_new(const struct figures *figures,
 
 	add_seconds(object, "time", true, (uint64_t)figures->wall.tv_sec * NS_SECOND +
 		    (uint64_t)figures->wall.tv_nsec);
-	add_seconds(object, "interval_seconds", true, figures->total ?
-		    figures->taken - figures->started : figures->elapsed);
+	add_seconds(object, "interval_seconds", true, figures_span(figures));
 	add(object, "total", json_object_new_boolean(figures->total));
 	add(object, "probes", json_object_new_boolean(figures->probes != NULL));
 	add(object, "note", figures->note[0] ? json_object_new_string(figures->note) : NULL);

@@ -104,9 +104,9 @@ static void set_rate(struct table *table, unsigned int column, const struct figu
 		     bool known, uint64_t amount, char *(*format)(char *, uint64_t))
 {
 	char text[FORMAT_MAX];
-	double seconds = (double)figures->elapsed / 1e9;
+	double seconds = (double)figures_span(figures) / 1e9;
 
-	if (!known || !figures->elapsed)
+	if (!known || !figures_span(figures))
 		table_set(table, column, TABLE_DIM, "?");
 	else
 		table_set(table, column, TABLE_PLAIN, "%s",
@@ -263,7 +263,7 @@ void report_heading(const struct figures *figures, const struct report_style *st
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&figures->wall.tv_sec, &tm));
 	if (figures->total)
 		snprintf(text, sizeof(text), "blkcast lag  %s  latencies of the whole run, %s",
-			 clock, format_duration(duration, figures->taken - figures->started));
+			 clock, format_duration(duration, figures_span(figures)));
 	else
 		snprintf(text, sizeof(text), "blkcast lag  %s  every %gs", clock,
 			 style->interval);
