@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The snapshot pipeline (see create.h).
+ *
+ * Invariants:
+ *  1. A slot's owner follows from its state: FREE and READING the main thread,
+ *     PACKING a worker, PACKED the output thread.  The state itself is changed
+ *     under the lock.
+ *  2. The first failure is kept; everyone stops at his next step.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <zstd.h>
+
+#include "blkcast_lsn.h"
+#include "create.h"
+#include "pool.h"
+#include "ring.h"
+
+#define SEGMENT_CHUNKS	8
+/* Every other region of a chunk, at worst. */
+#define SLOT_READS	(STAMPS_CHUNK_REGIONS / 2)
+#define ALIGNMENT	4096	/* of reads, good for every device */
+/* How often a region that changed under the read is read again. */
+#define READ_AGAIN	2
+
+enum slot_state { SLOT_FREE, SLOT_READING, SLOT_PACKING, SLOT_PACKED };
+
+/**
+ * struct slot - one chunk on its way
+ * @raw: its content
+ * @packed: its zstd frame, @stored bytes
+ * @reads: in flight
+ */
+struct slot {
+	struct pool_job job;
+	struct create *create;
+	enum slot_state state;
+	uint64_t number;
+	uint32_t bytes, stored;
+	uint64_t digest;
+	char *raw, *packed;
+	const char *frame;
+	struct stamps_window window;
+	unsigned int reads, again;
+};
+
+struct create {
+	const struct create_plan *plan;
+	struct ring ring;
+	struct pool pool;
+	pthread_t output;
+	uint64_t chunks, next;
+	unsigned int slots;
+	struct slot *slot;
+	char *memory;
+	size_t memory_size, packed_room;
+
+	/* A chunk of zeros, packed once. */
+	char *zero_frame;
+	uint32_t zero_stored;
+	uint64_t zero_digest;
+
+	pthread_mutex_t lock;	/* slot states and the rest */
+	pthread_cond_t packed;
+	uint64_t written;
+	bool failed;
+	struct bc_error error;
+};
+
+static void create_fail(struct create *create, const struct bc_error *error)
+{
+	pthread_mutex_lock(&create->lock);
+	if (!create->failed)
+		create->error = *error;
+	create->failed = true;
+	pthread_cond_broadcast(&create->packed);
+	pthread_mutex_unlock(&create->lock);
+	ring_wake(&create->ring);
+}
+
+static bool create_failed(struct create *create)
+{
+	bool failed;
+
+	pthread_mutex_lock(&create->lock);
+	failed = create->failed;
+	pthread_mutex_unlock(&create->lock);
+	return failed;
+}
+
+static void slot_set(struct slot *slot, enum slot_state state)
+{
+	struct create *create = slot->create;
+
+	pthread_mutex_lock(&create->lock);
+	slot->state = state;
+	if (state == SLOT_PACKED)
+		pthread_cond_signal(&create->packed);
+	pthread_mutex_unlock(&create->lock);
+}
+
+/* ---- the pool: compress ---- */
+
+static void *packer_create(void *arg)
+{
+	const struct create *create = arg;
+	ZSTD_CCtx *cctx = ZSTD_createCCtx();
+
+	if (!cctx)
+		return NULL;
+	ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, create->plan->level);
+	ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 1);
+	return cctx;
+}
+
+static void packer_destroy(void *context)
+{
+	ZSTD_freeCCtx(context);
+}
+
+static const struct pool_kind packers = { packer_create, packer_destroy };
+
+static bool all_zero(const char *data, size_t length)
+{
+	return !length || (!data[0] && !memcmp(data, data + 1, length - 1));
+}
+
+static void slot_pack_zeros(struct slot *slot)
+{
+	slot->digest = slot->create->zero_digest;
+	slot->stored = slot->create->zero_stored;
+	slot->frame = slot->create->zero_frame;
+}
+
+static void slot_pack(struct pool_job *job, void *context)
+{
+	struct slot *slot = (struct slot *)job;
+	struct create *create = slot->create;
+	struct bc_error error;
+	size_t size;
+
+	if (slot->bytes == SNAP_CHUNK_SIZE && create->zero_frame &&
+	    all_zero(slot->raw, slot->bytes)) {
+		slot_pack_zeros(slot);
+		slot_set(slot, SLOT_PACKED);
+		return;
+	}
+	slot->digest = XXH64(slot->raw, slot->bytes, 0);
+	size = ZSTD_compress2(context, slot->packed, create->packed_room, slot->raw, slot->bytes);
+	if (ZSTD_isError(size)) {
+		bc_fail(&error, -EIO, "cannot compress: %s", ZSTD_getErrorName(size));
+		create_fail(create, &error);
+		return;
+	}
+	slot->stored = size;
+	slot->frame = slot->packed;
+	slot_set(slot, SLOT_PACKED);
+}
+
+/* ---- the output thread ---- */
+
+/* Wait for chunks @first .. @first + @count - 1; false: stop. */
+static bool output_wait(struct create *create, uint64_t first, unsigned int count)
+{
+	unsigned int i;
+	bool go_on;
+
+	pthread_mutex_lock(&create->lock);
+	for (i = 0; i < count; i++) {
+		const struct slot *slot = &create->slot[(first + i) % create->slots];
+
+		while (!create->failed &&
+		       (slot->state != SLOT_PACKED || slot->number != first + i))
+			pthread_cond_wait(&create->packed, &create->lock);
+	}
+	go_on = !create->failed;
+	pthread_mutex_unlock(&create->lock);
+	return go_on;
+}
+
+static int output_segment(struct create *create, uint64_t first, unsigned int count,
+			  struct bc_error *error)
+{
+	struct writer_chunk chunk[SEGMENT_CHUNKS];
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		const struct slot *slot = &create->slot[(first + i) % create->slots];
+
+		chunk[i] = (struct writer_chunk) {
+			.digest = slot->digest, .offset = slot->number * SNAP_CHUNK_SIZE,
+			.stored = slot->stored, .bytes = slot->bytes, .data = slot->frame,
+		};
+	}
+	return writer_segment(create->plan->writer, chunk, count, error);
+}
+
+static void output_release(struct create *create, uint64_t first, unsigned int count)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&create->lock);
+	for (i = 0; i < count; i++)
+		create->slot[(first + i) % create->slots].state = SLOT_FREE;
+	create->written = first + count;
+	pthread_mutex_unlock(&create->lock);
+	ring_wake(&create->ring);
+}
+
+static void *output_run(void *arg)
+{
+	struct create *create = arg;
+	struct bc_error error;
+	unsigned int count;
+	uint64_t first;
+
+	for (first = 0; first < create->chunks; first += count) {
+		count = create->chunks - first < SEGMENT_CHUNKS ? create->chunks - first :
+								  SEGMENT_CHUNKS;
+		if (!output_wait(create, first, count))
+			break;
+		if (output_segment(create, first, count, &error)) {
+			create_fail(create, &error);
+			break;
+		}
+		output_release(create, first, count);
+	}
+	return NULL;
+}
+
+/* ---- the main thread: read ---- */
+
+/* Bytes of the chunk that region @i of its window covers. */
+static void window_range(const struct slot *slot, unsigned int i, uint32_t *from, uint32_t *to)
+{
+	uint64_t start = slot->number * SNAP_CHUNK_SIZE;
+	uint32_t shift = slot->create->plan->stamps->shift;
+	uint64_t first = (uint64_t)(slot->window.first + i) << shift;
+	uint64_t last = first + (1ULL << shift);
+
+	*from = first > start ? first - start : 0;
+	*to = last - start < slot->bytes ? last - start : slot->bytes;
+}
+
+static void slot_read(struct slot *slot, uint32_t from, uint32_t to)
+{
+	uint32_t need = to - from, length = (need + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+
+	slot->reads++;
+	ring_read(&slot->create->ring, slot->create->plan->fd, slot->raw + from, length, need,
+		  slot->number * SNAP_CHUNK_SIZE + from, slot);
+}
+
+/* Queue reads of all regions that are not proven; runs of neighbours as one. */
+static void slot_read_regions(struct slot *slot)
+{
+	const struct stamps_window *window = &slot->window;
+	uint32_t i, from, to, run_from = 0, run_to = 0;
+
+	for (i = 0; i < window->count; i++) {
+		window_range(slot, i, &from, &to);
+		if (window->proven >> i & 1)
+			continue;
+		if (window->before[i] == BLKCAST_LSN_NEVER) {
+			memset(slot->raw + from, 0, to - from);
+			continue;
+		}
+		if (run_to == from && run_to) {
+			run_to = to;
+			continue;
+		}
+		if (run_to)
+			slot_read(slot, run_from, run_to);
+		run_from = from;
+		run_to = to;
+	}
+	if (run_to)
+		slot_read(slot, run_from, run_to);
+}
+
+/* All reads are in: settle the stamps; read again what changed, or pack. */
+static int slot_check(struct slot *slot, struct bc_error *error)
+{
+	struct create *create = slot->create;
+	struct stamps *stamps = create->plan->stamps;
+	int unproven;
+
+	while (!slot->reads) {
+		unproven = stamps_check(stamps, &slot->window, error);
+		if (unproven < 0)
+			return unproven;
+		if (!unproven || slot->again == READ_AGAIN)
+			break;
+		slot->again++;
+		slot_read_regions(slot);
+	}
+	if (slot->reads)
+		return 0;
+	stamps_enter(stamps, &slot->window);
+	slot_set(slot, SLOT_PACKING);
+	pool_submit(&create->pool, &slot->job);
+	return 0;
+}
+
+static int slot_start(struct slot *slot, uint64_t number, struct bc_error *error)
+{
+	const struct create_plan *plan = slot->create->plan;
+	uint64_t offset = number * SNAP_CHUNK_SIZE;
+	int err;
+
+	slot->number = number;
+	slot->bytes = snap_chunk_bytes(plan->bytes, SNAP_CHUNK_SIZE, number);
+	slot->again = 0;
+	slot_set(slot, SLOT_READING);
+	err = stamps_begin(plan->stamps, &slot->window, offset, slot->bytes, error);
+	if (err)
+		return err;
+	if (slot->window.count)
+		slot_read_regions(slot);
+	else
+		slot_read(slot, 0, slot->bytes);
+	return slot->reads ? 0 : slot_check(slot, error);
+}
+
+static bool slot_is_free(struct create *create, const struct slot *slot)
+{
+	bool is_free;
+
+	pthread_mutex_lock(&create->lock);
+	is_free = slot->state == SLOT_FREE;
+	pthread_mutex_unlock(&create->lock);
+	return is_free;
+}
+
+/* Start chunks while there are free slots. */
+static int create_refill(struct create *create, struct bc_error *error)
+{
+	int err = 0;
+
+	while (!err && create->next < create->chunks) {
+		struct slot *slot = &create->slot[create->next % create->slots];
+
+		if (!slot_is_free(create, slot))
+			break;
+		err = slot_start(slot, create->next++, error);
+	}
+	return err;
+}
+
+/* Take in finished reads. */
+static int create_reap(struct create *create, struct bc_error *error)
+{
+	struct ring_request *request;
+	int err = 0;
+
+	while (!err && (request = ring_next(&create->ring))) {
+		struct slot *slot = request->owner;
+
+		if (request->error)
+			return bc_fail_errno(error, request->error,
+					     "cannot read at byte %llu",
+					     (unsigned long long)slot->number * SNAP_CHUNK_SIZE);
+		if (!--slot->reads)
+			err = slot_check(slot, error);
+	}
+	return err;
+}
+
+static uint64_t create_written(struct create *create)
+{
+	uint64_t written;
+
+	pthread_mutex_lock(&create->lock);
+	written = create->written;
+	pthread_mutex_unlock(&create->lock);
+	return written;
+}
+
+static int create_read_all(struct create *create, struct bc_error *error)
+{
+	uint64_t written;
+	int err = 0;
+
+	while (!err && !create_failed(create) &&
+	       (written = create_written(create)) < create->chunks) {
+		progress_show(create->plan->progress, written * SNAP_CHUNK_SIZE);
+		err = create_refill(create, error);
+		if (!err && ring_wait(&create->ring))
+			err = bc_fail(error, -EIO, "io_uring failed");
+		if (!err)
+			err = create_reap(create, error);
+	}
+	return err;
+}
+
+/* ---- set-up ---- */
+
+static int create_zero_frame(struct create *create, struct bc_error *error)
+{
+	char *zeros = calloc(1, SNAP_CHUNK_SIZE);
+	ZSTD_CCtx *cctx = packer_create(create);
+	size_t size = 0;
+
+	create->zero_frame = malloc(create->packed_room);
+	if (zeros && cctx && create->zero_frame)
+		size = ZSTD_compress2(cctx, create->zero_frame, create->packed_room, zeros,
+				      SNAP_CHUNK_SIZE);
+	create->zero_stored = size;
+	create->zero_digest = zeros ? XXH64(zeros, SNAP_CHUNK_SIZE, 0) : 0;
+	free(zeros);
+	ZSTD_freeCCtx(cctx);
+	return size && !ZSTD_isError(size) ? 0 : bc_fail(error, -ENOMEM, "out of memory");
+}
+
+/* Two segments, and enough to keep the device and every worker busy. */
+static int create_slots(struct create *create, struct bc_error *error)
+{
+	unsigned int i;
+	size_t size;
+
+	create->slots = 2 * SEGMENT_CHUNKS + 2 * create->plan->threads;
+	create->packed_room = ZSTD_compressBound(SNAP_CHUNK_SIZE);
+	size = SNAP_CHUNK_SIZE + (create->packed_room + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	create->memory_size = create->slots * size;
+	create->memory = mmap(NULL, create->memory_size, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	create->slot = calloc(create->slots, sizeof(*create->slot));
+	if (create->memory == MAP_FAILED || !create->slot)
+		return bc_fail(error, -ENOMEM, "out of memory for %u chunks", create->slots);
+	for (i = 0; i < create->slots; i++) {
+		create->slot[i].create = create;
+		create->slot[i].job.run = slot_pack;
+		create->slot[i].raw = create->memory + (size_t)i * SNAP_CHUNK_SIZE;
+		create->slot[i].packed = create->memory + (size_t)create->slots * SNAP_CHUNK_SIZE +
+					 i * (size - SNAP_CHUNK_SIZE);
+	}
+	return 0;
+}
+
+static int create_setup(struct create *create, struct bc_error *error)
+{
+	int err = create_slots(create, error);
+
+	if (!err)
+		err = create_zero_frame(create, error);
+	if (!err)
+		err = ring_init(&create->ring, create->slots * SLOT_READS, create->memory,
+				(size_t)create->slots * SNAP_CHUNK_SIZE, error);
+	if (!err)
+		err = pool_start(&create->pool, create->plan->threads, &packers, create, error);
+	return err;
+}
+
+static void create_teardown(struct create *create)
+{
+	pool_stop(&create->pool);
+	ring_exit(&create->ring);
+	pthread_cond_destroy(&create->packed);
+	pthread_mutex_destroy(&create->lock);
+	if (create->memory != MAP_FAILED)
+		munmap(create->memory, create->memory_size);
+	free(create->zero_frame);
+	free(create->slot);
+}
+
+static int create_run(struct create *create, struct bc_error *error)
+{
+	int err = pool_thread(&create->output, output_run, create);
+
+	if (err)
+		return bc_fail_errno(error, err, "cannot start a thread");
+	if (create_read_all(create, error))
+		create_fail(create, error);
+	pthread_join(create->output, NULL);
+	if (!create_failed(create))
+		return 0;
+	*error = create->error;
+	return -EIO;
+}
+
+int create_chunks(const struct create_plan *plan, struct bc_error *error)
+{
+	struct create create = {
+		.plan = plan,
+		.memory = MAP_FAILED,
+		.chunks = (plan->bytes + SNAP_CHUNK_SIZE - 1) / SNAP_CHUNK_SIZE,
+	};
+	int err;
+
+	pthread_mutex_init(&create.lock, NULL);
+	pthread_cond_init(&create.packed, NULL);
+	err = create_setup(&create, error);
+	if (!err)
+		err = create_run(&create, error);
+	create_teardown(&create);
+	return err;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The snapshot pipeline: reads a device, packs it on all cores, writes the
+ * chunks in order.
+ *
+ *	main thread	asks for stamps, reads chunks (io_uring), asks again
+ *	pool		digest and compress, a chunk a job
+ *	output thread	waits for chunks in their order, writes them by segment
+ *
+ * A chunk lives in slot (number modulo slots) from its read to its write: that
+ * bounds memory, and nobody gets further ahead than there are slots.
+ */
+#ifndef SNAPSHOT_CREATE_H
+#define SNAPSHOT_CREATE_H
+
+#include "progress.h"
+#include "stamps.h"
+#include "writer.h"
+
+/**
+ * struct create_plan - what to do
+ * @fd: the device or file, O_DIRECT if it can
+ * @bytes: how much of it
+ * @level: of zstd
+ * @threads: of the pool
+ * @stamps: the map to fill; its @ask may be NULL
+ * @writer: SUPER is written already
+ */
+struct create_plan {
+	int fd;
+	uint64_t bytes;
+	int level;
+	unsigned int threads;
+	struct stamps *stamps;
+	struct writer *writer;
+	struct progress *progress;
+};
+
+/* All chunks, in order; the caller writes STAMPS and TRAILER. */
+int create_chunks(const struct create_plan *plan, struct bc_error *error);
+
+#endif /* SNAPSHOT_CREATE_H */

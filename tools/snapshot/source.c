@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What a snapshot is taken of (see source.h).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/util.h"
+#include "source.h"
+#include "writer.h"
+
+static int source_ask(void *arg, uint32_t first, uint32_t count, uint64_t *stamps,
+		      struct bc_error *error)
+{
+	struct source *source = arg;
+
+	return bc_kernel_stamps(source->kernel, source->name, first, count, stamps, error);
+}
+
+static int source_open_path(struct source *source, struct bc_error *error)
+{
+	char where[256];
+	int err = bc_blockdev_open(&source->blockdev, source->name,
+				   BC_BLOCKDEV_DIRECT | BC_BLOCKDEV_FILE, error);
+
+	if (err)
+		return err;
+	source->mounted = bc_blockdev_mounted(source->name, where, sizeof(where));
+	return 0;
+}
+
+static int source_open_device(struct source *source, struct bc_error *error)
+{
+	char path[64];
+	int err;
+
+	snprintf(path, sizeof(path), "/dev/blkcast%u", source->begin.minor);
+	err = bc_blockdev_open(&source->blockdev, path, BC_BLOCKDEV_DIRECT, error);
+	if (err)
+		return err;
+	if (source->blockdev.bytes != source->begin.sectors * 512)
+		return bc_fail(error, -EIO, "volume %s has %llu bytes, its device %s has %llu",
+			       source->name, (unsigned long long)source->begin.sectors * 512,
+			       path, (unsigned long long)source->blockdev.bytes);
+	return 0;
+}
+
+static int source_open_volume(struct source *source, struct bc_error *error)
+{
+	int err = bc_kernel_open(&source->kernel, error);
+
+	if (!err)
+		err = bc_kernel_get(source->kernel, source->name, &source->begin, error);
+	if (err) {
+		bc_error_prefix(error, "volume %s (to read a plain file, name it with a '/')",
+				source->name);
+		return err;
+	}
+	source->volume = true;
+	err = source_open_device(source, error);
+	if (err)
+		return err;
+	source->stamps.ask = source_ask;
+	source->stamps.arg = source;
+	return stamps_init(&source->stamps, source->blockdev.bytes, source->begin.region_shift,
+			   error);
+}
+
+int source_open(struct source *source, const char *name, struct bc_error *error)
+{
+	int err;
+
+	memset(source, 0, sizeof(*source));
+	source->name = name;
+	source->blockdev.fd = -1;
+	err = strchr(name, '/') ? source_open_path(source, error) :
+				  source_open_volume(source, error);
+	if (err)
+		source_close(source);
+	return err;
+}
+
+void source_close(struct source *source)
+{
+	stamps_release(&source->stamps);
+	bc_volume_release(&source->begin);
+	bc_kernel_close(source->kernel);
+	bc_blockdev_close(&source->blockdev);
+	source->kernel = NULL;
+}
+
+static void describe_volume(const struct source *source, struct snap_super *super)
+{
+	const struct bc_volume *volume = &source->begin;
+
+	memcpy(super->volume, volume->uuid, sizeof(super->volume));
+	memcpy(super->node, volume->node, sizeof(super->node));
+	super->lsn = htole64(volume->lsn);
+	super->region_shift = htole32(volume->region_shift);
+	super->flags = htole32(SNAP_SUPER_STAMPS);
+	super->term = htole32(volume->term);
+	super->reigns = htole32(volume->reigns);
+}
+
+void source_describe(const struct source *source, struct snap_super *super)
+{
+	const char *slash = strrchr(source->name, '/');
+
+	memset(super, 0, sizeof(*super));
+	bc_uuid_generate(super->id);
+	super->bytes = htole64(source->blockdev.bytes);
+	super->created = htole64(writer_wall_clock());
+	super->chunk_size = htole32(SNAP_CHUNK_SIZE);
+	snprintf((char *)super->name, sizeof(super->name), "%s",
+		 slash ? slash + 1 : source->name);
+	if (source->volume)
+		describe_volume(source, super);
+}
+
+static bool same_history(const struct bc_volume *a, const struct bc_volume *b)
+{
+	return !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && a->reigns == b->reigns &&
+	       (!a->reigns || !memcmp(a->history, b->history, a->reigns * sizeof(*a->history)));
+}
+
+int source_finish(struct source *source, struct source_end *end, struct bc_error *error)
+{
+	const struct bc_volume *begin = &source->begin;
+	struct bc_volume now;
+	uint32_t doubt;
+	int err;
+
+	*end = (struct source_end) { .fuzzy = source->mounted };
+	if (!source->volume)
+		return 0;
+	err = bc_kernel_get(source->kernel, source->name, &now, error);
+	if (err)
+		return err;
+	doubt = stamps_finish(&source->stamps);
+	end->lsn = now.lsn;
+	end->fuzzy = doubt || source->stamps.changed || now.lsn != begin->lsn ||
+		     ((now.super_flags | begin->super_flags) & BLKCAST_SUPER_INCONSISTENT);
+	if (!same_history(begin, &now))
+		err = bc_fail(error, -EAGAIN,
+			      "a new reign of volume %s began while it was being read; take the snapshot again",
+			      source->name);
+	bc_volume_release(&now);
+	return err;
+}

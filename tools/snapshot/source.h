@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a snapshot is taken of: a volume that is up, or any device or file.
+ *
+ * A volume is read through its own device, primary or replica, while it is
+ * used.  The snapshot carries the identity and the history that it has at the
+ * beginning; should the history have changed at the end, the stamps read in
+ * between cannot be told apart, and the snapshot fails (rule 25).
+ *
+ * The image is of one moment (not fuzzy) if nothing at all was written
+ * meanwhile: the newest LSN is the same at both ends, no region changed or is
+ * in doubt, and the copy is no half-finished resync.
+ */
+#ifndef SNAPSHOT_SOURCE_H
+#define SNAPSHOT_SOURCE_H
+
+#include "../lib/blockdev.h"
+#include "../lib/kernel.h"
+#include "stamps.h"
+
+/**
+ * struct source - an open source
+ * @name: as given; borrowed
+ * @volume: it is a volume
+ * @begin: its state at the beginning
+ * @stamps: its map, filled while it is read
+ * @mounted: a plain device that somebody may write to
+ */
+struct source {
+	const char *name;
+	struct bc_blockdev blockdev;
+	bool volume, mounted;
+	struct bc_kernel *kernel;
+	struct bc_volume begin;
+	struct stamps stamps;
+};
+
+/* What became of it while it was read. */
+struct source_end {
+	uint64_t lsn;
+	bool fuzzy;
+};
+
+/* @name with a '/' is a path, else a volume. */
+int source_open(struct source *source, const char *name, struct bc_error *error);
+void source_close(struct source *source);
+
+void source_describe(const struct source *source, struct snap_super *super);
+
+/* All is read: settle the map, and find out whether the image is of one moment. */
+int source_finish(struct source *source, struct source_end *end, struct bc_error *error);
+
+#endif /* SNAPSHOT_SOURCE_H */
