@@ -19,7 +19,7 @@ static int decimals(double value)
 static char *format_scaled(char text[FORMAT_MAX], double value, double step,
 			   const char *const *units)
 {
-	while (value >= step - 0.5 && units[1]) {
+	while (value >= 999.5 && units[1]) {
 		value /= step;
 		units++;
 	}
@@ -54,7 +54,7 @@ char *format_duration(char text[FORMAT_MAX], uint64_t ns)
 	else if (ns >= 60 * NS_SECOND)
 		format_long(text, ns / NS_SECOND);
 	else
-		format_scaled(text, ns / 1e3, 1000, units);
+		format_scaled(text, (double)ns / 1e3, 1000, units);
 	return text;
 }
 
@@ -67,7 +67,7 @@ char *format_bytes(char text[FORMAT_MAX], uint64_t bytes)
 	else if (bytes < 1000)
 		snprintf(text, FORMAT_MAX, "%" PRIu64 "B", bytes);
 	else
-		format_scaled(text, bytes / 1024.0, 1000, units);
+		format_scaled(text, (double)bytes / 1024, 1024, units);
 	return text;
 }
 
@@ -78,6 +78,6 @@ char *format_count(char text[FORMAT_MAX], uint64_t count)
 	if (count < 1000000)
 		snprintf(text, FORMAT_MAX, "%" PRIu64, count);
 	else
-		format_scaled(text, count / 1e6, 1000, units);
+		format_scaled(text, (double)count / 1e6, 1000, units);
 	return text;
 }
