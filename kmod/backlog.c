@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The backlog: recent writes and flushes in LSN order, data included.
+ *
+ * Links drain it, each from a cursor of its own.  An entry goes when the
+ * backing device and every link are done with it.  The volume's thread reserves
+ * room before it appends; while there is none
+ *
+ *	- a link that completions wait for (in sync, not asynchronous) slows the
+ *	  writers down,
+ *	- any other link that holds the oldest entry is dropped from the stream:
+ *	  what it has not been sent turns dirty and travels later as regions
+ *	  (blkcast_stream_drop()).
+ *
+ * So no writer ever waits for an asynchronous replica, and memory is bounded.
+ */
+#include "link.h"
+
+static u64 entry_bytes(const struct blkcast_op *op)
+{
+	return sizeof(*op) + (u64)op->nr_pages * PAGE_SIZE;
+}
+
+/* Append an op that has just got its LSN.  Caller holds vol->lock. */
+void blkcast_log_append(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l;
+
+	lockdep_assert_held(&v->lock);
+	blkcast_op_get(op);
+	list_add_tail(&op->log_node, &v->log);
+	v->log_bytes += entry_bytes(op);
+	list_for_each_entry(l, &v->links, node) {
+		if (l->state == BLKCAST_LINK_DOWN)
+			continue;
+		if (!l->next)
+			l->next = op;
+		if (!l->unreceived)
+			l->unreceived = op;
+		if (!l->unapplied)
+			l->unapplied = op;
+		wake_up(&l->wake);
+	}
+}
+
+/* The link that still needs an entry, asynchronous ones first; or NULL. */
+static struct blkcast_link *entry_holder(struct blkcast_op *op)
+{
+	struct blkcast_link *l, *holder = NULL;
+
+	list_for_each_entry(l, &op->vol->links, node) {
+		if (l->unapplied != op)
+			continue;
+		if (!blkcast_link_waited(l))
+			return l;
+		holder = l;
+	}
+	return holder;
+}
+
+/* Let go of the oldest entries that nobody needs.  Caller holds vol->lock. */
+void blkcast_log_trim(struct blkcast_volume *v)
+{
+	struct blkcast_op *op, *next;
+
+	lockdep_assert_held(&v->lock);
+	list_for_each_entry_safe(op, next, &v->log, log_node) {
+		if (!op->local_done || entry_holder(op))
+			break;
+		list_del_init(&op->log_node);
+		v->log_bytes -= entry_bytes(op);
+		blkcast_op_put(op);
+	}
+	wake_up(&v->idle);
+}
+
+/* Is there room, or can it be made at once?  Caller holds vol->lock. */
+static bool log_room_locked(struct blkcast_volume *v, u64 bytes)
+{
+	struct blkcast_link *l;
+
+	while (v->log_bytes && v->log_bytes + bytes > v->log_budget) {
+		l = entry_holder(list_first_entry(&v->log, struct blkcast_op,
+						  log_node));
+		if (!l || blkcast_link_waited(l))
+			return false;
+		blkcast_stream_drop(l);
+		blkcast_log_trim(v);
+	}
+	return true;
+}
+
+bool blkcast_log_room(struct blkcast_volume *v, u64 bytes)
+{
+	bool room;
+
+	spin_lock_irq(&v->lock);
+	room = log_room_locked(v, bytes);
+	spin_unlock_irq(&v->lock);
+	return room;
+}
+
+/* Wait until the backlog can take @bytes of data more.  The volume's thread. */
+void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes)
+{
+	wait_event(v->idle,
+		   blkcast_log_room(v, bytes + sizeof(struct blkcast_op)));
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Frames: to and from the socket, whole or not at all.
+ *
+ * Sending blocks until the peer has taken the bytes, at most the link's timeout
+ * without progress; so does receiving.  Any other return than 0 ends the link:
+ * nobody can find the start of the next frame any more.
+ */
+#include <linux/crc32c.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
+
+#include "link.h"
+
+static int send_all(struct blkcast_link *l, struct msghdr *msg)
+{
+	while (msg_data_left(msg)) {
+		int n = sock_sendmsg(l->sock, msg);
+
+		if (n == -EAGAIN)
+			return -ETIMEDOUT;
+		if (n <= 0)
+			return n ?: -EPIPE;
+		l->sent_bytes += n;
+	}
+	return 0;
+}
+
+static u32 header_crc(const struct blkcast_frame *f)
+{
+	struct blkcast_frame h = *f;
+
+	h.crc = 0;
+	return ~crc32c(~0, &h, sizeof(h));
+}
+
+/* Complete the header and send it. */
+static int header_send(struct blkcast_link *l, struct blkcast_frame *f, bool more)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct kvec vec = { .iov_base = f, .iov_len = sizeof(*f) };
+
+	l->tx_when = ktime_get_ns();
+	f->magic = cpu_to_le32(BLKCAST_FRAME_MAGIC);
+	f->term = cpu_to_le32(l->term);
+	f->seq = cpu_to_le64(++l->tx_seq);
+	f->time = cpu_to_le64(f->time ? le64_to_cpu(f->time) : l->tx_when);
+	f->crc = cpu_to_le32(header_crc(f));
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, sizeof(*f));
+	return send_all(l, &msg);
+}
+
+/**
+ * blkcast_frame_send() - send a frame with data from kernel memory
+ * @l: the link, of which this is the sending thread
+ * @f: type, flags, lsn, sector, sectors and length are set; time if not now
+ * @data: @f->length bytes
+ * @more: another frame follows at once
+ *
+ * Return: 0 or a negative errno.
+ */
+int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
+		       const void *data, bool more)
+{
+	u32 len = le32_to_cpu(f->length);
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
+	int err;
+
+	if (len)
+		f->data_crc = cpu_to_le32(~crc32c(~0, data, len));
+	err = header_send(l, f, len || more);
+	if (err || !len)
+		return err;
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, len);
+	return send_all(l, &msg);
+}
+
+static u32 op_data_crc(struct blkcast_op *op)
+{
+	u32 left = blkcast_op_bytes(op), crc = ~0;
+	unsigned int i;
+
+	for (i = 0; i < op->nr_pages; i++) {
+		u32 n = min_t(u32, left, PAGE_SIZE);
+		void *p = kmap_local_page(op->pages[i]);
+
+		crc = crc32c(crc, p, n);
+		kunmap_local(p);
+		left -= n;
+	}
+	return ~crc;
+}
+
+/* Checksum of an op's data, computed by the first link that asks. */
+u32 blkcast_op_crc(struct blkcast_op *op)
+{
+	if (!smp_load_acquire(&op->crc_known)) {
+		WRITE_ONCE(op->data_crc, op_data_crc(op));
+		smp_store_release(&op->crc_known, true);
+	}
+	return READ_ONCE(op->data_crc);
+}
+
+/* As blkcast_frame_send(), with a WRITE's data. */
+int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
+			  struct blkcast_op *op, bool more)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct bio_vec bvecs[BLKCAST_OP_PAGES];
+	u32 len = blkcast_op_bytes(op);
+	int err;
+
+	f->length = cpu_to_le32(len);
+	f->data_crc = cpu_to_le32(blkcast_op_crc(op));
+	err = header_send(l, f, true);
+	if (err)
+		return err;
+	blkcast_op_bvecs(op, bvecs);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, op->nr_pages, len);
+	return send_all(l, &msg);
+}
+
+static int recv_all(struct blkcast_link *l, struct msghdr *msg)
+{
+	while (msg_data_left(msg)) {
+		int n = sock_recvmsg(l->sock, msg, MSG_WAITALL);
+
+		if (n == -EAGAIN)
+			return -ETIMEDOUT;
+		if (n <= 0)
+			return n ?: -ECONNRESET;
+	}
+	return 0;
+}
+
+static int recv_bytes(struct blkcast_link *l, void *buf, size_t len)
+{
+	struct msghdr msg = { .msg_flags = MSG_WAITALL };
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, len);
+	return recv_all(l, &msg);
+}
+
+static const char *header_check(struct blkcast_link *l,
+				const struct blkcast_frame *f)
+{
+	if (le32_to_cpu(f->magic) != BLKCAST_FRAME_MAGIC)
+		return "not a frame";
+	if (le32_to_cpu(f->crc) != header_crc(f))
+		return "bad header checksum";
+	if (le32_to_cpu(f->term) != l->term)
+		return "another term";
+	if (le64_to_cpu(f->seq) != l->rx_seq + 1)
+		return "frame out of sequence";
+	if (le32_to_cpu(f->length) > BLKCAST_PAYLOAD_MAX)
+		return "frame too long";
+	if (f->reserved)
+		return "reserved field not zero";
+	return NULL;
+}
+
+/**
+ * blkcast_frame_recv() - receive a header
+ * @l: the link, of which this is the receiving thread
+ * @f: filled in
+ *
+ * Return: 0; -EPROTO if it is not a valid one for this link (logged).
+ */
+int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f)
+{
+	const char *wrong;
+	int err = recv_bytes(l, f, sizeof(*f));
+
+	if (err)
+		return err;
+	wrong = header_check(l, f);
+	if (wrong) {
+		vol_err_ratelimited(l->vol, "link %s: %s\n", l->name, wrong);
+		return -EPROTO;
+	}
+	l->rx_seq++;
+	spin_lock_irq(&l->vol->lock);
+	l->rx_time = le64_to_cpu(f->time);
+	l->rx_when = ktime_get_ns();
+	spin_unlock_irq(&l->vol->lock);
+	return 0;
+}
+
+static int data_check(struct blkcast_link *l, const struct blkcast_frame *f,
+		      u32 crc)
+{
+	if (le32_to_cpu(f->data_crc) == crc)
+		return 0;
+	vol_err_ratelimited(l->vol, "link %s: bad data checksum\n", l->name);
+	return -EPROTO;
+}
+
+/* Receive @f->length bytes of payload into kernel memory. */
+int blkcast_frame_recv_data(struct blkcast_link *l,
+			    const struct blkcast_frame *f, void *data)
+{
+	u32 len = le32_to_cpu(f->length);
+
+	return recv_bytes(l, data, len) ?:
+	       data_check(l, f, ~crc32c(~0, data, len));
+}
+
+/* Receive the payload into an op's pages. */
+int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
+			  struct blkcast_op *op)
+{
+	struct msghdr msg = { .msg_flags = MSG_WAITALL };
+	struct bio_vec bvecs[BLKCAST_OP_PAGES];
+	int err;
+
+	blkcast_op_bvecs(op, bvecs);
+	iov_iter_bvec(&msg.msg_iter, ITER_DEST, bvecs, op->nr_pages,
+		      le32_to_cpu(f->length));
+	err = recv_all(l, &msg);
+	return err ?: data_check(l, f, op_data_crc(op));
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Links: a socket comes in by file descriptor, two threads work on it, and when
+ * it fails everything it held is given back.
+ *
+ * What the threads do stands in stream.c (primary) and replica.c (replica).
+ */
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/vmalloc.h>
+#include <net/sock.h>
+
+#include "link.h"
+#include "trace.h"
+
+static atomic_t link_ids;
+static struct workqueue_struct *reap_wq;
+
+/* Caller holds vol->lock. */
+void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
+{
+	struct blkcast_volume *v = l->vol;
+	enum blkcast_link_state from = l->state;
+
+	lockdep_assert_held(&v->lock);
+	if (from == to)
+		return;
+	trace_blkcast_link_state(v->minor, l->id, from, to);
+	l->state = to;
+	if (to == BLKCAST_LINK_IN_SYNC)
+		blkcast_event(v, BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
+	else if (from == BLKCAST_LINK_IN_SYNC && to != BLKCAST_LINK_DOWN)
+		blkcast_event(v, BLKCAST_EVENT_LINK_BEHIND, l->name, 0);
+	wake_up(&l->wake);
+}
+
+/* The first reason counts.  Caller holds vol->lock. */
+static void link_fail_locked(struct blkcast_link *l, int error)
+{
+	lockdep_assert_held(&l->vol->lock);
+	if (!l->error) {
+		l->error = error;
+		l->next = NULL;
+		l->unreceived = NULL;
+		l->unapplied = NULL;
+		blkcast_link_set_state(l, BLKCAST_LINK_DOWN);
+		blkcast_log_trim(l->vol);
+		queue_work(reap_wq, &l->reap);
+	}
+	wake_up_all(&l->wake);
+}
+
+/**
+ * blkcast_link_fail() - end a link
+ * @l: the link
+ * @error: negative errno
+ *
+ * Any context, without vol->lock.  Returns at once; nothing waits for the link
+ * from now on.
+ */
+void blkcast_link_fail(struct blkcast_link *l, int error)
+{
+	struct blkcast_volume *v = l->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	link_fail_locked(l, error);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/* The end of both threads: fail the link and wait to be joined. */
+int blkcast_link_park(struct blkcast_link *l, int error)
+{
+	blkcast_link_fail(l, error);
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (kthread_should_stop())
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
+}
+
+static void link_free(struct blkcast_link *l)
+{
+	sockfd_put(l->sock);
+	kvfree(l->dirty);
+	vfree(l->buf);
+	kfree(l);
+}
+
+static bool link_drained(struct blkcast_link *l)
+{
+	bool drained;
+
+	spin_lock_irq(&l->vol->lock);
+	drained = list_empty(&l->applying);
+	spin_unlock_irq(&l->vol->lock);
+	return drained;
+}
+
+static void link_reap(struct work_struct *work)
+{
+	struct blkcast_link *l = container_of(work, struct blkcast_link, reap);
+	struct blkcast_volume *v = l->vol;
+
+	kernel_sock_shutdown(l->sock, SHUT_RDWR);
+	kthread_stop(l->rx);
+	kthread_stop(l->tx);
+	/* Rule 13: what has arrived is applied before anything else begins. */
+	wait_event(l->wake, link_drained(l));
+
+	spin_lock_irq(&v->lock);
+	list_del(&l->node);
+	blkcast_log_trim(v);
+	spin_unlock_irq(&v->lock);
+	blkcast_write_reached(v);
+	vol_info(v, "link %s: down (%d)\n", l->name, l->error);
+	blkcast_event(v, BLKCAST_EVENT_LINK_DOWN, l->name, -l->error);
+	link_free(l);
+	wake_up_all(&v->idle);
+	blkcast_volume_put(v);
+}
+
+static const char *history_check(const struct blkcast_link_params *p)
+{
+	u32 i;
+
+	if (!p->reigns || p->reigns > BLKCAST_HISTORY_MAX)
+		return "history is missing or too long";
+	for (i = 0; i < p->reigns; i++)
+		if (!p->history[i].reign || p->history[i].flags ||
+		    (i && le32_to_cpu(p->history[i].term) <=
+			  le32_to_cpu(p->history[i - 1].term)))
+			return "history is not in order";
+	if (le32_to_cpu(p->history[p->reigns - 1].term) != p->term)
+		return "history does not end in the term";
+	return NULL;
+}
+
+/* The replica's side of the bargain: follow the primary's history. */
+static int replica_follow(struct blkcast_volume *v,
+			  const struct blkcast_link_params *p,
+			  struct netlink_ext_ack *extack)
+{
+	const char *wrong = history_check(p);
+	int err;
+
+	if (wrong) {
+		if (extack)
+			extack->_msg = wrong;
+		return -EINVAL;
+	}
+	if (p->term < le32_to_cpu(v->super->term)) {
+		NL_SET_ERR_MSG(extack, "a primary of a newer term has been here");
+		return -ESTALE;
+	}
+	if (!list_empty(&v->links)) {
+		NL_SET_ERR_MSG(extack, "this replica has a link already");
+		return -EBUSY;
+	}
+	err = blkcast_map_doubt_reigns(v, p->history, p->reigns) ?:
+	      blkcast_super_adopt(v, p->term, p->history, p->reigns);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot write the metadata");
+		return err;
+	}
+	spin_lock_irq(&v->lock);
+	v->term = p->term;
+	spin_unlock_irq(&v->lock);
+	return 0;
+}
+
+static int primary_prepare(struct blkcast_link *l)
+{
+	struct blkcast_volume *v = l->vol;
+
+	l->dirty = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
+	l->buf = vmalloc((size_t)1 << (v->region_shift + SECTOR_SHIFT));
+	if (!l->dirty || !l->buf)
+		return -ENOMEM;
+	/* Rule 10: nothing streams into a region before it is compared. */
+	bitmap_fill(l->dirty, v->regions);
+	l->dirty_count = v->regions;
+	return 0;
+}
+
+static struct blkcast_link *link_find(struct blkcast_volume *v, const char *name)
+{
+	struct blkcast_link *l;
+
+	lockdep_assert_held(&v->lock);
+	list_for_each_entry(l, &v->links, node)
+		if (!strcmp(l->name, name))
+			return l;
+	return NULL;
+}
+
+static struct socket *stream_socket(int fd, struct netlink_ext_ack *extack,
+				    int *err)
+{
+	struct socket *sock = sockfd_lookup(fd, err);
+
+	if (!sock) {
+		NL_SET_ERR_MSG(extack, "not a socket");
+		return NULL;
+	}
+	if (sock->type != SOCK_STREAM || sock->sk->sk_state != TCP_ESTABLISHED) {
+		NL_SET_ERR_MSG(extack, "not a connected stream socket");
+		sockfd_put(sock);
+		*err = -ENOTCONN;
+		return NULL;
+	}
+	return sock;
+}
+
+static void socket_prepare(struct blkcast_link *l)
+{
+	struct sock *sk = l->sock->sk;
+
+	/* Writeback may wait for us: never wait for writeback. */
+	sk->sk_allocation = GFP_NOIO;
+	sk->sk_use_task_frag = false;
+	sk->sk_sndtimeo = msecs_to_jiffies(l->timeout);
+	sk->sk_rcvtimeo = msecs_to_jiffies(l->timeout);
+}
+
+static struct blkcast_link *link_alloc(struct blkcast_volume *v,
+				       const struct blkcast_link_params *p,
+				       struct socket *sock)
+{
+	struct blkcast_link *l = kzalloc(sizeof(*l), GFP_KERNEL);
+
+	if (!l)
+		return NULL;
+	l->vol = v;
+	strscpy(l->name, p->name, sizeof(l->name));
+	l->id = atomic_inc_return(&link_ids);
+	l->flags = p->flags & BLKCAST_F_ASYNC;
+	l->term = p->term;
+	l->timeout = p->timeout;
+	l->sock = sock;
+	l->state = BLKCAST_LINK_COMPARING;
+	l->behind_since = ktime_get_ns();
+	l->rx_when = l->behind_since;
+	init_waitqueue_head(&l->wake);
+	INIT_WORK(&l->reap, link_reap);
+	INIT_LIST_HEAD(&l->applying);
+	socket_prepare(l);
+	return l;
+}
+
+static int link_threads_create(struct blkcast_link *l)
+{
+	bool primary = l->vol->role == BLKCAST_ROLE_PRIMARY;
+
+	l->tx = kthread_create(primary ? blkcast_stream_tx : blkcast_replica_tx,
+			       l, "blkcast-tx/%u", l->vol->minor);
+	if (IS_ERR(l->tx))
+		return PTR_ERR(l->tx);
+	l->rx = kthread_create(primary ? blkcast_stream_rx : blkcast_replica_rx,
+			       l, "blkcast-rx/%u", l->vol->minor);
+	if (IS_ERR(l->rx)) {
+		kthread_stop(l->tx);
+		return PTR_ERR(l->rx);
+	}
+	return 0;
+}
+
+static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
+			const struct blkcast_link_params *p,
+			struct netlink_ext_ack *extack)
+{
+	if (v->role == BLKCAST_ROLE_REPLICA)
+		return replica_follow(v, p, extack);
+	if (p->term != v->term) {
+		NL_SET_ERR_MSG(extack, "not the term of this primary");
+		return -ESTALE;
+	}
+	return primary_prepare(l);
+}
+
+/**
+ * blkcast_link_add() - put a connected socket to work
+ * @v: the volume
+ * @p: what the daemons have agreed, and the socket
+ * @extack: takes the reason of a refusal
+ *
+ * Caller holds vol->admin.  The socket is ours only if this returns 0.
+ * Errors: see LINK_ADD in uapi/blkcast_netlink.h.
+ */
+int blkcast_link_add(struct blkcast_volume *v,
+		     const struct blkcast_link_params *p,
+		     struct netlink_ext_ack *extack)
+{
+	struct blkcast_link *l;
+	struct socket *sock;
+	bool taken;
+	int err;
+
+	lockdep_assert_held(&v->admin);
+	spin_lock_irq(&v->lock);
+	taken = link_find(v, p->name);
+	spin_unlock_irq(&v->lock);
+	if (taken) {
+		NL_SET_ERR_MSG(extack, "a link of this name exists");
+		return -EEXIST;
+	}
+	sock = stream_socket(p->fd, extack, &err);
+	if (!sock)
+		return err;
+	l = link_alloc(v, p, sock);
+	if (!l) {
+		sockfd_put(sock);
+		return -ENOMEM;
+	}
+	err = role_prepare(v, l, p, extack) ?: link_threads_create(l);
+	if (err) {
+		link_free(l);
+		return err;
+	}
+	kref_get(&v->refs);
+	vol_info(v, "link %s: up, term %u\n", l->name, l->term);
+	blkcast_event(v, BLKCAST_EVENT_LINK_UP, l->name, 0);
+	/* Under the lock it cannot fail, hence not be freed, before both run. */
+	spin_lock_irq(&v->lock);
+	list_add_tail(&l->node, &v->links);
+	wake_up_process(l->rx);
+	wake_up_process(l->tx);
+	spin_unlock_irq(&v->lock);
+	return 0;
+}
+
+static bool link_gone(struct blkcast_volume *v, const char *name)
+{
+	bool gone;
+
+	spin_lock_irq(&v->lock);
+	gone = name ? !link_find(v, name) : list_empty(&v->links);
+	spin_unlock_irq(&v->lock);
+	return gone;
+}
+
+/* Fail one link, or all if @name is NULL, and wait until they are gone. */
+static void links_end(struct blkcast_volume *v, const char *name)
+{
+	struct blkcast_link *l;
+
+	spin_lock_irq(&v->lock);
+	list_for_each_entry(l, &v->links, node)
+		if (!name || !strcmp(l->name, name))
+			link_fail_locked(l, -ECONNABORTED);
+	spin_unlock_irq(&v->lock);
+	wait_event(v->idle, link_gone(v, name));
+}
+
+int blkcast_link_del(struct blkcast_volume *v, const char *name)
+{
+	lockdep_assert_held(&v->admin);
+	if (link_gone(v, name))
+		return -ENOENT;
+	links_end(v, name);
+	return 0;
+}
+
+/* Caller holds vol->admin, so no new one comes. */
+void blkcast_links_drop(struct blkcast_volume *v)
+{
+	lockdep_assert_held(&v->admin);
+	links_end(v, NULL);
+}
+
+int __init blkcast_links_init(void)
+{
+	reap_wq = alloc_workqueue("blkcast-reap", WQ_UNBOUND, 0);
+	return reap_wq ? 0 : -ENOMEM;
+}
+
+void blkcast_links_exit(void)
+{
+	destroy_workqueue(reap_wq);
+}

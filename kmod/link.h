@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef _BLKCAST_LINK_H
+#define _BLKCAST_LINK_H
+
+#include <linux/net.h>
+
+#include "uapi/blkcast_wire.h"
+#include "volume.h"
+
+/* What a replica takes in before it has applied it. */
+#define BLKCAST_APPLYING_MAX	(16U << 20)
+
+/**
+ * struct blkcast_link - one connection between a primary's and a replica's copy
+ *
+ * Two threads: @tx sends and @rx receives, on either side.  Whoever meets an
+ * error calls blkcast_link_fail(), which shuts the socket down so that both
+ * threads come to their end; @reap then joins them, waits until all that has
+ * arrived is applied, takes the link off the volume and frees it.  Nothing else
+ * frees a link, so threads may use it without a reference.
+ *
+ * I set before it is seen by others; L vol->lock; X tx thread; R rx thread
+ */
+struct blkcast_link {
+	struct blkcast_volume	*vol;		/* I */
+	struct list_head	node;		/* L */
+	char			name[BLKCAST_NAME_MAX];	/* I */
+	u32			id;		/* I */
+	u32			flags;		/* I: BLKCAST_F_ASYNC */
+	u32			term;		/* I: of the primary */
+	u32			timeout;	/* I: ms */
+	struct socket		*sock;		/* I */
+	struct task_struct	*tx, *rx;	/* I */
+	wait_queue_head_t	wake;		/* for both threads */
+	struct work_struct	reap;
+	enum blkcast_link_state	state;		/* L */
+	int			error;		/* L: 0, or why it fails */
+
+	u64			tx_seq;		/* X */
+	u64			rx_seq;		/* R */
+	u64			rx_time;	/* L: primary's time of the newest frame */
+	u64			rx_when;	/* L: ktime_get_ns() of its arrival */
+	u64			tx_when;	/* X: ktime_get_ns() of the last frame */
+	u64			sent_bytes;	/* X */
+
+	/* Positions in the stream: on the primary as acknowledged. */
+	u64			sent;		/* L */
+	u64			received;	/* L */
+	u64			applied;	/* L */
+	u64			durable;	/* L */
+	u64			apply_ns;	/* L */
+	u64			flush_ns;	/* L */
+	u64			rtt_ns;		/* L: 0 unknown */
+
+	/* Primary.  Cursors into the backlog, NULL at its end. */
+	struct blkcast_op	*next;		/* L: to be sent next */
+	struct blkcast_op	*unreceived;	/* L: oldest not acknowledged */
+	struct blkcast_op	*unapplied;	/* L: oldest not applied */
+	unsigned long		*dirty;		/* L: a bit a region */
+	u32			dirty_count;	/* L */
+	u32			stamps_done;	/* R primary: compared; X replica: sent */
+	u32			resync_at;	/* X: where to look for the next */
+	bool			gap_sent;	/* L: replica is marked inconsistent */
+	u64			copied_at;	/* L: newest LSN at a region's read */
+	bool			done_sent;	/* L: DONE is out, no answer yet */
+	u64			done_id;	/* L */
+	u64			join_lsn;	/* L: in sync when durable up to here */
+	u64			behind_since;	/* L: ktime_get_ns(); 0: in sync */
+	u64			skipped;	/* X: LSN of an entry not sent */
+	u64			resync_bytes;	/* L */
+	void			*buf;		/* X: one region */
+
+	/* Replica. */
+	struct list_head	applying;	/* L: ops in order of arrival */
+	u32			applying_bytes;	/* L */
+	u64			seq_applied;	/* L */
+	bool			ack_due;	/* L */
+	u64			done_due;	/* L: attempt to answer, 0 none */
+	int			local_error;	/* L: what the replica failed with */
+	u32			copy_left;	/* R: sectors of a region to come */
+	sector_t		copy_next;	/* R: where they begin */
+	u64			copy_stamp;	/* R */
+};
+
+/* Primary: completions wait for this link.  Caller holds vol->lock. */
+static inline bool blkcast_link_waited(const struct blkcast_link *l)
+{
+	return l->state >= BLKCAST_LINK_JOINING && !(l->flags & BLKCAST_F_ASYNC);
+}
+
+struct blkcast_link_params {
+	const char *name;
+	int fd;
+	u32 term, flags, timeout;
+	const struct blkcast_reign *history;
+	u32 reigns;
+};
+
+/* link.c */
+int blkcast_links_init(void);
+void blkcast_links_exit(void);
+int blkcast_link_add(struct blkcast_volume *v,
+		     const struct blkcast_link_params *params,
+		     struct netlink_ext_ack *extack);
+int blkcast_link_del(struct blkcast_volume *v, const char *name);
+void blkcast_links_drop(struct blkcast_volume *v);
+void blkcast_link_fail(struct blkcast_link *l, int error);
+void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to);
+int blkcast_link_park(struct blkcast_link *l, int error);
+
+/* frame.c */
+int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
+		       const void *data, bool more);
+int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
+			  struct blkcast_op *op, bool more);
+int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f);
+int blkcast_frame_recv_data(struct blkcast_link *l,
+			    const struct blkcast_frame *f, void *data);
+int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
+			  struct blkcast_op *op);
+u32 blkcast_op_crc(struct blkcast_op *op);
+
+/* stream.c: the primary's end */
+int blkcast_stream_tx(void *link);
+int blkcast_stream_rx(void *link);
+void blkcast_stream_dirty(struct blkcast_link *l, u32 region);
+void blkcast_stream_drop(struct blkcast_link *l);
+
+/* replica.c: the replica's end */
+int blkcast_replica_tx(void *link);
+int blkcast_replica_rx(void *link);
+
+#endif /* _BLKCAST_LINK_H */

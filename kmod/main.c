@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * blkcast: keeps live copies of a block device on other hosts.
+ *
+ * Loading brings the doors (netlink family, block major); everything else is
+ * made when a volume comes up.  While a volume is up the module cannot go.
+ *
+ * Where things are:
+ *	netlink.c	commands and state		volume.c  lifecycle, roles
+ *	write.c		a write's way on the primary	range.c	  overlapping ops
+ *	backlog.c	the recent writes		map.c	  the stamp map
+ *	stream.c	primary's end of a link		super.c	  the superblock
+ *	replica.c	replica's end of a link		link.c	  both ends
+ *	frame.c		frames on the socket		op.c	  ops, local I/O
+ */
+#include <linux/module.h>
+
+#include "link.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static int __init blkcast_init(void)
+{
+	int err;
+
+	err = blkcast_ops_init();
+	if (err)
+		return err;
+	err = blkcast_links_init();
+	if (err)
+		goto out_ops_exit;
+	err = blkcast_volumes_init();
+	if (err)
+		goto out_links_exit;
+	err = blkcast_netlink_init();
+	if (err)
+		goto out_volumes_exit;
+	return 0;
+
+out_volumes_exit:
+	blkcast_volumes_exit();
+out_links_exit:
+	blkcast_links_exit();
+out_ops_exit:
+	blkcast_ops_exit();
+	return err;
+}
+
+static void __exit blkcast_exit(void)
+{
+	blkcast_netlink_exit();
+	blkcast_links_exit();
+	blkcast_volumes_exit();
+	blkcast_ops_exit();
+}
+
+module_init(blkcast_init);
+module_exit(blkcast_exit);
+
+MODULE_DESCRIPTION("Live copies of a block device on other hosts");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS("net-pf-16-proto-16-family-blkcast");

@@ -1,0 +1,708 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The stamp map: what each region last saw, in memory and on disk.
+ *
+ * Two copies of a region are the same exactly when their stamps are equal and
+ * neither is in doubt.  What keeps this true here:
+ *
+ *  1. A group's active bit is on stable storage before the first write into it
+ *     (pen_work).  Whatever is active at a crash is in doubt at the next load.
+ *  2. A region that was never written is zeroed whole, the zeros flushed, its
+ *     touched mark written with the active bit; only then a write enters it
+ *     and only then reads look at the device.
+ *  3. An idle group is cleaned (clean_work): nothing pending in it, copy its
+ *     stamps; flush the backing device; if nothing entered it meanwhile, it is
+ *     inactive and the *copied* stamps go to disk.  Newcomers find it inactive
+ *     and queue for the pen, which comes after us.
+ *  4. A group with a region in doubt stays active, however idle.
+ *  5. A failed flush puts all touched regions of active groups in doubt.
+ *  6. Blocks are written to the slot that does not hold the current one.
+ *
+ * An op announces itself with blkcast_map_begin() as soon as it has arrived, so
+ * that no group is cleaned under it; blkcast_map_ready() says whether it may
+ * write, or has the pen call its step; blkcast_map_end() when it is done.
+ */
+#include <linux/mm.h>
+
+#include "link.h"
+
+#define MAP_BATCH	32			/* blocks written at once */
+#define MAP_CLEAN_EVERY	HZ
+#define MAP_IDLE	(5 * HZ)		/* before a group is cleaned */
+#define MAP_BLOCKS_READ	128			/* blocks read at once, both slots */
+
+static u32 group_of(u32 region)
+{
+	return region / BLKCAST_MAP_STAMPS;
+}
+
+static u32 group_first(u32 group)
+{
+	return group * BLKCAST_MAP_STAMPS;
+}
+
+static u32 group_count(struct blkcast_volume *v)
+{
+	return DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS);
+}
+
+static u32 group_size(struct blkcast_volume *v, u32 group)
+{
+	return min_t(u32, BLKCAST_MAP_STAMPS, v->regions - group_first(group));
+}
+
+static u64 block_pos(struct blkcast_volume *v, u32 group, u8 slot)
+{
+	return le64_to_cpu(v->super->map_offset) +
+	       (2ULL * group + slot) * BLKCAST_BLOCK_SIZE;
+}
+
+/* Set a stamp, keep count of doubts.  Caller holds vol->lock. */
+void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
+{
+	struct blkcast_group *g = &v->map.groups[group_of(region)];
+	u64 old = v->map.stamps[region];
+
+	lockdep_assert_held(&v->lock);
+	g->doubts += (lsn == BLKCAST_LSN_DOUBT) - (old == BLKCAST_LSN_DOUBT);
+	g->entered++;
+	v->map.stamps[region] = lsn;
+}
+
+/* Caller holds vol->lock. */
+void blkcast_map_begin(struct blkcast_op *op)
+{
+	struct blkcast_group *g = &op->vol->map.groups[group_of(op->region)];
+
+	lockdep_assert_held(&op->vol->lock);
+	g->pending++;
+	g->entered++;
+}
+
+/* Caller holds vol->lock. */
+void blkcast_map_end(struct blkcast_op *op)
+{
+	struct blkcast_group *g = &op->vol->map.groups[group_of(op->region)];
+
+	lockdep_assert_held(&op->vol->lock);
+	g->pending--;
+	g->entered++;
+	g->idle_since = jiffies;
+}
+
+static bool map_open(struct blkcast_volume *v, u32 region)
+{
+	return v->map.groups[group_of(region)].active &&
+	       test_bit(region, v->map.touched);
+}
+
+/**
+ * blkcast_map_ready() - may the op write to its region now?
+ * @op: has begun; its step is what to do then
+ *
+ * Return: true; or false, and the op's step is called when it may, with
+ * op->error set if the metadata could not be written.
+ */
+bool blkcast_map_ready(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+	bool open;
+
+	spin_lock_irqsave(&v->lock, flags);
+	open = map_open(v, op->region);
+	if (!open) {
+		list_add_tail(&op->node, &v->map.waiting);
+		queue_work(v->map.wq, &v->map.pen_work);
+	}
+	spin_unlock_irqrestore(&v->lock, flags);
+	return open;
+}
+
+/* ---- blocks on disk ---- */
+
+/* Fill a block with what memory holds.  Caller holds vol->lock. */
+static void block_fill(struct blkcast_volume *v, u32 group, bool active,
+		       struct blkcast_map_block *b)
+{
+	u32 i, first = group_first(group);
+
+	memset(b, 0, sizeof(*b));
+	b->magic = cpu_to_le32(BLKCAST_MAP_MAGIC);
+	b->index = cpu_to_le32(group);
+	b->flags = cpu_to_le32(active ? BLKCAST_MAP_ACTIVE : 0);
+	memcpy(b->volume, v->super->volume, sizeof(b->volume));
+	for (i = 0; i < group_size(v, group); i++) {
+		b->stamps[i] = cpu_to_le64(v->map.stamps[first + i]);
+		if (test_bit(first + i, v->map.touched))
+			b->touched[i / 8] |= 1 << (i % 8);
+	}
+}
+
+static void block_touch(struct blkcast_map_block *b, u32 region)
+{
+	u32 i = region % BLKCAST_MAP_STAMPS;
+
+	b->touched[i / 8] |= 1 << (i % 8);
+}
+
+static bool block_valid(struct blkcast_volume *v, u32 group,
+			const struct blkcast_map_block *b)
+{
+	return le32_to_cpu(b->magic) == BLKCAST_MAP_MAGIC &&
+	       le32_to_cpu(b->index) == group &&
+	       !memcmp(b->volume, v->super->volume, sizeof(b->volume)) &&
+	       le32_to_cpu(b->crc) ==
+	       blkcast_block_crc(b, offsetof(struct blkcast_map_block, crc));
+}
+
+struct map_io {
+	atomic_t left;
+	int error;
+	struct completion done;
+};
+
+static void map_end_io(struct bio *bio)
+{
+	struct map_io *io = bio->bi_private;
+
+	if (bio->bi_status)
+		io->error = blk_status_to_errno(bio->bi_status);
+	bio_put(bio);
+	if (atomic_dec_and_test(&io->left))
+		complete(&io->done);
+}
+
+/*
+ * Write the blocks of @n groups to their other slots, then flush.  Caller holds
+ * the pen.  If it fails, the current slots still hold what they held.
+ */
+static int blocks_write(struct blkcast_volume *v, const u32 *groups,
+			struct blkcast_map_block **blocks, u32 n)
+{
+	struct map_io io = { .left = ATOMIC_INIT(n + 1) };
+	struct blk_plug plug;
+	u32 i;
+
+	lockdep_assert_held(&v->map.pen);
+	init_completion(&io.done);
+	blk_start_plug(&plug);
+	for (i = 0; i < n; i++) {
+		struct blkcast_group *g = &v->map.groups[groups[i]];
+		struct blkcast_map_block *b = blocks[i];
+		struct bio *bio;
+
+		b->generation = cpu_to_le64(g->generation + 1);
+		b->crc = cpu_to_le32(blkcast_block_crc(b,
+				offsetof(struct blkcast_map_block, crc)));
+		bio = bio_alloc(v->meta.bdev, 1,
+				REQ_OP_WRITE | REQ_META | REQ_SYNC, GFP_NOIO);
+		bio->bi_iter.bi_sector = block_pos(v, groups[i], !g->slot) >>
+					 SECTOR_SHIFT;
+		bio->bi_private = &io;
+		bio->bi_end_io = map_end_io;
+		__bio_add_page(bio, virt_to_page(b), BLKCAST_BLOCK_SIZE,
+			       offset_in_page(b));
+		submit_bio(bio);
+	}
+	blk_finish_plug(&plug);
+	if (!atomic_dec_and_test(&io.left))
+		wait_for_completion_io(&io.done);
+	if (!io.error)
+		io.error = blkdev_issue_flush(v->meta.bdev);
+	if (io.error) {
+		vol_err_ratelimited(v, "cannot write the stamp map: %d\n",
+				    io.error);
+		return io.error;
+	}
+	for (i = 0; i < n; i++) {
+		v->map.groups[groups[i]].generation++;
+		v->map.groups[groups[i]].slot ^= 1;
+	}
+	spin_lock_irq(&v->lock);
+	v->map.writes += n;
+	spin_unlock_irq(&v->lock);
+	return 0;
+}
+
+/* ---- the pen: before the first write ---- */
+
+static int zero_region(struct blkcast_volume *v, u32 region)
+{
+	return blkdev_issue_zeroout(v->backing.bdev,
+				    v->data_start + blkcast_region_start(v, region),
+				    blkcast_region_sectors(v, region),
+				    GFP_NOIO, 0);
+}
+
+/* Zero what the ops of the list touch first, and flush.  Inv. 2. */
+static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
+{
+	struct blkcast_op *op;
+	bool zeroed = false;
+	int err;
+
+	list_for_each_entry(op, ops, node) {
+		if (test_bit(op->region, v->map.touched) ||
+		    test_bit(op->region, v->map.zeroed))
+			continue;
+		op->error = zero_region(v, op->region);
+		if (!op->error) {
+			__set_bit(op->region, v->map.zeroed);
+			zeroed = true;
+		}
+	}
+	err = zeroed ? blkdev_issue_flush(v->backing.bdev) : 0;
+	if (!err)
+		return;
+	blkcast_map_doubt_active(v);
+	list_for_each_entry(op, ops, node) {
+		__clear_bit(op->region, v->map.zeroed);
+		op->error = op->error ?: err;
+	}
+}
+
+/*
+ * Write active bits and touched marks for the groups of as many ops as fit one
+ * batch; those ops move from @ops to @done.
+ */
+static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
+		      struct list_head *done,
+		      struct blkcast_map_block **blocks)
+{
+	u32 groups[MAP_BATCH], n = 0, i;
+	struct blkcast_op *op, *next;
+	int err;
+
+	list_for_each_entry_safe(op, next, ops, node) {
+		struct blkcast_group *g = &v->map.groups[group_of(op->region)];
+
+		if (!op->error && !g->penned) {
+			if (n == MAP_BATCH)
+				continue;
+			groups[n++] = group_of(op->region);
+			g->penned = true;
+		}
+		list_move_tail(&op->node, done);
+	}
+	spin_lock_irq(&v->lock);
+	for (i = 0; i < n; i++)
+		block_fill(v, groups[i], true, blocks[i]);
+	spin_unlock_irq(&v->lock);
+	list_for_each_entry(op, done, node)
+		for (i = 0; i < n && !op->error; i++)
+			if (groups[i] == group_of(op->region))
+				block_touch(blocks[i], op->region);
+	err = n ? blocks_write(v, groups, blocks, n) : 0;
+
+	spin_lock_irq(&v->lock);
+	for (i = 0; i < n; i++) {
+		v->map.groups[groups[i]].penned = false;
+		if (!err)
+			v->map.groups[groups[i]].active = true;
+	}
+	list_for_each_entry(op, done, node) {
+		op->error = op->error ?: err;
+		if (!op->error)
+			set_bit(op->region, v->map.touched);
+	}
+	spin_unlock_irq(&v->lock);
+	list_for_each_entry(op, done, node)
+		__clear_bit(op->region, v->map.zeroed);
+}
+
+static int blocks_alloc(struct blkcast_map_block **blocks)
+{
+	u32 i;
+
+	for (i = 0; i < MAP_BATCH; i++) {
+		blocks[i] = (void *)__get_free_page(GFP_NOIO);
+		if (!blocks[i])
+			return i;
+	}
+	return i;
+}
+
+static void blocks_free(struct blkcast_map_block **blocks, u32 n)
+{
+	while (n)
+		free_page((unsigned long)blocks[--n]);
+}
+
+static void pen_work(struct work_struct *work)
+{
+	struct blkcast_volume *v = container_of(work, struct blkcast_volume,
+						map.pen_work);
+	struct blkcast_map_block *blocks[MAP_BATCH];
+	LIST_HEAD(ops);
+	LIST_HEAD(done);
+	u32 n;
+
+	n = blocks_alloc(blocks);
+	mutex_lock(&v->map.pen);
+	spin_lock_irq(&v->lock);
+	list_splice_init(&v->map.waiting, &ops);
+	spin_unlock_irq(&v->lock);
+
+	if (n == MAP_BATCH) {
+		pen_zero(v, &ops);
+	} else {
+		struct blkcast_op *op;
+
+		list_for_each_entry(op, &ops, node)
+			op->error = -ENOMEM;
+	}
+	while (!list_empty(&ops)) {
+		pen_batch(v, &ops, &done, blocks);
+		spin_lock_irq(&v->lock);
+		list_splice_tail_init(&done, &v->ready);
+		wake_up(&v->wake);
+		spin_unlock_irq(&v->lock);
+	}
+	mutex_unlock(&v->map.pen);
+	blocks_free(blocks, n);
+}
+
+/* ---- cleaning: exact stamps of idle groups ---- */
+
+struct clean_batch {
+	u32 n;
+	u32 groups[MAP_BATCH];
+	u64 entered[MAP_BATCH];
+	struct blkcast_map_block *blocks[MAP_BATCH];
+};
+
+/* Copy the stamps of idle active groups from @*next on. */
+static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *next,
+		       bool all)
+{
+	c->n = 0;
+	for (; *next < group_count(v) && c->n < MAP_BATCH; ++*next) {
+		struct blkcast_group *g = &v->map.groups[*next];
+
+		spin_lock_irq(&v->lock);
+		if (g->active && !g->pending && !g->doubts &&
+		    (all || time_after(jiffies, g->idle_since + MAP_IDLE))) {
+			block_fill(v, *next, false, c->blocks[c->n]);
+			c->groups[c->n] = *next;
+			c->entered[c->n++] = g->entered;
+		}
+		spin_unlock_irq(&v->lock);
+	}
+}
+
+/* Keep those that nothing has entered since; they are inactive now. */
+static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
+{
+	u32 i, n = 0;
+
+	spin_lock_irq(&v->lock);
+	for (i = 0; i < c->n; i++) {
+		struct blkcast_group *g = &v->map.groups[c->groups[i]];
+
+		if (g->entered != c->entered[i] || g->pending)
+			continue;
+		g->active = false;
+		swap(c->blocks[n], c->blocks[i]);
+		c->groups[n++] = c->groups[i];
+	}
+	spin_unlock_irq(&v->lock);
+	c->n = n;
+}
+
+/* If the blocks cannot be written the bits on disk stay: more doubt, no loss. */
+static int clean_groups(struct blkcast_volume *v, bool all)
+{
+	struct clean_batch *c;
+	u32 next = 0, pages;
+	int err = 0;
+
+	c = kzalloc(sizeof(*c), GFP_NOIO);
+	if (!c)
+		return -ENOMEM;
+	pages = blocks_alloc(c->blocks);
+	if (pages < MAP_BATCH) {
+		err = -ENOMEM;
+		goto out;
+	}
+	mutex_lock(&v->map.pen);
+	while (next < group_count(v) && !err) {
+		clean_pick(v, c, &next, all);
+		if (!c->n)
+			break;
+		err = blkdev_issue_flush(v->backing.bdev);
+		if (err) {
+			blkcast_map_doubt_active(v);
+			break;
+		}
+		clean_close(v, c);
+		if (c->n)
+			err = blocks_write(v, c->groups, c->blocks, c->n);
+	}
+	mutex_unlock(&v->map.pen);
+out:
+	blocks_free(c->blocks, pages);
+	kfree(c);
+	return err;
+}
+
+static void clean_work(struct work_struct *work)
+{
+	struct blkcast_volume *v = container_of(to_delayed_work(work),
+						struct blkcast_volume,
+						map.clean_work);
+
+	clean_groups(v, false);
+	queue_delayed_work(v->map.wq, &v->map.clean_work, MAP_CLEAN_EVERY);
+}
+
+/* ---- doubt ---- */
+
+/*
+ * Inv. 5: after a failed flush nobody knows what the device holds.  A replica's
+ * touched regions of active groups are in doubt; a primary keeps what it has
+ * under a fresh stamp and copies it to every replica again.
+ */
+void blkcast_map_doubt_active(struct blkcast_volume *v)
+{
+	struct blkcast_link *l;
+	u64 lsn;
+	u32 r;
+
+	vol_warn(v, "flush failed: what all active regions hold is not known\n");
+	spin_lock_irq(&v->lock);
+	lsn = v->role == BLKCAST_ROLE_PRIMARY ? ++v->lsn : BLKCAST_LSN_DOUBT;
+	for (r = 0; r < v->regions; r++) {
+		if (!v->map.groups[group_of(r)].active ||
+		    !test_bit(r, v->map.touched))
+			continue;
+		blkcast_map_stamp(v, r, lsn);
+		list_for_each_entry(l, &v->links, node)
+			blkcast_stream_dirty(l, r);
+	}
+	spin_unlock_irq(&v->lock);
+}
+
+static bool reign_unknown(struct blkcast_volume *v,
+			  const struct blkcast_reign *history, u32 count, u64 lsn)
+{
+	u32 term = blkcast_lsn_term(lsn);
+
+	if (lsn == BLKCAST_LSN_NEVER || lsn == BLKCAST_LSN_DOUBT)
+		return false;
+	return blkcast_super_reign_id(history, count, term) !=
+	       blkcast_super_reign_id(v->super->history,
+				      le32_to_cpu(v->super->reigns), term);
+}
+
+/* Set the active bit of one group on disk if it is not.  Holds the pen. */
+static int group_activate(struct blkcast_volume *v, u32 group,
+			  struct blkcast_map_block *b)
+{
+	int err;
+
+	if (v->map.groups[group].active)
+		return 0;
+	spin_lock_irq(&v->lock);
+	block_fill(v, group, true, b);
+	spin_unlock_irq(&v->lock);
+	err = blocks_write(v, &group, &b, 1);
+	if (!err)
+		v->map.groups[group].active = true;
+	return err;
+}
+
+/**
+ * blkcast_map_doubt_reigns() - put what another history does not share in doubt
+ * @v: the volume
+ * @history: of the primary that is about to be followed
+ * @count: its reigns
+ *
+ * Rule 22: durable before the history is adopted.  No op may be pending.
+ */
+int blkcast_map_doubt_reigns(struct blkcast_volume *v,
+			     const struct blkcast_reign *history, u32 count)
+{
+	struct blkcast_map_block *b;
+	u32 r, n = 0;
+	int err = 0;
+
+	b = (void *)__get_free_page(GFP_KERNEL);
+	if (!b)
+		return -ENOMEM;
+	mutex_lock(&v->map.pen);
+	for (r = 0; r < v->regions && !err; r++) {
+		if (!reign_unknown(v, history, count, v->map.stamps[r]))
+			continue;
+		spin_lock_irq(&v->lock);
+		blkcast_map_stamp(v, r, BLKCAST_LSN_DOUBT);
+		spin_unlock_irq(&v->lock);
+		n++;
+		err = group_activate(v, group_of(r), b);
+	}
+	mutex_unlock(&v->map.pen);
+	free_page((unsigned long)b);
+	if (n)
+		vol_info(v, "%u regions of a reign the primary does not know\n", n);
+	return err;
+}
+
+/* A new primary keeps its content: its doubts get a fresh stamp. */
+void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
+{
+	u32 r, n = 0;
+
+	spin_lock_irq(&v->lock);
+	for (r = 0; r < v->regions; r++) {
+		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
+			continue;
+		blkcast_map_stamp(v, r, lsn);
+		n++;
+	}
+	spin_unlock_irq(&v->lock);
+	if (n)
+		vol_info(v, "%u regions in doubt keep this copy's content\n", n);
+}
+
+/**
+ * blkcast_map_forget() - make a region one that was never written
+ * @v: the volume
+ * @region: its number
+ *
+ * Rule 4: durable when this returns.  No op may be pending in the region.
+ */
+int blkcast_map_forget(struct blkcast_volume *v, u32 region)
+{
+	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
+	u32 group = group_of(region);
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	mutex_lock(&v->map.pen);
+	spin_lock_irq(&v->lock);
+	blkcast_map_stamp(v, region, BLKCAST_LSN_NEVER);
+	clear_bit(region, v->map.touched);
+	block_fill(v, group, v->map.groups[group].active, b);
+	spin_unlock_irq(&v->lock);
+	err = blocks_write(v, &group, &b, 1);
+	if (err) {
+		spin_lock_irq(&v->lock);
+		set_bit(region, v->map.touched);
+		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
+		v->map.groups[group].active = true;
+		spin_unlock_irq(&v->lock);
+	}
+	mutex_unlock(&v->map.pen);
+	free_page((unsigned long)b);
+	return err;
+}
+
+/* ---- loading and closing ---- */
+
+static void group_load(struct blkcast_volume *v, u32 group,
+		       const struct blkcast_map_block *slots)
+{
+	struct blkcast_group *g = &v->map.groups[group];
+	const struct blkcast_map_block *b = NULL;
+	u32 i, first = group_first(group);
+
+	for (i = 0; i < 2; i++) {
+		if (!block_valid(v, group, &slots[i]) ||
+		    (b && le64_to_cpu(b->generation) >=
+			  le64_to_cpu(slots[i].generation)))
+			continue;
+		b = &slots[i];
+		g->slot = i;
+		g->generation = le64_to_cpu(b->generation);
+	}
+	if (!b)
+		vol_warn(v, "map block %u is damaged: its regions are in doubt\n",
+			 group);
+	g->active = !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE;
+	g->idle_since = jiffies;
+	for (i = 0; i < group_size(v, group); i++) {
+		bool touched = !b || b->touched[i / 8] & 1 << (i % 8);
+		u64 stamp = BLKCAST_LSN_NEVER;
+
+		if (touched)
+			stamp = g->active ? BLKCAST_LSN_DOUBT :
+					    le64_to_cpu(b->stamps[i]);
+		if (touched)
+			set_bit(first + i, v->map.touched);
+		if (stamp == BLKCAST_LSN_DOUBT)
+			g->doubts++;
+		else
+			v->lsn = max(v->lsn, stamp);
+		v->map.stamps[first + i] = stamp;
+	}
+	if (g->doubts)
+		g->active = true;
+}
+
+static int map_read(struct blkcast_volume *v)
+{
+	u32 group = 0, groups = group_count(v), i, n;
+	struct blkcast_map_block *buf;
+	int err = 0;
+
+	buf = kvmalloc_array(MAP_BLOCKS_READ, BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	for (; group < groups && !err; group += n) {
+		n = min_t(u32, groups - group, MAP_BLOCKS_READ / 2);
+		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
+				      block_pos(v, group, 0), buf,
+				      2 * n * BLKCAST_BLOCK_SIZE);
+		for (i = 0; i < n && !err; i++)
+			group_load(v, group + i, &buf[2 * i]);
+		cond_resched();
+	}
+	kvfree(buf);
+	return err;
+}
+
+/**
+ * blkcast_map_load() - read the map and start the pen
+ * @v: its superblock is loaded
+ *
+ * Sets vol->lsn to the newest stamp.  Return: 0 or a negative errno; the caller
+ * then calls blkcast_map_free().
+ */
+int blkcast_map_load(struct blkcast_volume *v)
+{
+	struct blkcast_map *m = &v->map;
+
+	mutex_init(&m->pen);
+	INIT_LIST_HEAD(&m->waiting);
+	INIT_WORK(&m->pen_work, pen_work);
+	INIT_DELAYED_WORK(&m->clean_work, clean_work);
+	m->stamps = kvcalloc(v->regions, sizeof(*m->stamps), GFP_KERNEL);
+	m->touched = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
+	m->zeroed = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
+	m->groups = kvcalloc(group_count(v), sizeof(*m->groups), GFP_KERNEL);
+	m->wq = alloc_ordered_workqueue("blkcast-pen/%s", WQ_MEM_RECLAIM, v->name);
+	if (!m->stamps || !m->touched || !m->zeroed || !m->groups || !m->wq)
+		return -ENOMEM;
+	return map_read(v);
+}
+
+/* Write exact stamps of all groups.  No op is pending any more. */
+int blkcast_map_close(struct blkcast_volume *v)
+{
+	cancel_delayed_work_sync(&v->map.clean_work);
+	flush_workqueue(v->map.wq);
+	return clean_groups(v, true);
+}
+
+void blkcast_map_free(struct blkcast_volume *v)
+{
+	struct blkcast_map *m = &v->map;
+
+	if (m->wq)
+		destroy_workqueue(m->wq);
+	kvfree(m->groups);
+	kvfree(m->zeroed);
+	kvfree(m->touched);
+	kvfree(m->stamps);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef _BLKCAST_MAP_H
+#define _BLKCAST_MAP_H
+
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "uapi/blkcast_disk.h"
+#include "uapi/blkcast_lsn.h"
+
+struct blkcast_op;
+struct blkcast_volume;
+
+/**
+ * struct blkcast_group - the regions of one map block
+ *
+ * L: vol->lock; P: map.pen
+ */
+struct blkcast_group {
+	u64		generation;	/* P: of the block on disk */
+	u8		slot;		/* P: the slot that holds it */
+	bool		active;		/* L: the active bit is on stable storage */
+	bool		penned;		/* P: its block is about to be written */
+	u32		pending;	/* L: ops that are in it or on the way */
+	u32		doubts;		/* L: regions in doubt */
+	u64		entered;	/* L: counts ops and changes, for cleaning */
+	unsigned long	idle_since;	/* L: jiffies */
+};
+
+/**
+ * struct blkcast_map - the stamp map of one copy
+ * @stamps: L: LSN of the last write to each region, or BLKCAST_LSN_DOUBT
+ * @touched: L: a bit a region: was ever written, hence holds data; cleared
+ *	regions read as zeros.  Set only after the region has been zeroed and
+ *	the mark is on stable storage
+ * @zeroed: P: a bit a region: zeroed since it was found untouched
+ * @groups: one for each map block
+ * @waiting: L: ops that wait for the pen
+ * @pen: serializes all who write map blocks
+ * @wq: ordered, runs the two works below
+ * @pen_work: sets active bits and touched marks for @waiting
+ * @clean_work: writes exact stamps of idle groups and clears their bits
+ * @writes: L: blocks written, superblocks included
+ */
+struct blkcast_map {
+	u64			*stamps;
+	unsigned long		*touched;
+	unsigned long		*zeroed;
+	struct blkcast_group	*groups;
+	struct list_head	waiting;
+	struct mutex		pen;
+	struct workqueue_struct	*wq;
+	struct work_struct	pen_work;
+	struct delayed_work	clean_work;
+	u64			writes;
+};
+
+int blkcast_map_load(struct blkcast_volume *v);
+int blkcast_map_close(struct blkcast_volume *v);
+void blkcast_map_free(struct blkcast_volume *v);
+
+void blkcast_map_begin(struct blkcast_op *op);
+bool blkcast_map_ready(struct blkcast_op *op);
+void blkcast_map_end(struct blkcast_op *op);
+
+void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
+int blkcast_map_forget(struct blkcast_volume *v, u32 region);
+void blkcast_map_doubt_active(struct blkcast_volume *v);
+int blkcast_map_doubt_reigns(struct blkcast_volume *v,
+			     const struct blkcast_reign *history, u32 count);
+void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn);
+
+#endif /* _BLKCAST_MAP_H */

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The generic netlink family: commands in, state and events out.  The messages
+ * are described in uapi/blkcast_netlink.h.
+ *
+ * A command finds its volume by name, takes vol->admin and checks that the
+ * volume is not on its way out; GET and STAMPS take no more than vol->lock, so
+ * they answer while a command is waiting for something.
+ */
+#include <net/genetlink.h>
+
+#include "link.h"
+
+static struct genl_family family;
+
+static const struct nla_policy policy[__BLKCAST_A_MAX] = {
+	[BLKCAST_A_NAME] = { .type = NLA_NUL_STRING, .len = BLKCAST_NAME_MAX - 1 },
+	[BLKCAST_A_BACKING] = { .type = NLA_U32 },
+	[BLKCAST_A_META] = { .type = NLA_U32 },
+	[BLKCAST_A_BACKLOG] = { .type = NLA_U64 },
+	[BLKCAST_A_TERM] = { .type = NLA_U32 },
+	[BLKCAST_A_REIGN] = { .type = NLA_U64 },
+	[BLKCAST_A_FLAGS] = { .type = NLA_U32 },
+	[BLKCAST_A_ACK] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ACK_DISK),
+	[BLKCAST_A_LINK] = { .type = NLA_NUL_STRING, .len = BLKCAST_NAME_MAX - 1 },
+	[BLKCAST_A_SOCKET] = { .type = NLA_U32 },
+	[BLKCAST_A_TIMEOUT] = { .type = NLA_U32 },
+	[BLKCAST_A_HISTORY] = { .type = NLA_BINARY, .len = BLKCAST_HISTORY_MAX *
+				sizeof(struct blkcast_reign) },
+	[BLKCAST_A_FIRST] = { .type = NLA_U32 },
+	[BLKCAST_A_COUNT] = { .type = NLA_U32 },
+};
+
+/* ---- what the handlers share ---- */
+
+static int need(struct genl_info *info, int attr)
+{
+	if (info->attrs[attr])
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "an attribute is missing");
+	return -EINVAL;
+}
+
+static int admin_check(struct sk_buff *skb, struct genl_info *info)
+{
+	if (netlink_capable(skb, CAP_SYS_ADMIN))
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "needs CAP_SYS_ADMIN");
+	return -EPERM;
+}
+
+static bool name_valid(const char *name)
+{
+	const char *p;
+
+	for (p = name; *p; p++)
+		if (!isalnum(*p) && !strchr("._-", *p))
+			return false;
+	return p > name && *name != '.' && *name != '-';
+}
+
+static int name_get(struct genl_info *info, int attr, const char **name)
+{
+	int err = need(info, attr);
+
+	if (err)
+		return err;
+	*name = nla_data(info->attrs[attr]);
+	if (name_valid(*name))
+		return 0;
+	NL_SET_ERR_MSG(info->extack, "names are made of A-Z a-z 0-9 . _ -");
+	return -EINVAL;
+}
+
+/* The named volume with a reference. */
+static struct blkcast_volume *volume_get(struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err = name_get(info, BLKCAST_A_NAME, &name);
+
+	if (err)
+		return ERR_PTR(err);
+	v = blkcast_volume_find(name);
+	if (v)
+		return v;
+	NL_SET_ERR_MSG(info->extack, "no such volume is up");
+	return ERR_PTR(-ENODEV);
+}
+
+/* ... for a command: permission, vol->admin held, not going down. */
+static struct blkcast_volume *volume_lock(struct sk_buff *skb,
+					  struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	int err = admin_check(skb, info);
+
+	if (err)
+		return ERR_PTR(err);
+	v = volume_get(info);
+	if (IS_ERR(v))
+		return v;
+	mutex_lock(&v->admin);
+	if (!v->gone)
+		return v;
+	mutex_unlock(&v->admin);
+	blkcast_volume_put(v);
+	NL_SET_ERR_MSG(info->extack, "the volume is going down");
+	return ERR_PTR(-ENODEV);
+}
+
+static void volume_unlock(struct blkcast_volume *v)
+{
+	mutex_unlock(&v->admin);
+	blkcast_volume_put(v);
+}
+
+static u32 flags_get(struct genl_info *info)
+{
+	return info->attrs[BLKCAST_A_FLAGS] ?
+	       nla_get_u32(info->attrs[BLKCAST_A_FLAGS]) : 0;
+}
+
+static struct sk_buff *reply_new(struct genl_info *info, int cmd, void **head)
+{
+	struct sk_buff *msg = nlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+
+	if (!msg)
+		return NULL;
+	*head = genlmsg_put_reply(msg, info, &family, 0, cmd);
+	if (*head)
+		return msg;
+	nlmsg_free(msg);
+	return NULL;
+}
+
+/* ---- commands ---- */
+
+static dev_t dev_get(struct genl_info *info, int attr)
+{
+	return new_decode_dev(nla_get_u32(info->attrs[attr]));
+}
+
+static int cmd_up(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume_params p = { .backlog = BLKCAST_BACKLOG_DEFAULT };
+	struct sk_buff *msg;
+	void *head;
+	u32 minor;
+	int err;
+
+	err = admin_check(skb, info) ?:
+	      name_get(info, BLKCAST_A_NAME, &p.name) ?:
+	      need(info, BLKCAST_A_BACKING) ?: need(info, BLKCAST_A_META);
+	if (err)
+		return err;
+	p.backing = dev_get(info, BLKCAST_A_BACKING);
+	p.meta = dev_get(info, BLKCAST_A_META);
+	if (info->attrs[BLKCAST_A_BACKLOG])
+		p.backlog = nla_get_u64(info->attrs[BLKCAST_A_BACKLOG]);
+	if (p.backlog < BLKCAST_BACKLOG_MIN || p.backlog > BLKCAST_BACKLOG_MAX) {
+		NL_SET_ERR_MSG(info->extack, "backlog must be 1 MiB to 4 GiB");
+		return -ERANGE;
+	}
+	msg = reply_new(info, BLKCAST_CMD_UP, &head);
+	if (!msg)
+		return -ENOMEM;
+	err = blkcast_volume_up(&p, &minor, info->extack);
+	if (err) {
+		nlmsg_free(msg);
+		return err;
+	}
+	nla_put_u32(msg, BLKCAST_A_MINOR, minor);
+	genlmsg_end(msg, head);
+	return genlmsg_reply(msg, info);
+}
+
+static int cmd_down(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v = volume_lock(skb, info);
+	int err;
+
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_volume_down(v, info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_primary(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	int err;
+
+	err = need(info, BLKCAST_A_TERM) ?: need(info, BLKCAST_A_REIGN);
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_volume_promote(v, nla_get_u32(info->attrs[BLKCAST_A_TERM]),
+				     nla_get_u64(info->attrs[BLKCAST_A_REIGN]),
+				     flags_get(info) & BLKCAST_F_FORCE,
+				     info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_replica(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v = volume_lock(skb, info);
+	int err;
+
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_volume_demote(v, info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+
+	if (need(info, BLKCAST_A_ACK))
+		return -EINVAL;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	spin_lock_irq(&v->lock);
+	v->ack = nla_get_u8(info->attrs[BLKCAST_A_ACK]);
+	spin_unlock_irq(&v->lock);
+	volume_unlock(v);
+	return 0;
+}
+
+static int link_params(struct genl_info *info, struct blkcast_link_params *p)
+{
+	struct nlattr *history = info->attrs[BLKCAST_A_HISTORY];
+	int err;
+
+	err = name_get(info, BLKCAST_A_LINK, &p->name) ?:
+	      need(info, BLKCAST_A_SOCKET) ?: need(info, BLKCAST_A_TERM);
+	if (err)
+		return err;
+	p->fd = nla_get_u32(info->attrs[BLKCAST_A_SOCKET]);
+	p->term = nla_get_u32(info->attrs[BLKCAST_A_TERM]);
+	p->flags = flags_get(info);
+	if (info->attrs[BLKCAST_A_TIMEOUT])
+		p->timeout = nla_get_u32(info->attrs[BLKCAST_A_TIMEOUT]);
+	if (p->timeout < 1000 || p->timeout > 600000) {
+		NL_SET_ERR_MSG(info->extack, "timeout must be 1 s to 600 s");
+		return -ERANGE;
+	}
+	if (!history)
+		return 0;
+	if (nla_len(history) % sizeof(*p->history)) {
+		NL_SET_ERR_MSG(info->extack, "history is cut short");
+		return -EINVAL;
+	}
+	p->history = nla_data(history);
+	p->reigns = nla_len(history) / sizeof(*p->history);
+	return 0;
+}
+
+static int cmd_link_add(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_link_params p = { .timeout = 10000 };
+	struct blkcast_volume *v;
+	int err = link_params(info, &p);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_link_add(v, &p, info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_link_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err = name_get(info, BLKCAST_A_LINK, &name);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_link_del(v, name);
+	if (err)
+		NL_SET_ERR_MSG(info->extack, "no such link");
+	volume_unlock(v);
+	return err;
+}
+
+/* ---- state ---- */
+
+#define put_u64(msg, attr, value) \
+	nla_put_u64_64bit(msg, attr, value, BLKCAST_A_PAD)
+
+struct lag {
+	u64 writes, bytes;
+};
+
+static struct lag link_lag(struct blkcast_link *l)
+{
+	struct blkcast_op *op = l->unapplied;
+	struct lag lag = {};
+
+	if (!op)
+		return lag;
+	list_for_each_entry_from(op, &l->vol->log, log_node) {
+		lag.writes += blkcast_op_writes(op);
+		lag.bytes += blkcast_op_bytes(op);
+	}
+	return lag;
+}
+
+/* Age of the oldest write that is not applied there; false: nobody knows. */
+static bool link_lag_ns(struct blkcast_link *l, u64 now, u64 *ns)
+{
+	if (l->state == BLKCAST_LINK_COMPARING)
+		return false;
+	*ns = 0;
+	if (l->state == BLKCAST_LINK_RESYNC)
+		*ns = now - l->behind_since;
+	else if (l->unapplied)
+		*ns = now - l->unapplied->start;
+	return true;
+}
+
+static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now)
+{
+	struct lag lag = link_lag(l);
+	u64 lag_ns;
+
+	if (nla_put_u32(msg, BLKCAST_L_DIRTY, l->dirty_count) ||
+	    put_u64(msg, BLKCAST_L_SENT, l->sent) ||
+	    put_u64(msg, BLKCAST_L_RESYNC_BYTES, READ_ONCE(l->resync_bytes)) ||
+	    put_u64(msg, BLKCAST_L_LAG_WRITES, lag.writes) ||
+	    put_u64(msg, BLKCAST_L_LAG_BYTES, lag.bytes))
+		return -EMSGSIZE;
+	if (link_lag_ns(l, now, &lag_ns) &&
+	    put_u64(msg, BLKCAST_L_LAG_NS, lag_ns))
+		return -EMSGSIZE;
+	if (l->behind_since &&
+	    put_u64(msg, BLKCAST_L_BEHIND_NS, now - l->behind_since))
+		return -EMSGSIZE;
+	if (l->rtt_ns && put_u64(msg, BLKCAST_L_RTT_NS, l->rtt_ns))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int link_put(struct sk_buff *msg, struct blkcast_link *l)
+{
+	struct nlattr *nest = nla_nest_start(msg, BLKCAST_A_LINKS);
+	u64 now = ktime_get_ns();
+
+	if (!nest ||
+	    nla_put_string(msg, BLKCAST_L_NAME, l->name) ||
+	    nla_put_u8(msg, BLKCAST_L_STATE, l->state) ||
+	    nla_put_u32(msg, BLKCAST_L_FLAGS, l->flags) ||
+	    nla_put_u32(msg, BLKCAST_L_ID, l->id) ||
+	    put_u64(msg, BLKCAST_L_RECEIVED, l->received) ||
+	    put_u64(msg, BLKCAST_L_APPLIED, l->applied) ||
+	    put_u64(msg, BLKCAST_L_DURABLE, l->durable) ||
+	    put_u64(msg, BLKCAST_L_SENT_BYTES, READ_ONCE(l->sent_bytes)) ||
+	    put_u64(msg, BLKCAST_L_APPLY_NS, l->apply_ns) ||
+	    put_u64(msg, BLKCAST_L_FLUSH_NS, l->flush_ns) ||
+	    put_u64(msg, BLKCAST_L_CONTACT_NS, now - l->rx_when) ||
+	    (l->dirty && link_put_primary(msg, l, now)))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	u32 n = le32_to_cpu(v->super->reigns);
+	u64 newest = n ? le64_to_cpu(v->super->history[n - 1].reign) : 0;
+
+	return put_u64(msg, BLKCAST_A_REIGN, newest) ?:
+	       nla_put(msg, BLKCAST_A_HISTORY, n * sizeof(v->super->history[0]),
+		       v->super->history);
+}
+
+/* What I/O changes.  Caller holds vol->lock. */
+static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	u32 active = 0, doubt = 0, g;
+	struct blkcast_link *l;
+
+	for (g = 0; g < DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS); g++) {
+		active += v->map.groups[g].active;
+		doubt += v->map.groups[g].doubts;
+	}
+	if (nla_put_u8(msg, BLKCAST_A_ROLE, v->role) ||
+	    nla_put_u32(msg, BLKCAST_A_TERM, v->term) ||
+	    nla_put_u8(msg, BLKCAST_A_ACK, v->ack) ||
+	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
+	    nla_put_u32(msg, BLKCAST_A_OPENERS, v->openers) ||
+	    put_u64(msg, BLKCAST_A_BACKLOG_USED, v->log_bytes) ||
+	    put_u64(msg, BLKCAST_A_META_WRITES, v->map.writes) ||
+	    nla_put_u32(msg, BLKCAST_A_ACTIVE_GROUPS, active) ||
+	    nla_put_u32(msg, BLKCAST_A_DOUBT, doubt) ||
+	    put_u64(msg, BLKCAST_A_WRITES, v->writes) ||
+	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes))
+		return -EMSGSIZE;
+	list_for_each_entry(l, &v->links, node)
+		if (link_put(msg, l))
+			return -EMSGSIZE;
+	return 0;
+}
+
+static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	int err;
+
+	if (nla_put_string(msg, BLKCAST_A_NAME, v->name) ||
+	    nla_put_u32(msg, BLKCAST_A_BACKING, new_encode_dev(v->backing_dev)) ||
+	    nla_put_u32(msg, BLKCAST_A_META, new_encode_dev(v->meta_dev)) ||
+	    put_u64(msg, BLKCAST_A_BACKLOG, v->log_budget) ||
+	    nla_put_u32(msg, BLKCAST_A_MINOR, v->minor) ||
+	    nla_put(msg, BLKCAST_A_UUID, 16, v->super->volume) ||
+	    nla_put(msg, BLKCAST_A_NODE, 16, v->super->node) ||
+	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
+	    nla_put_u32(msg, BLKCAST_A_REGION_SHIFT,
+			v->region_shift + SECTOR_SHIFT) ||
+	    nla_put_u32(msg, BLKCAST_A_REGIONS, v->regions) ||
+	    nla_put_u32(msg, BLKCAST_A_TOUCHED,
+			bitmap_weight(v->map.touched, v->regions)))
+		return -EMSGSIZE;
+	mutex_lock(&v->super_lock);
+	err = nla_put_u32(msg, BLKCAST_A_SUPER_FLAGS,
+			  le32_to_cpu(v->super->flags)) ?: history_put(msg, v);
+	mutex_unlock(&v->super_lock);
+	if (err)
+		return err;
+	spin_lock_irq(&v->lock);
+	err = volume_put_live(msg, v);
+	spin_unlock_irq(&v->lock);
+	return err;
+}
+
+/* Room for the history and a good number of links. */
+#define GET_MSG_SIZE	(32U << 10)
+
+static int cmd_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v = volume_get(info);
+	struct sk_buff *msg;
+	void *head;
+	int err = -EMSGSIZE;
+
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	msg = genlmsg_new(GET_MSG_SIZE, GFP_KERNEL);
+	if (!msg) {
+		err = -ENOMEM;
+		goto out_put;
+	}
+	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_GET);
+	if (head)
+		err = volume_put(msg, v);
+	if (err) {
+		nlmsg_free(msg);
+		goto out_put;
+	}
+	genlmsg_end(msg, head);
+	err = genlmsg_reply(msg, info);
+out_put:
+	blkcast_volume_put(v);
+	return err;
+}
+
+static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct blkcast_volume *v;
+	long at = 0;
+	void *head;
+
+	mutex_lock(&blkcast_volumes_lock);
+	list_for_each_entry(v, &blkcast_volumes, node) {
+		if (at++ < cb->args[0])
+			continue;
+		head = genlmsg_put(msg, NETLINK_CB(cb->skb).portid,
+				   cb->nlh->nlmsg_seq, &family, NLM_F_MULTI,
+				   BLKCAST_CMD_GET);
+		if (!head)
+			break;
+		if (volume_put(msg, v)) {
+			genlmsg_cancel(msg, head);
+			break;
+		}
+		genlmsg_end(msg, head);
+		cb->args[0] = at;
+	}
+	mutex_unlock(&blkcast_volumes_lock);
+	return msg->len;
+}
+
+static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)
+{
+	u32 i;
+
+	spin_lock_irq(&v->lock);
+	for (i = 0; i < count; i++)
+		to[i] = blkcast_range_busy(v, first + i) ? BLKCAST_LSN_DOUBT :
+			v->map.stamps[first + i];
+	spin_unlock_irq(&v->lock);
+}
+
+static int stamps_reply(struct blkcast_volume *v, struct genl_info *info,
+			u32 first, u32 count)
+{
+	struct nlattr *attr;
+	struct sk_buff *msg;
+	void *head;
+
+	msg = genlmsg_new(nla_total_size(count * sizeof(u64)), GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_STAMPS);
+	attr = head ? nla_reserve(msg, BLKCAST_A_STAMPS, count * sizeof(u64)) :
+		      NULL;
+	if (!attr) {
+		nlmsg_free(msg);
+		return -EMSGSIZE;
+	}
+	stamps_copy(v, first, count, nla_data(attr));
+	genlmsg_end(msg, head);
+	return genlmsg_reply(msg, info);
+}
+
+static int cmd_stamps(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	u32 first, count;
+	int err;
+
+	err = admin_check(skb, info) ?: need(info, BLKCAST_A_FIRST) ?:
+	      need(info, BLKCAST_A_COUNT);
+	if (err)
+		return err;
+	v = volume_get(info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	first = nla_get_u32(info->attrs[BLKCAST_A_FIRST]);
+	count = nla_get_u32(info->attrs[BLKCAST_A_COUNT]);
+	if (!count || count > BLKCAST_STAMPS_QUERY_MAX || first >= v->regions ||
+	    count > v->regions - first) {
+		NL_SET_ERR_MSG(info->extack, "regions out of range");
+		err = -ERANGE;
+	} else {
+		err = stamps_reply(v, info, first, count);
+	}
+	blkcast_volume_put(v);
+	return err;
+}
+
+/* ---- events ---- */
+
+static int event_put(struct sk_buff *msg, struct blkcast_volume *v,
+		     enum blkcast_event event, const char *link, int error)
+{
+	if (nla_put_string(msg, BLKCAST_A_NAME, v->name) ||
+	    nla_put_u8(msg, BLKCAST_A_EVENT, event) ||
+	    (link && nla_put_string(msg, BLKCAST_A_LINK, link)) ||
+	    (error && nla_put_u32(msg, BLKCAST_A_ERROR, error)) ||
+	    (event == BLKCAST_EVENT_ROLE &&
+	     nla_put_u8(msg, BLKCAST_A_ROLE, v->role)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* Tell who listens.  Any context; an event that finds no memory is lost. */
+void blkcast_event(struct blkcast_volume *v, enum blkcast_event event,
+		   const char *link, int error)
+{
+	struct sk_buff *msg = genlmsg_new(256, GFP_ATOMIC);
+	void *head;
+
+	if (!msg)
+		return;
+	head = genlmsg_put(msg, 0, 0, &family, 0, BLKCAST_CMD_EVENT);
+	if (!head || event_put(msg, v, event, link, error)) {
+		nlmsg_free(msg);
+		return;
+	}
+	genlmsg_end(msg, head);
+	genlmsg_multicast_allns(&family, msg, 0, 0);
+}
+
+static const struct genl_ops ops[] = {
+	{ .cmd = BLKCAST_CMD_UP, .doit = cmd_up },
+	{ .cmd = BLKCAST_CMD_DOWN, .doit = cmd_down },
+	{ .cmd = BLKCAST_CMD_PRIMARY, .doit = cmd_primary },
+	{ .cmd = BLKCAST_CMD_REPLICA, .doit = cmd_replica },
+	{ .cmd = BLKCAST_CMD_SET, .doit = cmd_set },
+	{ .cmd = BLKCAST_CMD_LINK_ADD, .doit = cmd_link_add },
+	{ .cmd = BLKCAST_CMD_LINK_DEL, .doit = cmd_link_del },
+	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get, .dumpit = dump_get },
+	{ .cmd = BLKCAST_CMD_STAMPS, .doit = cmd_stamps },
+};
+
+static const struct genl_multicast_group groups[] = {
+	{ .name = BLKCAST_GENL_EVENTS },
+};
+
+static struct genl_family family __ro_after_init = {
+	.name = BLKCAST_GENL_NAME,
+	.version = BLKCAST_GENL_VERSION,
+	.maxattr = __BLKCAST_A_MAX - 1,
+	.policy = policy,
+	.netnsok = true,
+	.parallel_ops = true,
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+	.resv_start_op = __BLKCAST_CMD_MAX,
+};
+
+int __init blkcast_netlink_init(void)
+{
+	return genl_register_family(&family);
+}
+
+void blkcast_netlink_exit(void)
+{
+	genl_unregister_family(&family);
+}

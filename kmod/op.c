@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Ops: their memory, and their turn at the volume's thread and the backing
+ * device.
+ *
+ * An op's step is a function.  When what it waits for has come (its range is
+ * free, the pen has written, the flush is done) blkcast_op_ready() puts it on
+ * vol->ready and the volume's thread calls the step.  Local I/O is submitted
+ * from the op's own pages and ends in op->end, which may run in interrupt
+ * context.
+ *
+ * Memory: ops and pages come from mempools, so that a write that has been
+ * accepted always gets through however short memory is: the one thread that
+ * takes pages waits for those that earlier writes give back.
+ */
+#include <linux/slab.h>
+
+#include "volume.h"
+
+static struct kmem_cache *op_cache;
+
+struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
+				    enum blkcast_op_kind kind)
+{
+	struct blkcast_op *op = mempool_alloc(&v->op_pool, GFP_NOIO);
+
+	memset(op, 0, offsetof(struct blkcast_op, pages));
+	op->vol = v;
+	op->kind = kind;
+	refcount_set(&op->refs, 1);
+	op->start = ktime_get_ns();
+	INIT_LIST_HEAD(&op->node);
+	INIT_LIST_HEAD(&op->range_node);
+	INIT_LIST_HEAD(&op->log_node);
+	INIT_LIST_HEAD(&op->wait_node);
+	INIT_LIST_HEAD(&op->apply_node);
+	return op;
+}
+
+/* The range must lie within one region. */
+void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors)
+{
+	op->sector = sector;
+	op->sectors = sectors;
+	op->region = blkcast_region(op->vol, sector);
+}
+
+/* Pages for a WRITE's data; waits until there are enough. */
+void blkcast_op_alloc_pages(struct blkcast_op *op)
+{
+	unsigned int n = DIV_ROUND_UP(blkcast_op_bytes(op), PAGE_SIZE);
+
+	while (op->nr_pages < n)
+		op->pages[op->nr_pages++] =
+			mempool_alloc(&op->vol->page_pool, GFP_NOIO);
+}
+
+void blkcast_op_get(struct blkcast_op *op)
+{
+	refcount_inc(&op->refs);
+}
+
+/* Any context. */
+void blkcast_op_put(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+
+	if (!refcount_dec_and_test(&op->refs))
+		return;
+	while (op->nr_pages)
+		mempool_free(op->pages[--op->nr_pages], &v->page_pool);
+	mempool_free(op, &v->op_pool);
+}
+
+/* Let the volume's thread call op->step.  Caller holds vol->lock. */
+void __blkcast_op_ready(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+
+	lockdep_assert_held(&v->lock);
+	list_add_tail(&op->node, &v->ready);
+	wake_up(&v->wake);
+}
+
+void blkcast_op_ready(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	__blkcast_op_ready(op);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/* Describe the op's data; @bvecs has room for op->nr_pages. */
+void blkcast_op_bvecs(struct blkcast_op *op, struct bio_vec *bvecs)
+{
+	u32 left = blkcast_op_bytes(op);
+	unsigned int i;
+
+	for (i = 0; i < op->nr_pages; i++) {
+		bvecs[i].bv_page = op->pages[i];
+		bvecs[i].bv_offset = 0;
+		bvecs[i].bv_len = min_t(u32, left, PAGE_SIZE);
+		left -= bvecs[i].bv_len;
+	}
+}
+
+static void op_end_io(struct bio *bio)
+{
+	struct blkcast_op *op = bio->bi_private;
+	int error = blk_status_to_errno(bio->bi_status);
+
+	bio_put(bio);
+	op->end(op, error);
+}
+
+static void op_zeroes_work(struct work_struct *work)
+{
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+	struct blkcast_volume *v = op->vol;
+
+	op->end(op, blkdev_issue_zeroout(v->backing.bdev,
+					 v->data_start + op->sector,
+					 op->sectors, GFP_NOIO, 0));
+}
+
+/**
+ * blkcast_op_submit() - write an op to the backing device
+ * @op: a WRITE or ZEROES
+ * @opf: flags beside the operation, such as REQ_FUA
+ *
+ * Process context.  op->end is called when it is over, perhaps before this
+ * returns.
+ */
+void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
+{
+	struct blkcast_volume *v = op->vol;
+	u32 left = blkcast_op_bytes(op);
+	struct bio *bio;
+	unsigned int i;
+
+	if (op->kind == BLKCAST_OP_ZEROES) {
+		INIT_WORK(&op->work, op_zeroes_work);
+		queue_work(blkcast_wq, &op->work);
+		return;
+	}
+	bio = bio_alloc_bioset(v->backing.bdev, op->nr_pages,
+			       REQ_OP_WRITE | opf, GFP_NOIO, &v->io_bios);
+	bio->bi_iter.bi_sector = v->data_start + op->sector;
+	bio->bi_private = op;
+	bio->bi_end_io = op_end_io;
+	for (i = 0; i < op->nr_pages; i++) {
+		u32 n = min_t(u32, left, PAGE_SIZE);
+
+		__bio_add_page(bio, op->pages[i], n, 0);
+		left -= n;
+	}
+	submit_bio_noacct(bio);
+}
+
+/* Flush the backing device; op->end is called when it is over. */
+void blkcast_op_submit_flush(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct bio *bio;
+
+	bio = bio_alloc_bioset(v->backing.bdev, 0,
+			       REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
+			       &v->io_bios);
+	bio->bi_private = op;
+	bio->bi_end_io = op_end_io;
+	submit_bio_noacct(bio);
+}
+
+int __init blkcast_ops_init(void)
+{
+	op_cache = KMEM_CACHE(blkcast_op, 0);
+	return op_cache ? 0 : -ENOMEM;
+}
+
+void blkcast_ops_exit(void)
+{
+	kmem_cache_destroy(op_cache);
+}
+
+int blkcast_op_pools_init(struct blkcast_volume *v)
+{
+	int err;
+
+	err = mempool_init_slab_pool(&v->op_pool, 64, op_cache);
+	if (err)
+		return err;
+	/* One thread takes pages: twice the largest op is enough to go on. */
+	return mempool_init_page_pool(&v->page_pool, 2 * BLKCAST_OP_PAGES, 0);
+}

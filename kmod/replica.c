@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The replica's end of a link: receive, apply, acknowledge.
+ *
+ * The receiver takes frames in order.  For a write it sets the region's stamp
+ * at once (what has arrived is applied, or its region is in doubt: rule 2),
+ * queues it for its range and the pen, and goes on; writes that overlap are
+ * applied in order, others side by side.  Positions are cumulative: the sender
+ * thread acknowledges how far *all* frames have come.
+ *
+ *  1. A frame not newer than its region's stamp is acknowledged, not applied.
+ *  2. A FLUSH waits for all before it, flushes, and only then lets anything
+ *     behind it in: after a loss of power this copy is crash-consistent.
+ *  3. GAP marks the copy inconsistent, durably, before any later frame.
+ *  4. From its first piece until it is whole a copied region is in doubt.
+ *  5. A write that fails here puts its region in doubt and ends the link.
+ */
+#include <linux/kthread.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+
+#include "link.h"
+#include "trace.h"
+
+static void apply_commit(struct blkcast_op *op);
+
+/* ---- applying ---- */
+
+/* Let go of what is applied, in order of arrival.  Caller holds vol->lock. */
+static void applied_advance(struct blkcast_link *l)
+{
+	struct blkcast_op *op, *next;
+
+	list_for_each_entry_safe(op, next, &l->applying, apply_node) {
+		if (!op->applied)
+			break;
+		l->seq_applied = op->seq;
+		if (op->lsn > l->applied)
+			l->applied = op->lsn;
+		l->applying_bytes -= blkcast_op_bytes(op);
+		list_del_init(&op->apply_node);
+		blkcast_op_put(op);
+		l->ack_due = true;
+	}
+	wake_up_all(&l->wake);
+}
+
+static void apply_end(struct blkcast_op *op, int error)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l = op->link;
+	unsigned long flags;
+
+	trace_blkcast_replica_applied(v->minor, l->id, op->lsn,
+				      blkcast_op_bytes(op), op->start);
+	spin_lock_irqsave(&v->lock, flags);
+	blkcast_range_leave(op);
+	if (error) {
+		blkcast_map_stamp(v, op->region, BLKCAST_LSN_DOUBT);
+		l->local_error = error;
+	}
+	blkcast_map_end(op);
+	l->apply_ns = ktime_get_ns() - op->start;
+	op->applied = true;
+	applied_advance(l);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+static void apply_granted(struct blkcast_op *op)
+{
+	op->step = apply_commit;
+	if (blkcast_map_ready(op))
+		apply_commit(op);
+}
+
+static void apply_commit(struct blkcast_op *op)
+{
+	op->end = apply_end;
+	if (op->error)
+		apply_end(op, op->error);
+	else
+		blkcast_op_submit(op, 0);
+}
+
+/* Queue an op for its range.  @stamp: what its region gets with its arrival. */
+static void apply_start(struct blkcast_op *op, u64 stamp)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l = op->link;
+	bool mine;
+
+	op->step = apply_granted;
+	spin_lock_irq(&v->lock);
+	list_add_tail(&op->apply_node, &l->applying);
+	l->applying_bytes += blkcast_op_bytes(op);
+	v->writes++;
+	v->write_bytes += blkcast_op_bytes(op);
+	/* Inv. 5 outlives the frames that come before the link's end. */
+	blkcast_map_stamp(v, op->region,
+			  l->local_error ? BLKCAST_LSN_DOUBT : stamp);
+	blkcast_map_begin(op);
+	mine = blkcast_range_enter(op);
+	spin_unlock_irq(&v->lock);
+	if (mine)
+		apply_granted(op);
+}
+
+/* A frame that leaves nothing to apply but has a place in the order. */
+static void apply_nothing(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l = op->link;
+
+	spin_lock_irq(&v->lock);
+	list_add_tail(&op->apply_node, &l->applying);
+	l->applying_bytes += blkcast_op_bytes(op);
+	op->applied = true;
+	applied_advance(l);
+	spin_unlock_irq(&v->lock);
+}
+
+static bool applying_below(struct blkcast_link *l, u32 bytes)
+{
+	bool below;
+
+	spin_lock_irq(&l->vol->lock);
+	below = bytes ? l->applying_bytes < bytes : list_empty(&l->applying);
+	spin_unlock_irq(&l->vol->lock);
+	return below;
+}
+
+/* Everything that has arrived is applied.  Local I/O always ends. */
+static void drain(struct blkcast_link *l)
+{
+	wait_event(l->wake, applying_below(l, 0));
+}
+
+/* ---- frames ---- */
+
+static struct blkcast_op *frame_op(struct blkcast_link *l,
+				   const struct blkcast_frame *f,
+				   enum blkcast_op_kind kind)
+{
+	struct blkcast_op *op = blkcast_op_alloc(l->vol, kind);
+
+	op->link = l;
+	op->lsn = le64_to_cpu(f->lsn);
+	op->seq = le64_to_cpu(f->seq);
+	return op;
+}
+
+/* Move the stream on; its LSNs rise and belong to terms up to the link's. */
+static int stream_pass(struct blkcast_link *l, u64 lsn)
+{
+	struct blkcast_volume *v = l->vol;
+	int err = 0;
+
+	spin_lock_irq(&v->lock);
+	if (lsn <= l->received || blkcast_lsn_term(lsn) != l->term) {
+		err = -EPROTO;
+	} else {
+		l->received = lsn;
+		v->lsn = max(v->lsn, lsn);
+		l->ack_due = true;
+	}
+	spin_unlock_irq(&v->lock);
+	return err;
+}
+
+static bool frame_range_valid(struct blkcast_volume *v,
+			      const struct blkcast_frame *f)
+{
+	u64 sector = le64_to_cpu(f->sector);
+	u32 sectors = le32_to_cpu(f->sectors);
+	u32 block = bdev_logical_block_size(v->backing.bdev) >> SECTOR_SHIFT;
+
+	return sectors && sector < v->sectors && sectors <= v->sectors - sector &&
+	       sectors <= 1U << v->region_shift &&
+	       blkcast_region(v, sector) == blkcast_region(v, sector + sectors - 1) &&
+	       IS_ALIGNED(sector | sectors, block);
+}
+
+/* A WRITE or REGION with its data, checked, in an op. */
+static struct blkcast_op *data_recv(struct blkcast_link *l,
+				    const struct blkcast_frame *f)
+{
+	u32 sectors = le32_to_cpu(f->sectors);
+	struct blkcast_op *op;
+	int err;
+
+	if (!frame_range_valid(l->vol, f) || sectors > BLKCAST_OP_SECTORS_MAX ||
+	    le32_to_cpu(f->length) != sectors << SECTOR_SHIFT)
+		return ERR_PTR(-EPROTO);
+	wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
+	op = frame_op(l, f, BLKCAST_OP_WRITE);
+	blkcast_op_set_range(op, le64_to_cpu(f->sector), sectors);
+	blkcast_op_alloc_pages(op);
+	err = blkcast_frame_recv_op(l, f, op);
+	if (err) {
+		blkcast_op_put(op);
+		return ERR_PTR(err);
+	}
+	op->start = ktime_get_ns();
+	trace_blkcast_replica_received(l->vol->minor, l->id, op->lsn,
+				       blkcast_op_bytes(op), op->start);
+	return op;
+}
+
+/* Inv. 1. */
+static void stream_apply(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	bool old;
+
+	spin_lock_irq(&v->lock);
+	old = op->lsn <= v->map.stamps[op->region];
+	spin_unlock_irq(&v->lock);
+	if (old)
+		apply_nothing(op);
+	else
+		apply_start(op, op->lsn);
+}
+
+static int write_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_op *op = data_recv(l, f);
+	int err;
+
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	err = stream_pass(l, op->lsn);
+	if (err)
+		blkcast_op_put(op);
+	else
+		stream_apply(op);
+	return err;
+}
+
+static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_op *op;
+	int err;
+
+	if (!frame_range_valid(l->vol, f) || f->length)
+		return -EPROTO;
+	err = stream_pass(l, le64_to_cpu(f->lsn));
+	if (err)
+		return err;
+	op = frame_op(l, f, BLKCAST_OP_ZEROES);
+	blkcast_op_set_range(op, le64_to_cpu(f->sector), le32_to_cpu(f->sectors));
+	stream_apply(op);
+	return 0;
+}
+
+static int nop_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	int err = f->length ? -EPROTO : stream_pass(l, le64_to_cpu(f->lsn));
+
+	if (!err)
+		apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
+	return err;
+}
+
+static int backing_flush(struct blkcast_link *l)
+{
+	struct blkcast_volume *v = l->vol;
+	u64 start = ktime_get_ns();
+	int err;
+
+	drain(l);
+	if (READ_ONCE(l->local_error))
+		return l->local_error;
+	err = blkdev_issue_flush(v->backing.bdev);
+	if (err) {
+		blkcast_map_doubt_active(v);
+		l->local_error = err;
+		wake_up_all(&l->wake);
+		return err;
+	}
+	spin_lock_irq(&v->lock);
+	l->flush_ns = ktime_get_ns() - start;
+	l->durable = l->applied;
+	l->ack_due = true;
+	spin_unlock_irq(&v->lock);
+	return 0;
+}
+
+/* Inv. 2. */
+static int flush_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 start = ktime_get_ns();
+	int err = nop_recv(l, f) ?: backing_flush(l);
+
+	if (!err)
+		trace_blkcast_replica_durable(l->vol->minor, l->id,
+					      le64_to_cpu(f->lsn), 0, start);
+	wake_up_all(&l->wake);
+	return err;
+}
+
+/* A frame of resync that is applied when this returns. */
+static void seq_pass(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	spin_lock_irq(&l->vol->lock);
+	l->seq_applied = le64_to_cpu(f->seq);
+	l->ack_due = true;
+	wake_up_all(&l->wake);
+	spin_unlock_irq(&l->vol->lock);
+}
+
+/* Inv. 3. */
+static int gap_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	int err = f->length ? -EPROTO :
+		  blkcast_super_set_flags(l->vol, BLKCAST_SUPER_INCONSISTENT, 0);
+
+	drain(l);
+	spin_lock_irq(&l->vol->lock);
+	if (l->state == BLKCAST_LINK_IN_SYNC)
+		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+	spin_unlock_irq(&l->vol->lock);
+	seq_pass(l, f);
+	return err;
+}
+
+/* Is this the piece that has to come?  Inv. 4 wants them all, in order. */
+static bool copy_expected(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 sector = le64_to_cpu(f->sector), stamp = le64_to_cpu(f->lsn);
+	u32 sectors = le32_to_cpu(f->sectors), flags = le16_to_cpu(f->flags);
+	struct blkcast_volume *v = l->vol;
+	u32 region;
+
+	if (!frame_range_valid(v, f) || blkcast_lsn_term(stamp) > l->term ||
+	    stamp == BLKCAST_LSN_NEVER)
+		return false;
+	if (flags & BLKCAST_FRAME_FIRST) {
+		region = blkcast_region(v, sector);
+		if (l->copy_left || sector != blkcast_region_start(v, region))
+			return false;
+		l->copy_left = blkcast_region_sectors(v, region);
+		l->copy_next = sector;
+		l->copy_stamp = stamp;
+	}
+	if (!l->copy_left || sector != l->copy_next || sectors > l->copy_left ||
+	    stamp != l->copy_stamp)
+		return false;
+	l->copy_left -= sectors;
+	l->copy_next += sectors;
+	return !l->copy_left == !!(flags & BLKCAST_FRAME_LAST);
+}
+
+static int region_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_op *op;
+
+	if (!copy_expected(l, f))
+		return -EPROTO;
+	op = data_recv(l, f);
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	/* Its stamp is no position in the stream. */
+	op->lsn = 0;
+	apply_start(op, l->copy_left ? BLKCAST_LSN_DOUBT : l->copy_stamp);
+	return 0;
+}
+
+static int forget_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 region = le64_to_cpu(f->sector);
+	int err;
+
+	if (f->length || region >= l->vol->regions)
+		return -EPROTO;
+	drain(l);
+	err = blkcast_map_forget(l->vol, region);
+	if (err)
+		l->local_error = err;
+	seq_pass(l, f);
+	return err;
+}
+
+static int done_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_volume *v = l->vol;
+	int err;
+
+	if (f->length)
+		return -EPROTO;
+	err = backing_flush(l) ?:
+	      blkcast_super_set_flags(v, 0, BLKCAST_SUPER_INCONSISTENT);
+	if (err)
+		return err;
+	spin_lock_irq(&v->lock);
+	l->done_due = le64_to_cpu(f->lsn);
+	blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
+	spin_unlock_irq(&v->lock);
+	seq_pass(l, f);
+	return 0;
+}
+
+static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	if (f->length || f->lsn)
+		return -EPROTO;
+	apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
+	spin_lock_irq(&l->vol->lock);
+	l->ack_due = true;
+	wake_up_all(&l->wake);
+	spin_unlock_irq(&l->vol->lock);
+	return 0;
+}
+
+static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u16 type = le16_to_cpu(f->type);
+
+	if (l->copy_left && type != BLKCAST_FRAME_REGION)
+		return -EPROTO;
+	switch (type) {
+	case BLKCAST_FRAME_WRITE:
+		return write_recv(l, f);
+	case BLKCAST_FRAME_ZEROES:
+		return zeroes_recv(l, f);
+	case BLKCAST_FRAME_FLUSH:
+		return flush_recv(l, f);
+	case BLKCAST_FRAME_NOP:
+		return nop_recv(l, f);
+	case BLKCAST_FRAME_GAP:
+		return gap_recv(l, f);
+	case BLKCAST_FRAME_REGION:
+		return region_recv(l, f);
+	case BLKCAST_FRAME_FORGET:
+		return forget_recv(l, f);
+	case BLKCAST_FRAME_DONE:
+		return done_recv(l, f);
+	case BLKCAST_FRAME_PING:
+		return ping_recv(l, f);
+	default:
+		vol_err_ratelimited(l->vol, "link %s: unknown frame %u\n",
+				    l->name, type);
+		return -EPROTO;
+	}
+}
+
+int blkcast_replica_rx(void *data)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct blkcast_link *l = data;
+	struct blkcast_frame f;
+	int err;
+
+	do {
+		err = READ_ONCE(l->error) ?: READ_ONCE(l->local_error);
+		if (!err)
+			err = blkcast_frame_recv(l, &f);
+		if (!err)
+			err = frame_handle(l, &f);
+	} while (!err);
+	memalloc_noio_restore(noio);
+	return blkcast_link_park(l, err);
+}
+
+/* ---- answers ---- */
+
+/* Send a piece of the map, as it is now. */
+static int stamps_send(struct blkcast_link *l, __le64 *buf)
+{
+	struct blkcast_volume *v = l->vol;
+	u32 first = l->stamps_done, i;
+	u32 n = min_t(u32, v->regions - first, BLKCAST_STAMPS_MAX);
+	struct blkcast_frame f = {
+		.type = cpu_to_le16(BLKCAST_FRAME_STAMPS),
+		.sector = cpu_to_le64(first),
+		.sectors = cpu_to_le32(n),
+		.length = cpu_to_le32(n * sizeof(*buf)),
+	};
+
+	for (i = 0; i < n; i += 1024) {
+		u32 end = min(i + 1024, n), k;
+
+		spin_lock_irq(&v->lock);
+		for (k = i; k < end; k++)
+			buf[k] = cpu_to_le64(v->map.stamps[first + k]);
+		spin_unlock_irq(&v->lock);
+	}
+	l->stamps_done += n;
+	if (l->stamps_done == v->regions)
+		f.flags = cpu_to_le16(BLKCAST_FRAME_LAST);
+	return blkcast_frame_send(l, &f, buf, false);
+}
+
+static int map_send(struct blkcast_link *l)
+{
+	__le64 *buf = kvmalloc(BLKCAST_PAYLOAD_MAX, GFP_KERNEL);
+	int err = buf ? 0 : -ENOMEM;
+
+	while (!err && l->stamps_done < l->vol->regions)
+		err = READ_ONCE(l->error) ?: stamps_send(l, buf);
+	kvfree(buf);
+	if (err)
+		return err;
+	spin_lock_irq(&l->vol->lock);
+	if (l->state == BLKCAST_LINK_COMPARING)
+		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+	spin_unlock_irq(&l->vol->lock);
+	return 0;
+}
+
+static int ack_send(struct blkcast_link *l)
+{
+	struct blkcast_frame f = {
+		.type = cpu_to_le16(BLKCAST_FRAME_ACK),
+		.length = cpu_to_le32(sizeof(struct blkcast_ack)),
+	};
+	struct blkcast_ack a = {};
+
+	spin_lock_irq(&l->vol->lock);
+	l->ack_due = false;
+	a.received = cpu_to_le64(l->received);
+	a.applied = cpu_to_le64(l->applied);
+	a.durable = cpu_to_le64(l->durable);
+	a.seq_applied = cpu_to_le64(l->seq_applied);
+	a.held_ns = cpu_to_le64(ktime_get_ns() - l->rx_when);
+	a.apply_ns = cpu_to_le64(l->apply_ns);
+	a.flush_ns = cpu_to_le64(l->flush_ns);
+	f.time = cpu_to_le64(l->rx_time);
+	spin_unlock_irq(&l->vol->lock);
+	return blkcast_frame_send(l, &f, &a, false);
+}
+
+static int done_ok_send(struct blkcast_link *l)
+{
+	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_DONE_OK) };
+
+	spin_lock_irq(&l->vol->lock);
+	f.lsn = cpu_to_le64(l->done_due);
+	l->done_due = 0;
+	spin_unlock_irq(&l->vol->lock);
+	return blkcast_frame_send(l, &f, NULL, false);
+}
+
+static int error_send(struct blkcast_link *l)
+{
+	struct blkcast_frame f = {
+		.type = cpu_to_le16(BLKCAST_FRAME_ERROR),
+		.lsn = cpu_to_le64(-l->local_error),
+	};
+
+	vol_warn(l->vol, "link %s: cannot apply here: %d\n", l->name,
+		 l->local_error);
+	return blkcast_frame_send(l, &f, NULL, false) ?: l->local_error;
+}
+
+static bool answer_due(struct blkcast_link *l)
+{
+	return READ_ONCE(l->error) || READ_ONCE(l->ack_due) ||
+	       READ_ONCE(l->done_due) || READ_ONCE(l->local_error);
+}
+
+int blkcast_replica_tx(void *data)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct blkcast_link *l = data;
+	int err;
+
+	err = map_send(l);
+	while (!err) {
+		wait_event(l->wake, answer_due(l));
+		err = READ_ONCE(l->error);
+		if (!err && l->local_error)
+			err = error_send(l);
+		if (!err && l->done_due)
+			err = done_ok_send(l);
+		if (!err && l->ack_due)
+			err = ack_send(l);
+	}
+	memalloc_noio_restore(noio);
+	return blkcast_link_park(l, err);
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The superblock and the term history in it.
+ *
+ * The one copy in memory is the block itself, little-endian.  A change is made
+ * in memory and written under super_lock, to the first place and then, once
+ * that is on stable storage, to the second: at any moment one of the two is
+ * whole.
+ */
+#include "link.h"
+
+static u64 super_pos(struct blkcast_volume *v, int copy)
+{
+	u64 end = round_down(bdev_nr_bytes(v->meta.bdev), BLKCAST_BLOCK_SIZE);
+
+	return copy ? end - BLKCAST_BLOCK_SIZE : end - BLKCAST_SUPER_AREA;
+}
+
+static bool super_valid(const struct blkcast_super *s)
+{
+	return !memcmp(s->magic, BLKCAST_SUPER_MAGIC, sizeof(s->magic)) &&
+	       le32_to_cpu(s->crc) ==
+	       blkcast_block_crc(s, offsetof(struct blkcast_super, crc));
+}
+
+/* Every field that is used later without a look is bounded here. */
+static const char *super_check(struct blkcast_volume *v)
+{
+	const struct blkcast_super *s = v->super;
+	u64 sectors = le64_to_cpu(s->sectors);
+	u64 start = le64_to_cpu(s->data_start);
+	u64 map = le64_to_cpu(s->map_offset);
+	u32 shift = le32_to_cpu(s->region_shift);
+	u32 regions = le32_to_cpu(s->regions);
+	u32 blocks = le32_to_cpu(s->map_blocks);
+	u64 have = bdev_nr_sectors(v->backing.bdev);
+
+	if (le32_to_cpu(s->version) != BLKCAST_DISK_VERSION)
+		return "metadata of an unknown version";
+	if (le32_to_cpu(s->flags) & ~BLKCAST_SUPER_KNOWN_FLAGS)
+		return "metadata with unknown flags";
+	if (!(le32_to_cpu(s->flags) & BLKCAST_SUPER_INTERNAL) == v->meta_internal)
+		return "metadata internal on one side, external on the other";
+	if (shift < BLKCAST_REGION_SHIFT_MIN || shift > BLKCAST_REGION_SHIFT_MAX)
+		return "superblock: region size out of range";
+	if (!sectors || start > have || sectors > have - start)
+		return "backing device is smaller than the volume";
+	if (!regions || regions > BLKCAST_REGIONS_MAX ||
+	    regions != DIV_ROUND_UP_ULL(sectors, 1ULL << (shift - SECTOR_SHIFT)) ||
+	    blocks != DIV_ROUND_UP(regions, BLKCAST_MAP_STAMPS))
+		return "superblock: number of regions does not fit the size";
+	if (!IS_ALIGNED(map, BLKCAST_BLOCK_SIZE) || map > super_pos(v, 0) ||
+	    2ULL * blocks * BLKCAST_BLOCK_SIZE > super_pos(v, 0) - map)
+		return "superblock: map out of range";
+	if (v->meta_internal && (start + sectors) << SECTOR_SHIFT > map)
+		return "superblock: map overlaps the data";
+	if (!IS_ALIGNED(start | sectors,
+			bdev_logical_block_size(v->backing.bdev) >> SECTOR_SHIFT))
+		return "volume is not a multiple of the device's block size";
+	if (le32_to_cpu(s->reigns) > BLKCAST_HISTORY_MAX)
+		return "superblock: history out of range";
+	if (le32_to_cpu(s->term) > BLKCAST_TERM_MAX)
+		return "superblock: term out of range";
+	return NULL;
+}
+
+/**
+ * blkcast_super_load() - read and check the superblock, fill the volume's sizes
+ * @v: its devices are open
+ * @extack: takes the reason of a refusal
+ *
+ * Return: 0; -EINVAL no valid superblock or nonsense in it; -EUCLEAN a restore
+ * did not finish; an I/O error.
+ */
+int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+{
+	struct blkcast_super *best = NULL, *copy[2];
+	const char *wrong;
+	int i, err = 0;
+
+	if (bdev_nr_bytes(v->meta.bdev) < 2 * BLKCAST_SUPER_AREA) {
+		NL_SET_ERR_MSG(extack, "metadata device is too small");
+		return -EINVAL;
+	}
+	copy[0] = kmalloc(2 * BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	if (!copy[0])
+		return -ENOMEM;
+	copy[1] = (void *)copy[0] + BLKCAST_BLOCK_SIZE;
+	for (i = 0; i < 2; i++) {
+		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_READ, super_pos(v, i),
+				      copy[i], BLKCAST_BLOCK_SIZE);
+		if (err || !super_valid(copy[i]))
+			vol_warn(v, "superblock copy %d is bad\n", i);
+		else if (!best || le64_to_cpu(copy[i]->generation) >
+				  le64_to_cpu(best->generation))
+			best = copy[i];
+	}
+	if (!best) {
+		NL_SET_ERR_MSG(extack, "no valid superblock on the metadata device");
+		err = err ?: -EINVAL;
+		goto out;
+	}
+	err = -EINVAL;
+	memcpy(v->super, best, BLKCAST_BLOCK_SIZE);
+	wrong = super_check(v);
+	if (wrong) {
+		/* Messages are constants of super_check(). */
+		if (extack)
+			extack->_msg = wrong;
+		goto out;
+	}
+	if (le32_to_cpu(v->super->flags) & BLKCAST_SUPER_INCOMPLETE) {
+		NL_SET_ERR_MSG(extack, "a restore into this copy did not finish");
+		err = -EUCLEAN;
+		goto out;
+	}
+	v->sectors = le64_to_cpu(v->super->sectors);
+	v->data_start = le64_to_cpu(v->super->data_start);
+	v->region_shift = le32_to_cpu(v->super->region_shift) - SECTOR_SHIFT;
+	v->regions = le32_to_cpu(v->super->regions);
+	v->term = le32_to_cpu(v->super->term);
+	err = 0;
+out:
+	kfree(copy[0]);
+	return err;
+}
+
+static int super_write_locked(struct blkcast_volume *v)
+{
+	struct blkcast_super *s = v->super;
+	int i, err = 0;
+
+	lockdep_assert_held(&v->super_lock);
+	le64_add_cpu(&s->generation, 1);
+	s->crc = cpu_to_le32(blkcast_block_crc(s, offsetof(struct blkcast_super,
+							   crc)));
+	for (i = 0; i < 2 && !err; i++)
+		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_PREFLUSH |
+				      REQ_FUA | REQ_META | REQ_SYNC,
+				      super_pos(v, i), s, BLKCAST_BLOCK_SIZE);
+	spin_lock_irq(&v->lock);
+	v->map.writes += 2;
+	spin_unlock_irq(&v->lock);
+	if (err)
+		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
+	return err;
+}
+
+/* Durably change flags; no I/O if they stand already. */
+int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear)
+{
+	u32 old, new;
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	old = le32_to_cpu(v->super->flags);
+	new = (old & ~clear) | set;
+	if (new != old) {
+		v->super->flags = cpu_to_le32(new);
+		err = super_write_locked(v);
+		if (err)
+			v->super->flags = cpu_to_le32(old);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+u32 blkcast_super_flags(struct blkcast_volume *v)
+{
+	return le32_to_cpu(READ_ONCE(v->super->flags));
+}
+
+/* Reign id of a term in a history, 0 if it is not there. */
+u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
+			   u32 term)
+{
+	while (count--)
+		if (le32_to_cpu(history[count].term) == term)
+			return le64_to_cpu(history[count].reign);
+	return 0;
+}
+
+/**
+ * blkcast_super_begin_reign() - durably record that this copy is primary
+ * @v: the volume
+ * @term: above all that were seen
+ * @reign: random id
+ * @inherited: newest LSN this copy holds
+ */
+int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
+			      u64 inherited)
+{
+	struct blkcast_super *s = v->super, *saved;
+	u32 n, flags;
+	int err;
+
+	saved = kmemdup(s, sizeof(*s), GFP_KERNEL);
+	if (!saved)
+		return -ENOMEM;
+	mutex_lock(&v->super_lock);
+	n = le32_to_cpu(s->reigns);
+	if (n == BLKCAST_HISTORY_MAX)
+		memmove(s->history, s->history + 1, --n * sizeof(*s->history));
+	s->history[n] = (struct blkcast_reign){
+		.term = cpu_to_le32(term),
+		.reign = cpu_to_le64(reign),
+		.inherited = cpu_to_le64(inherited),
+	};
+	s->reigns = cpu_to_le32(n + 1);
+	s->term = cpu_to_le32(term);
+	flags = le32_to_cpu(s->flags);
+	flags &= ~BLKCAST_SUPER_INCONSISTENT;
+	s->flags = cpu_to_le32(flags | BLKCAST_SUPER_PRIMARY);
+	err = super_write_locked(v);
+	if (err) {
+		/* The term may be on disk: forget the reign, never the count. */
+		saved->generation = s->generation;
+		memcpy(s, saved, sizeof(*s));
+	}
+	mutex_unlock(&v->super_lock);
+	kfree(saved);
+	return err;
+}
+
+/**
+ * blkcast_super_adopt() - durably follow a primary's history
+ * @v: the volume
+ * @term: the primary's term, the last one of @history
+ * @history: its reigns, oldest first
+ * @count: how many
+ *
+ * The regions whose reign the two do not share are in doubt on stable storage
+ * already (rule 22).
+ */
+int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
+			const struct blkcast_reign *history, u32 count)
+{
+	struct blkcast_super *s = v->super;
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	if (le32_to_cpu(s->term) != term || le32_to_cpu(s->reigns) != count ||
+	    memcmp(s->history, history, count * sizeof(*history)) ||
+	    le32_to_cpu(s->flags) & BLKCAST_SUPER_PRIMARY) {
+		memset(s->history, 0, sizeof(s->history));
+		memcpy(s->history, history, count * sizeof(*history));
+		s->reigns = cpu_to_le32(count);
+		s->term = cpu_to_le32(term);
+		s->flags &= ~cpu_to_le32(BLKCAST_SUPER_PRIMARY);
+		err = super_write_locked(v);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}

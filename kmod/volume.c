@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Volumes: up, down, primary, replica; the block device they offer.
+ *
+ * A volume comes up as a replica, read-only, from what its metadata say.  It
+ * becomes primary when it is told to, with a term above all it has seen
+ * (rule 1), and starts its reign with a flush (rule 21).  Going down, and going
+ * back to replica, takes in no more writes, waits for those under way, flushes.
+ */
+#include <linux/idr.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "link.h"
+
+#define HANDOVER_WAIT	(10 * HZ)	/* for replicas to take the last writes */
+
+DEFINE_MUTEX(blkcast_volumes_lock);
+LIST_HEAD(blkcast_volumes);
+struct workqueue_struct *blkcast_wq;
+
+static DEFINE_MUTEX(up_lock);	/* volumes come up one at a time */
+static int blkcast_major;
+static DEFINE_IDA(minors);
+
+/* ---- the block device ---- */
+
+BLKCAST_DISK_OPEN(volume_open)
+{
+	struct blkcast_volume *v = blkcast_open_disk()->private_data;
+	int err = 0;
+
+	spin_lock_irq(&v->lock);
+	if (v->gone)
+		err = -ENXIO;
+	else if (blkcast_open_writes() && v->role != BLKCAST_ROLE_PRIMARY)
+		err = -EROFS;
+	else
+		v->openers++;
+	spin_unlock_irq(&v->lock);
+	return err;
+}
+
+BLKCAST_DISK_RELEASE(volume_release)
+{
+	struct blkcast_volume *v = disk->private_data;
+
+	spin_lock_irq(&v->lock);
+	v->openers--;
+	spin_unlock_irq(&v->lock);
+}
+
+static const struct block_device_operations volume_fops = {
+	.owner = THIS_MODULE,
+	.submit_bio = blkcast_submit_bio,
+	.open = volume_open,
+	.release = volume_release,
+};
+
+/* /sys/block/blkcastN/volume: the name, for udev. */
+static ssize_t volume_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	struct blkcast_volume *v = dev_to_disk(dev)->private_data;
+
+	return sysfs_emit(buf, "%s\n", v->name);
+}
+static DEVICE_ATTR_RO(volume);
+
+static struct attribute *volume_attrs[] = { &dev_attr_volume.attr, NULL };
+ATTRIBUTE_GROUPS(volume);
+
+static int volume_disk_add(struct blkcast_volume *v)
+{
+	int err;
+
+	v->minor = ida_alloc_max(&minors, MINORMASK, GFP_KERNEL);
+	if (v->minor < 0)
+		return v->minor;
+	v->disk = blkcast_disk_alloc(v->backing.bdev);
+	if (IS_ERR(v->disk)) {
+		err = PTR_ERR(v->disk);
+		goto out_free_minor;
+	}
+	v->disk->major = blkcast_major;
+	v->disk->first_minor = v->minor;
+	v->disk->minors = 1;
+	v->disk->fops = &volume_fops;
+	v->disk->private_data = v;
+	snprintf(v->disk->disk_name, DISK_NAME_LEN, "blkcast%d", v->minor);
+	set_capacity(v->disk, v->sectors);
+	set_disk_ro(v->disk, true);
+	err = device_add_disk(NULL, v->disk, volume_groups);
+	if (err)
+		goto out_put_disk;
+	return 0;
+
+out_put_disk:
+	put_disk(v->disk);
+out_free_minor:
+	ida_free(&minors, v->minor);
+	return err;
+}
+
+static void volume_disk_del(struct blkcast_volume *v)
+{
+	del_gendisk(v->disk);
+	put_disk(v->disk);
+	ida_free(&minors, v->minor);
+}
+
+/* ---- the thread that runs the steps of ops ---- */
+
+static struct blkcast_op *op_pop(struct list_head *ops)
+{
+	struct blkcast_op *op;
+
+	op = list_first_entry_or_null(ops, struct blkcast_op, node);
+	if (op)
+		list_del_init(&op->node);
+	return op;
+}
+
+static int volume_thread(void *data)
+{
+	unsigned int noio = memalloc_noio_save();
+	struct blkcast_volume *v = data;
+	struct blk_plug plug;
+	struct blkcast_op *op;
+	LIST_HEAD(ops);
+
+	while (!kthread_should_stop()) {
+		wait_event_interruptible(v->wake, kthread_should_stop() ||
+					 !list_empty_careful(&v->ready));
+		spin_lock_irq(&v->lock);
+		list_splice_init(&v->ready, &ops);
+		spin_unlock_irq(&v->lock);
+		blk_start_plug(&plug);
+		while ((op = op_pop(&ops)))
+			op->step(op);
+		blk_finish_plug(&plug);
+	}
+	memalloc_noio_restore(noio);
+	return 0;
+}
+
+/* ---- up ---- */
+
+static const char *backing_refusal(struct block_device *bdev)
+{
+	if (bdev_is_zoned(bdev))
+		return "zoned backing devices are not supported";
+	if (blk_queue_dax(bdev_get_queue(bdev)))
+		return "DAX backing devices are not supported";
+	if (bdev_get_integrity(bdev))
+		return "integrity-protected backing devices are not supported";
+	if (bdev_logical_block_size(bdev) > BLKCAST_BLOCK_SIZE)
+		return "backing device has blocks larger than 4 KiB";
+	if (bdev_read_only(bdev))
+		return "backing device is read-only";
+	return NULL;
+}
+
+static int volume_open_devices(struct blkcast_volume *v,
+			       const struct blkcast_volume_params *p,
+			       struct netlink_ext_ack *extack)
+{
+	const char *refusal;
+	int err;
+
+	err = blkcast_bdev_open(&v->backing, p->backing, v);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot open the backing device for itself");
+		return err;
+	}
+	refusal = backing_refusal(v->backing.bdev);
+	if (refusal) {
+		if (extack)
+			extack->_msg = refusal;
+		err = -EOPNOTSUPP;
+		goto out_close_backing;
+	}
+	v->meta_internal = p->meta == p->backing;
+	v->meta = v->backing;
+	if (v->meta_internal)
+		return 0;
+	err = blkcast_bdev_open(&v->meta, p->meta, v);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot open the metadata device for itself");
+		goto out_close_backing;
+	}
+	return 0;
+
+out_close_backing:
+	blkcast_bdev_close(&v->backing);
+	return err;
+}
+
+static void volume_close_devices(struct blkcast_volume *v)
+{
+	if (!v->meta_internal)
+		blkcast_bdev_close(&v->meta);
+	blkcast_bdev_close(&v->backing);
+}
+
+/* All that needs no device.  Freed by volume_free(). */
+static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p)
+{
+	struct blkcast_volume *v = kzalloc(sizeof(*v), GFP_KERNEL);
+
+	if (!v)
+		return NULL;
+	strscpy(v->name, p->name, sizeof(v->name));
+	kref_init(&v->refs);
+	mutex_init(&v->admin);
+	mutex_init(&v->super_lock);
+	spin_lock_init(&v->lock);
+	init_waitqueue_head(&v->wake);
+	init_waitqueue_head(&v->idle);
+	INIT_LIST_HEAD(&v->ready);
+	INIT_LIST_HEAD(&v->log);
+	INIT_LIST_HEAD(&v->waiting);
+	INIT_LIST_HEAD(&v->links);
+	v->log_budget = p->backlog;
+	v->backing_dev = p->backing;
+	v->meta_dev = p->meta;
+	__module_get(THIS_MODULE);
+	return v;
+}
+
+static int volume_alloc_pools(struct blkcast_volume *v)
+{
+	int err;
+
+	v->super = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	v->ranges = kvmalloc_array(BLKCAST_RANGE_BUCKETS, sizeof(*v->ranges),
+				   GFP_KERNEL);
+	if (!v->super || !v->ranges)
+		return -ENOMEM;
+	blkcast_range_init(v);
+	err = blkcast_op_pools_init(v);
+	if (!err)
+		err = bioset_init(&v->split_bios, BIO_POOL_SIZE, 0, 0);
+	if (!err)
+		err = bioset_init(&v->io_bios, BIO_POOL_SIZE, 0,
+				  BIOSET_NEED_BVECS);
+	return err;
+}
+
+static void volume_free(struct blkcast_volume *v)
+{
+	blkcast_map_free(v);
+	bioset_exit(&v->io_bios);
+	bioset_exit(&v->split_bios);
+	mempool_exit(&v->page_pool);
+	mempool_exit(&v->op_pool);
+	kvfree(v->ranges);
+	kfree(v->super);
+	kfree(v);
+	module_put(THIS_MODULE);
+}
+
+static void volume_release_ref(struct kref *refs)
+{
+	volume_free(container_of(refs, struct blkcast_volume, refs));
+}
+
+void blkcast_volume_put(struct blkcast_volume *v)
+{
+	kref_put(&v->refs, volume_release_ref);
+}
+
+static int volume_start(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	err = volume_alloc_pools(v);
+	if (err)
+		return err;
+	err = blkcast_super_load(v, extack);
+	if (err)
+		return err;
+	err = blkcast_map_load(v);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot read the stamp map");
+		return err;
+	}
+	v->thread = kthread_create(volume_thread, v, "blkcast/%s", v->name);
+	if (IS_ERR(v->thread))
+		return PTR_ERR(v->thread);
+	err = volume_disk_add(v);
+	if (err) {
+		kthread_stop(v->thread);
+		return err;
+	}
+	wake_up_process(v->thread);
+	queue_delayed_work(v->map.wq, &v->map.clean_work, HZ);
+	return 0;
+}
+
+static struct blkcast_volume *volume_lookup(const char *name)
+{
+	struct blkcast_volume *v;
+
+	lockdep_assert_held(&blkcast_volumes_lock);
+	list_for_each_entry(v, &blkcast_volumes, node)
+		if (!strcmp(v->name, name))
+			return v;
+	return NULL;
+}
+
+/* Find by name and take a reference, or NULL. */
+struct blkcast_volume *blkcast_volume_find(const char *name)
+{
+	struct blkcast_volume *v;
+
+	mutex_lock(&blkcast_volumes_lock);
+	v = volume_lookup(name);
+	if (v)
+		kref_get(&v->refs);
+	mutex_unlock(&blkcast_volumes_lock);
+	return v;
+}
+
+/**
+ * blkcast_volume_up() - bring a volume up as a replica
+ * @p: names, devices, sizes
+ * @minor: set to N of /dev/blkcastN
+ * @extack: takes the reason of a refusal
+ *
+ * Errors: see UP in uapi/blkcast_netlink.h.
+ */
+int blkcast_volume_up(const struct blkcast_volume_params *p, u32 *minor,
+		      struct netlink_ext_ack *extack)
+{
+	struct blkcast_volume *v;
+	int err;
+
+	mutex_lock(&up_lock);
+	v = blkcast_volume_find(p->name);
+	if (v) {
+		blkcast_volume_put(v);
+		NL_SET_ERR_MSG(extack, "the volume is up already");
+		err = -EEXIST;
+		goto out_unlock;
+	}
+	v = volume_alloc(p);
+	if (!v) {
+		err = -ENOMEM;
+		goto out_unlock;
+	}
+	err = volume_open_devices(v, p, extack);
+	if (err)
+		goto out_free;
+	err = volume_start(v, extack);
+	if (err)
+		goto out_close;
+	*minor = v->minor;
+	vol_info(v, "up: %llu sectors, term %u\n", (u64)v->sectors, v->term);
+	mutex_lock(&blkcast_volumes_lock);
+	list_add_tail(&v->node, &blkcast_volumes);
+	mutex_unlock(&blkcast_volumes_lock);
+	blkcast_event(v, BLKCAST_EVENT_VOLUME_UP, NULL, 0);
+	mutex_unlock(&up_lock);
+	return 0;
+
+out_close:
+	volume_close_devices(v);
+out_free:
+	volume_free(v);
+out_unlock:
+	mutex_unlock(&up_lock);
+	return err;
+}
+
+/* ---- down ---- */
+
+static bool ops_gone(struct blkcast_volume *v)
+{
+	bool gone;
+
+	spin_lock_irq(&v->lock);
+	gone = !v->ops;
+	spin_unlock_irq(&v->lock);
+	return gone;
+}
+
+static bool links_caught_up(struct blkcast_volume *v)
+{
+	struct blkcast_link *l;
+	bool behind = false;
+
+	spin_lock_irq(&v->lock);
+	list_for_each_entry(l, &v->links, node)
+		behind |= l->state >= BLKCAST_LINK_JOINING && l->unapplied;
+	spin_unlock_irq(&v->lock);
+	return !behind;
+}
+
+/* Take in no more writes and bring those under way to their end. */
+static void volume_quiesce(struct blkcast_volume *v)
+{
+	spin_lock_irq(&v->lock);
+	v->accepting = false;
+	spin_unlock_irq(&v->lock);
+	wait_event(v->idle, ops_gone(v));
+	/* Their last writes reach the replicas that follow closely. */
+	wait_event_timeout(v->idle, links_caught_up(v), HANDOVER_WAIT);
+	blkcast_links_drop(v);
+}
+
+/* Lay the reign down: everything flushed, then the mark cleared. */
+static int volume_lay_down(struct blkcast_volume *v)
+{
+	int err = blkdev_issue_flush(v->backing.bdev);
+
+	if (err) {
+		blkcast_map_doubt_active(v);
+		return err;
+	}
+	return blkcast_super_set_flags(v, 0, BLKCAST_SUPER_PRIMARY);
+}
+
+static bool volume_claim(struct blkcast_volume *v, bool gone)
+{
+	bool free;
+
+	spin_lock_irq(&v->lock);
+	free = !v->openers;
+	if (free && gone)
+		v->gone = true;
+	spin_unlock_irq(&v->lock);
+	return free;
+}
+
+/* Caller holds vol->admin.  Errors: see DOWN in uapi/blkcast_netlink.h. */
+int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+{
+	lockdep_assert_held(&v->admin);
+	if (!volume_claim(v, true)) {
+		NL_SET_ERR_MSG(extack, "the volume's device is open");
+		return -EBUSY;
+	}
+	mutex_lock(&blkcast_volumes_lock);
+	list_del(&v->node);
+	mutex_unlock(&blkcast_volumes_lock);
+	volume_quiesce(v);
+	volume_disk_del(v);
+	if (blkcast_map_close(v))
+		vol_warn(v, "stamps not written: active groups will be in doubt\n");
+	if (v->role == BLKCAST_ROLE_PRIMARY && volume_lay_down(v))
+		vol_warn(v, "the reign could not be laid down\n");
+	kthread_stop(v->thread);
+	volume_close_devices(v);
+	vol_info(v, "down\n");
+	blkcast_event(v, BLKCAST_EVENT_VOLUME_DOWN, NULL, 0);
+	blkcast_volume_put(v);
+	return 0;
+}
+
+/* ---- primary and replica ---- */
+
+static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
+			 bool force, struct netlink_ext_ack *extack)
+{
+	if (v->role == BLKCAST_ROLE_PRIMARY) {
+		NL_SET_ERR_MSG(extack, "is primary already");
+		return -EALREADY;
+	}
+	if (!reign || term > BLKCAST_TERM_MAX) {
+		NL_SET_ERR_MSG(extack, "term or reign id out of range");
+		return -ERANGE;
+	}
+	if (term <= le32_to_cpu(v->super->term) ||
+	    term <= blkcast_lsn_term(v->lsn)) {
+		NL_SET_ERR_MSG(extack, "the term is not above all this copy has seen");
+		return -ESTALE;
+	}
+	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT && !force) {
+		NL_SET_ERR_MSG(extack,
+			       "this copy is inconsistent: its resync did not finish");
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+/* Caller holds vol->admin.  Errors: see PRIMARY in uapi/blkcast_netlink.h. */
+int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
+			   bool force, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	lockdep_assert_held(&v->admin);
+	err = promote_check(v, term, reign, force, extack);
+	if (err)
+		return err;
+	blkcast_links_drop(v);
+	/* What came last may have changed the answer. */
+	err = promote_check(v, term, reign, force, extack) ?:
+	      blkdev_issue_flush(v->backing.bdev) ?:
+	      blkcast_super_begin_reign(v, term, reign, v->lsn);
+	if (err)
+		return err;
+	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
+	spin_lock_irq(&v->lock);
+	v->role = BLKCAST_ROLE_PRIMARY;
+	v->term = term;
+	v->lsn = blkcast_lsn(term, 1);
+	v->accepting = true;
+	spin_unlock_irq(&v->lock);
+	set_disk_ro(v->disk, false);
+	blkcast_write_flush(v);
+	vol_info(v, "primary, term %u\n", term);
+	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
+	return 0;
+}
+
+/* Caller holds vol->admin.  Errors: see REPLICA in uapi/blkcast_netlink.h. */
+int blkcast_volume_demote(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	lockdep_assert_held(&v->admin);
+	if (v->role == BLKCAST_ROLE_REPLICA) {
+		NL_SET_ERR_MSG(extack, "is a replica already");
+		return -EALREADY;
+	}
+	set_disk_ro(v->disk, true);
+	if (!volume_claim(v, false)) {
+		set_disk_ro(v->disk, false);
+		NL_SET_ERR_MSG(extack, "the volume's device is open");
+		return -EBUSY;
+	}
+	volume_quiesce(v);
+	spin_lock_irq(&v->lock);
+	v->role = BLKCAST_ROLE_REPLICA;
+	spin_unlock_irq(&v->lock);
+	err = volume_lay_down(v);
+	vol_info(v, "replica\n");
+	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
+	return err;
+}
+
+int __init blkcast_volumes_init(void)
+{
+	blkcast_wq = alloc_workqueue("blkcast", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!blkcast_wq)
+		return -ENOMEM;
+	blkcast_major = register_blkdev(0, "blkcast");
+	if (blkcast_major < 0) {
+		destroy_workqueue(blkcast_wq);
+		return blkcast_major;
+	}
+	return 0;
+}
+
+void blkcast_volumes_exit(void)
+{
+	unregister_blkdev(blkcast_major, "blkcast");
+	destroy_workqueue(blkcast_wq);
+	ida_destroy(&minors);
+}

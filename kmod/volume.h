@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A volume's copy on this host, and who may touch what of it.
+ *
+ * Locks, outermost first:
+ *
+ *	vol->admin		commands that change a volume, one at a time
+ *	  blkcast_volumes_lock	the list of volumes
+ *	  map.pen		writers of map blocks
+ *	    vol->super_lock	writers of the superblock
+ *	      vol->lock		everything in memory that I/O touches; irq-safe,
+ *				never held across anything that sleeps
+ *
+ * Threads: vol->thread runs the steps of ops; the map's ordered workqueue holds
+ * the pen; each link has a sender and a receiver (link.h).
+ */
+#ifndef _BLKCAST_VOLUME_H
+#define _BLKCAST_VOLUME_H
+
+#include <linux/kref.h>
+#include <linux/mempool.h>
+#include <linux/netlink.h>
+
+#include "compat.h"
+#include "map.h"
+#include "op.h"
+#include "uapi/blkcast_netlink.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) "blkcast: " fmt
+
+#define vol_info(v, fmt, ...) pr_info("%s: " fmt, (v)->name, ##__VA_ARGS__)
+#define vol_warn(v, fmt, ...) pr_warn("%s: " fmt, (v)->name, ##__VA_ARGS__)
+#define vol_err_ratelimited(v, fmt, ...) \
+	pr_err_ratelimited("%s: " fmt, (v)->name, ##__VA_ARGS__)
+
+#define BLKCAST_BACKLOG_MIN	(1ULL << 20)
+#define BLKCAST_BACKLOG_MAX	(4ULL << 30)
+#define BLKCAST_BACKLOG_DEFAULT	(64ULL << 20)
+
+/**
+ * struct blkcast_volume - one volume's copy on this host
+ *
+ * References: one for the list of volumes, one for each command that has looked
+ * it up, one for each link.  blkcast_volume_down() takes it off the list and
+ * stops all activity; the last reference frees it.
+ *
+ * I set before it is seen by others; A vol->admin; L vol->lock; T vol->thread
+ */
+struct blkcast_volume {
+	char			name[BLKCAST_NAME_MAX];	/* I */
+	struct kref		refs;
+	struct list_head	node;		/* blkcast_volumes_lock */
+	struct mutex		admin;
+	spinlock_t		lock;
+
+	struct blkcast_bdev	backing;	/* I */
+	struct blkcast_bdev	meta;		/* I: the same when internal */
+	bool			meta_internal;	/* I */
+	dev_t			backing_dev;	/* I */
+	dev_t			meta_dev;	/* I */
+	struct gendisk		*disk;		/* I */
+	int			minor;		/* I */
+	sector_t		sectors;	/* I */
+	sector_t		data_start;	/* I: on the backing device */
+	u32			region_shift;	/* I: log2 sectors */
+	u32			regions;	/* I */
+
+	struct mutex		super_lock;
+	struct blkcast_super	*super;		/* super_lock; A for reading */
+	struct blkcast_map	map;
+
+	enum blkcast_role	role;		/* A and L */
+	u32			term;		/* A and L: of the newest reign */
+	u64			lsn;		/* L: newest LSN given or received */
+	enum blkcast_ack_mode	ack;		/* L */
+	bool			accepting;	/* L: primary: takes writes */
+	bool			gone;		/* L: going down, refuse to open */
+	u32			openers;	/* L */
+
+	struct task_struct	*thread;	/* I */
+	struct list_head	ready;		/* L: ops whose step is due */
+	wait_queue_head_t	wake;		/* something for the thread */
+	wait_queue_head_t	idle;		/* an op, a link or log space is gone */
+	struct list_head	*ranges;	/* L: range.c */
+	u32			ops;		/* L: primary: ops not finished */
+
+	struct list_head	log;		/* L: backlog.c */
+	u64			log_bytes;	/* L */
+	u64			log_budget;	/* I */
+	struct list_head	waiting;	/* L: ops that await replicas */
+	struct list_head	links;		/* L; changed under A or by reaping */
+
+	u64			writes;		/* L */
+	u64			write_bytes;	/* L */
+
+	mempool_t		op_pool;
+	mempool_t		page_pool;
+	struct bio_set		split_bios;
+	struct bio_set		io_bios;
+};
+
+struct blkcast_volume_params {
+	const char *name;
+	dev_t backing, meta;
+	u64 backlog;
+};
+
+extern struct mutex blkcast_volumes_lock;
+extern struct list_head blkcast_volumes;
+extern struct workqueue_struct *blkcast_wq;
+
+/* volume.c */
+int blkcast_volume_up(const struct blkcast_volume_params *params, u32 *minor,
+		      struct netlink_ext_ack *extack);
+int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack);
+int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
+			   bool force, struct netlink_ext_ack *extack);
+int blkcast_volume_demote(struct blkcast_volume *v,
+			  struct netlink_ext_ack *extack);
+struct blkcast_volume *blkcast_volume_find(const char *name);
+void blkcast_volume_put(struct blkcast_volume *v);
+int blkcast_volumes_init(void);
+void blkcast_volumes_exit(void);
+
+/* super.c */
+int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack);
+int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear);
+u32 blkcast_super_flags(struct blkcast_volume *v);
+int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
+			      u64 inherited);
+int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
+			const struct blkcast_reign *history, u32 count);
+u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
+			   u32 term);
+
+/* disk.c */
+int blkcast_disk_rw(struct block_device *bdev, blk_opf_t opf, u64 pos,
+		    void *buf, size_t len);
+u32 blkcast_block_crc(const void *block, size_t crc_offset);
+
+/* write.c */
+void blkcast_submit_bio(struct bio *bio);
+void blkcast_write_flush(struct blkcast_volume *v);
+void blkcast_write_reached(struct blkcast_volume *v);
+
+/* backlog.c */
+bool blkcast_log_room(struct blkcast_volume *v, u64 bytes);
+void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes);
+void blkcast_log_append(struct blkcast_op *op);
+void blkcast_log_trim(struct blkcast_volume *v);
+
+/* netlink.c */
+void blkcast_event(struct blkcast_volume *v, enum blkcast_event event,
+		   const char *link, int error);
+int blkcast_netlink_init(void);
+void blkcast_netlink_exit(void);
+
+static inline u32 blkcast_region(const struct blkcast_volume *v, sector_t sector)
+{
+	return sector >> v->region_shift;
+}
+
+static inline sector_t blkcast_region_start(const struct blkcast_volume *v,
+					    u32 region)
+{
+	return (sector_t)region << v->region_shift;
+}
+
+/* Sectors of a region; the last one may be short. */
+static inline u32 blkcast_region_sectors(const struct blkcast_volume *v,
+					 u32 region)
+{
+	return min_t(sector_t, 1U << v->region_shift,
+		     v->sectors - blkcast_region_start(v, region));
+}
+
+#endif /* _BLKCAST_VOLUME_H */

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A write's way on the primary.
+ *
+ *	submit_bio		split at region boundaries; an op for each piece
+ *	write_begin		PREFLUSH: a flush goes first
+ *	write_enter		queue behind overlapping writes (range.c)
+ *	write_granted		the region's active bit and touched mark (map.c)
+ *	write_commit		room in the backlog, one copy of the data, then in
+ *				one step under vol->lock: LSN, stamp, backlog
+ *	  local I/O		  links send from the backlog (stream.c)
+ *	write_end		  acknowledgements: blkcast_write_reached()
+ *	op_complete		both have come: the bio ends
+ *
+ * All steps run in the volume's thread, one at a time, so LSN order is backlog
+ * order is stream order.  Reads go straight to the backing device; a region
+ * without a touched mark reads as zeros.
+ *
+ * A flush is an entry of the stream with an LSN of its own: a replica flushes
+ * there before it applies anything behind.  With ack=disk it completes when
+ * the local device and every waited-for replica have flushed.  A FUA write is
+ * a FUA write here and a write with a flush behind it in the stream.
+ *
+ * A write that the backing device refuses fails; its region gets a fresh stamp
+ * and turns dirty on every link, for nobody knows what it holds now (rule 9).
+ */
+#include <linux/highmem.h>
+
+#include "link.h"
+#include "trace.h"
+
+static void op_complete(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_op *parent = op->parent;
+	unsigned long flags;
+
+	trace_blkcast_write_done(v->minor, op->lsn, blkcast_op_bytes(op),
+				 op->start, op->error);
+	if (parent) {
+		parent->error = op->error;
+		blkcast_op_ready(parent);
+	}
+	if (op->bio) {
+		op->bio->bi_status = errno_to_blk_status(op->error);
+		bio_endio(op->bio);
+	}
+	spin_lock_irqsave(&v->lock, flags);
+	if (!--v->ops)
+		wake_up(&v->idle);
+	spin_unlock_irqrestore(&v->lock, flags);
+	blkcast_op_put(op);
+}
+
+/* One of the things that the completion waits for has come. */
+static void op_arrived(struct blkcast_op *op)
+{
+	if (atomic_dec_and_test(&op->pending))
+		op_complete(op);
+}
+
+/* An op that never got an LSN ends. */
+static void op_abort(struct blkcast_op *op, int error)
+{
+	struct blkcast_volume *v = op->vol;
+
+	spin_lock_irq(&v->lock);
+	blkcast_range_leave(op);
+	blkcast_map_end(op);
+	spin_unlock_irq(&v->lock);
+	op->error = error;
+	op_complete(op);
+}
+
+static bool replicas_reached(const struct blkcast_op *op)
+{
+	struct blkcast_link *l;
+
+	list_for_each_entry(l, &op->vol->links, node) {
+		if (!blkcast_link_waited(l))
+			continue;
+		if (l->applied < op->lsn || l->durable < op->durable_lsn)
+			return false;
+	}
+	return true;
+}
+
+/* Acknowledgements or the set of links have changed: complete what may be. */
+void blkcast_write_reached(struct blkcast_volume *v)
+{
+	struct blkcast_op *op, *next;
+	LIST_HEAD(reached);
+
+	spin_lock_irq(&v->lock);
+	list_for_each_entry_safe(op, next, &v->waiting, wait_node)
+		if (replicas_reached(op))
+			list_move_tail(&op->wait_node, &reached);
+	spin_unlock_irq(&v->lock);
+
+	list_for_each_entry_safe(op, next, &reached, wait_node) {
+		list_del_init(&op->wait_node);
+		op_arrived(op);
+	}
+}
+
+/* Give an op its LSN and its place in the stream.  Caller holds vol->lock. */
+static void op_enlist(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+
+	op->lsn = ++v->lsn;
+	if (blkcast_op_writes(op))
+		blkcast_map_stamp(v, op->region, op->lsn);
+	else
+		op->durable_lsn = op->lsn;
+	blkcast_log_append(op);
+	atomic_set(&op->pending, 1);
+	if (v->ack == BLKCAST_ACK_DISK) {
+		atomic_inc(&op->pending);
+		list_add_tail(&op->wait_node, &v->waiting);
+	}
+}
+
+static bool lsns_left(struct blkcast_volume *v)
+{
+	return blkcast_lsn_seq(v->lsn) < BLKCAST_SEQ_MAX - 1;
+}
+
+/* ---- flushes ---- */
+
+static void flush_end(struct blkcast_op *op, int error)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	op->local_done = true;
+	if (error)
+		op->error = error;
+	blkcast_log_trim(v);
+	spin_unlock_irqrestore(&v->lock, flags);
+	op_arrived(op);
+}
+
+static void flush_failed(struct blkcast_op *op)
+{
+	blkcast_map_doubt_active(op->vol);
+	flush_end(op, op->error);
+}
+
+static void flush_local_end(struct blkcast_op *op, int error)
+{
+	if (!error) {
+		flush_end(op, 0);
+		return;
+	}
+	op->error = error;
+	op->step = flush_failed;
+	blkcast_op_ready(op);
+}
+
+static void flush_commit(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+
+	blkcast_log_reserve(v, 0);
+	spin_lock_irq(&v->lock);
+	if (!lsns_left(v)) {
+		spin_unlock_irq(&v->lock);
+		op->error = -EOVERFLOW;
+		op_complete(op);
+		return;
+	}
+	op_enlist(op);
+	spin_unlock_irq(&v->lock);
+	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start);
+	op->end = flush_local_end;
+	blkcast_op_submit_flush(op);
+	blkcast_write_reached(v);
+}
+
+static struct blkcast_op *op_start(struct blkcast_volume *v,
+				   enum blkcast_op_kind kind)
+{
+	struct blkcast_op *op = blkcast_op_alloc(v, kind);
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	v->ops++;
+	spin_unlock_irqrestore(&v->lock, flags);
+	return op;
+}
+
+/* Put a flush into the stream that nobody waits for. */
+void blkcast_write_flush(struct blkcast_volume *v)
+{
+	struct blkcast_op *op = op_start(v, BLKCAST_OP_FLUSH);
+
+	op->step = flush_commit;
+	blkcast_op_ready(op);
+}
+
+/* ---- writes ---- */
+
+static void write_finish(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	blkcast_range_leave(op);
+	blkcast_map_end(op);
+	op->local_done = true;
+	blkcast_log_trim(v);
+	spin_unlock_irqrestore(&v->lock, flags);
+	op_arrived(op);
+}
+
+/* Rule 9.  The op's range is still held, so nothing else is in flight there. */
+static void write_failed(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l;
+
+	vol_err_ratelimited(v, "write of %u sectors at %llu failed here: %d\n",
+			    op->sectors, (u64)op->sector, op->error);
+	spin_lock_irq(&v->lock);
+	blkcast_map_stamp(v, op->region, ++v->lsn);
+	list_for_each_entry(l, &v->links, node)
+		blkcast_stream_dirty(l, op->region);
+	spin_unlock_irq(&v->lock);
+	write_finish(op);
+}
+
+static void write_end(struct blkcast_op *op, int error)
+{
+	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
+				  op->start, error);
+	if (!error) {
+		write_finish(op);
+		return;
+	}
+	op->error = error;
+	op->step = write_failed;
+	blkcast_op_ready(op);
+}
+
+/* The one copy: device and links use it, whatever the writer does meanwhile. */
+static void write_copy(struct blkcast_op *op)
+{
+	struct bio_vec bv;
+	struct bvec_iter it;
+	u32 at = 0;
+
+	blkcast_op_alloc_pages(op);
+	bio_for_each_segment(bv, op->bio, it) {
+		void *from = bvec_kmap_local(&bv);
+		u32 done = 0;
+
+		while (done < bv.bv_len) {
+			u32 n = min_t(u32, bv.bv_len - done,
+				      PAGE_SIZE - offset_in_page(at));
+
+			memcpy_to_page(op->pages[at / PAGE_SIZE],
+				       offset_in_page(at), from + done, n);
+			done += n;
+			at += n;
+		}
+		kunmap_local(from);
+	}
+}
+
+/* The flush that stands behind a FUA write in the stream alone. */
+static struct blkcast_op *fua_barrier(struct blkcast_op *op)
+{
+	struct blkcast_op *flush;
+
+	if (!op->bio || !(op->bio->bi_opf & REQ_FUA))
+		return NULL;
+	flush = op_start(op->vol, BLKCAST_OP_FLUSH);
+	flush->start = op->start;
+	flush->local_done = true;
+	return flush;
+}
+
+static void write_commit(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_op *barrier;
+	bool room;
+
+	if (op->error) {
+		op_abort(op, op->error);
+		return;
+	}
+	if (op->kind == BLKCAST_OP_WRITE)
+		write_copy(op);
+	blkcast_log_reserve(v, blkcast_op_bytes(op) + PAGE_SIZE);
+	barrier = fua_barrier(op);
+
+	spin_lock_irq(&v->lock);
+	room = lsns_left(v);
+	if (room) {
+		op_enlist(op);
+		if (barrier) {
+			op_enlist(barrier);
+			op->durable_lsn = barrier->lsn;
+		}
+	}
+	spin_unlock_irq(&v->lock);
+	if (!room) {
+		vol_err_ratelimited(v, "term is used up: make it primary again\n");
+		op_abort(op, -EOVERFLOW);
+		if (barrier)
+			op_complete(barrier);
+		return;
+	}
+	trace_blkcast_write_start(v->minor, op->lsn, op->sector,
+				  blkcast_op_bytes(op), op->start);
+	op->end = write_end;
+	blkcast_op_submit(op, op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META |
+						 REQ_PRIO | REQ_IDLE));
+	if (barrier)
+		op_arrived(barrier);
+	blkcast_write_reached(v);
+}
+
+static void write_granted(struct blkcast_op *op)
+{
+	/* What was never written reads as zeros already. */
+	if (op->kind == BLKCAST_OP_ZEROES &&
+	    !test_bit(op->region, op->vol->map.touched)) {
+		op_abort(op, 0);
+		return;
+	}
+	op->step = write_commit;
+	if (blkcast_map_ready(op))
+		write_commit(op);
+}
+
+static void write_enter(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	bool mine;
+
+	if (op->error) {
+		op_complete(op);
+		return;
+	}
+	op->step = write_granted;
+	spin_lock_irq(&v->lock);
+	blkcast_map_begin(op);
+	mine = blkcast_range_enter(op);
+	spin_unlock_irq(&v->lock);
+	if (mine)
+		write_granted(op);
+}
+
+static void write_begin(struct blkcast_op *op)
+{
+	struct blkcast_op *flush;
+
+	op->step = write_enter;
+	if (!(op->bio->bi_opf & REQ_PREFLUSH)) {
+		write_enter(op);
+		return;
+	}
+	flush = op_start(op->vol, BLKCAST_OP_FLUSH);
+	flush->parent = op;
+	flush_commit(flush);
+}
+
+/* ---- the door ---- */
+
+static void read_submit(struct blkcast_volume *v, struct bio *bio)
+{
+	if (!test_bit(blkcast_region(v, bio->bi_iter.bi_sector), v->map.touched)) {
+		zero_fill_bio(bio);
+		bio_endio(bio);
+		return;
+	}
+	bio_set_dev(bio, v->backing.bdev);
+	bio->bi_iter.bi_sector += v->data_start;
+	submit_bio_noacct(bio);
+}
+
+static void write_submit(struct blkcast_volume *v, struct bio *bio,
+			 enum blkcast_op_kind kind)
+{
+	struct blkcast_op *op = blkcast_op_alloc(v, kind);
+	unsigned long flags;
+	bool accepted;
+
+	op->bio = bio;
+	op->step = kind == BLKCAST_OP_FLUSH ? flush_commit : write_begin;
+	if (kind != BLKCAST_OP_FLUSH)
+		blkcast_op_set_range(op, bio->bi_iter.bi_sector, bio_sectors(bio));
+
+	spin_lock_irqsave(&v->lock, flags);
+	accepted = v->accepting;
+	if (accepted) {
+		v->ops++;
+		v->writes += kind != BLKCAST_OP_FLUSH;
+		v->write_bytes += blkcast_op_bytes(op);
+		__blkcast_op_ready(op);
+	}
+	spin_unlock_irqrestore(&v->lock, flags);
+	if (!accepted) {
+		blkcast_op_put(op);
+		bio_io_error(bio);
+	}
+}
+
+/* Cut a bio at the end of its region, and to what an op can carry. */
+static struct bio *bio_piece(struct blkcast_volume *v, struct bio *bio)
+{
+	sector_t sector = bio->bi_iter.bi_sector;
+	u32 mask = (1U << v->region_shift) - 1;
+	u32 room = (1U << v->region_shift) - (sector & mask);
+	struct bio *piece;
+
+	if (bio_op(bio) == REQ_OP_WRITE)
+		room = min_t(u32, room, BLKCAST_OP_SECTORS_MAX);
+	if (bio_sectors(bio) <= room)
+		return bio;
+	piece = bio_split(bio, room, GFP_NOIO, &v->split_bios);
+	bio_chain(piece, bio);
+	submit_bio_noacct(bio);
+	return piece;
+}
+
+void blkcast_submit_bio(struct bio *bio)
+{
+	struct blkcast_volume *v = bio->bi_bdev->bd_disk->private_data;
+
+	if (!bio_sectors(bio)) {
+		if (bio->bi_opf & REQ_PREFLUSH)
+			write_submit(v, bio, BLKCAST_OP_FLUSH);
+		else
+			bio_endio(bio);
+		return;
+	}
+	bio = bio_piece(v, bio);
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		read_submit(v, bio);
+		break;
+	case REQ_OP_WRITE:
+		write_submit(v, bio, BLKCAST_OP_WRITE);
+		break;
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		write_submit(v, bio, BLKCAST_OP_ZEROES);
+		break;
+	default:
+		bio->bi_status = BLK_STS_NOTSUPP;
+		bio_endio(bio);
+	}
+}
