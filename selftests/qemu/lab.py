@@ -135,24 +135,24 @@ class Qmp:
         self.lock = asyncio.Lock()
         self.greeted = False
 
-    async def command(self, name, **arguments):
+    async def command(self, verb, **arguments):
         async with self.lock:
             if not self.greeted:
                 await self.reader.readline()
                 await self.send("qmp_capabilities")
                 self.greeted = True
-            return await self.send(name, **arguments)
+            return await self.send(verb, **arguments)
 
-    async def send(self, name, **arguments):
-        request = {"execute": name, "arguments": arguments}
+    async def send(self, verb, **arguments):
+        request = {"execute": verb, "arguments": arguments}
         self.writer.write(json.dumps(request).encode() + b"\n")
         while True:
             line = await self.reader.readline()
             if not line:
-                raise LabError(f"{name}: the guest is gone")
+                raise LabError(f"{verb}: the guest is gone")
             answer = json.loads(line)
             if "error" in answer:
-                raise LabError(f"{name}: {answer['error']['desc']}")
+                raise LabError(f"{verb}: {answer['error']['desc']}")
             if "return" in answer:
                 return answer["return"]
 
@@ -244,8 +244,9 @@ class Guest:
         lan.connect("lan")
         fds = [s.fileno() for s in (agent_far, qmp_far, lan)]
         command = self.qemu(*fds)
+        print(shlex.join(command), flush=True)
         with open(self.console, "ab") as log:
-            log.write(f"=== {shlex.join(command)}\n".encode())
+            log.write(b"=== power on\n")
             self.process = await spawn(
                 *command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL,
                 stdout=log, stderr=log)
@@ -358,7 +359,7 @@ class Guest:
     def complaints(self):
         with open(self.console, "rb") as log:
             return [line.decode(errors="replace").strip() for line in log
-                    if COMPLAINT.search(line) and not line.startswith(b"===")]
+                    if COMPLAINT.search(line)]
 
 
 class Lab:
