@@ -5,158 +5,105 @@
  * Reads a volume that is up, or a plain device or file, into a snapshot file.
  * Nothing appears under the file's name before it is whole.
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <json-c/json.h>
 #include <zstd.h>
 
+#include "../cli/cli.h"
 #include "../lib/util.h"
 #include "commands.h"
 #include "create.h"
 #include "pool.h"
 #include "source.h"
 
-static const char usage_text[] =
-	"usage: blkcast snapshot [options] VOLUME|PATH FILE|-\n"
-	"\n"
-	"Write the content of a volume that is up, or of a plain device or file\n"
-	"(a name with a '/'), to a snapshot file or, with -, to standard output.\n"
-	"\n"
-	"  -l, --level N     zstd level (default 3)\n"
-	"  -t, --threads N   threads that compress (default: all processors)\n"
-	"  -f, --force       replace FILE if it exists\n"
-	"  -q, --quiet       no progress bar, no summary\n"
-	"      --json        summary as JSON on standard output (not with -)\n"
-	"  -h, --help        this text\n";
+static uint32_t level = 3, threads;
+static bool force, quiet, json;
+static const char *from, *file;
 
-struct snapshot_options {
-	const char *source, *file;
-	int level;
-	unsigned int threads;
-	bool force, quiet, json;
+static const struct cli_option options[] = {
+	{ "level", CLI_NUMBER, &level, "N", "of zstd, 1..22, default 3" },
+	{ "threads", CLI_NUMBER, &threads, "N", "that compress, default: all processors" },
+	{ "force", CLI_FLAG, &force, NULL, "replace FILE if it exists" },
+	{ "quiet", CLI_FLAG, &quiet, NULL, "no progress bar, no summary" },
+	{ "json", CLI_FLAG, &json, NULL, "summary as JSON on standard output" },
+	{ NULL, 0, NULL, NULL, NULL }
 };
 
-enum { OPT_JSON = 256 };
-
-static const struct option long_options[] = {
-	{ "level", required_argument, NULL, 'l' },
-	{ "threads", required_argument, NULL, 't' },
-	{ "force", no_argument, NULL, 'f' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+static const struct cli_syntax syntax = {
+	"VOLUME|PATH FILE|- [OPTION...]",
+	"Write the content of a volume that is up, or of a plain device or file (a name\n"
+	"with a '/'), to a snapshot file or, with -, to standard output. 'zstd -dc FILE'\n"
+	"gives the raw image.",
+	options, 2, 2
 };
 
-static int wrong_usage(const char *why)
+static int take_options(int argc, char **argv)
 {
-	fprintf(stderr, "blkcast snapshot: %s\n%s", why, usage_text);
-	return EXIT_USAGE;
-}
+	char **rest;
+	int exit_code;
 
-static int check_options(const struct snapshot_options *options)
-{
-	if (options->level < 1 || options->level > ZSTD_maxCLevel())
-		return wrong_usage("--level is 1 to 22");
-	if (!options->threads)
-		return wrong_usage("--threads is 1 to 256");
-	if (options->json && !strcmp(options->file, "-"))
-		return wrong_usage("--json and - both want standard output");
-	return 0;
-}
-
-/* 0: go on; else -1 (help was printed) or an exit code. */
-static int parse_options(struct snapshot_options *options, int argc, char **argv)
-{
-	int c;
-
-	*options = (struct snapshot_options) { .level = 3, .threads = pool_cpus() };
-	optind = 0;
-	while ((c = getopt_long(argc, argv, "l:t:fqh", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'l':
-			options->level = parse_count(optarg, 22);
-			break;
-		case 't':
-			options->threads = parse_count(optarg, THREADS_MAX);
-			break;
-		case 'f':
-			options->force = true;
-			break;
-		case 'q':
-			options->quiet = true;
-			break;
-		case OPT_JSON:
-			options->json = true;
-			break;
-		case 'h':
-			fputs(usage_text, stdout);
-			return -1;
-		default:
-			return EXIT_USAGE;
-		}
+	threads = pool_cpus() < THREADS_MAX ? pool_cpus() : THREADS_MAX;
+	exit_code = cli_parse(&syntax, argc, argv, &rest);
+	if (exit_code != CLI_GO)
+		return exit_code;
+	from = rest[0];
+	file = rest[1];
+	if (level < 1 || level > (uint32_t)ZSTD_maxCLevel() || !threads || threads > THREADS_MAX) {
+		cli_failf("--level is 1..%d, --threads 1..%d", ZSTD_maxCLevel(), THREADS_MAX);
+		return CLI_USAGE;
 	}
-	if (argc - optind != 2)
-		return wrong_usage("a volume and a file are needed");
-	options->source = argv[optind];
-	options->file = argv[optind + 1];
-	return check_options(options);
+	if (json && !strcmp(file, "-")) {
+		cli_failf("--json and - both want standard output");
+		return CLI_USAGE;
+	}
+	return CLI_GO;
 }
 
 /* ---- what was done ---- */
 
-static void report_json(const struct snapshot_options *options, const struct snap_trailer *trailer,
-			uint64_t stored, double seconds)
+static void report_json(const struct snap_trailer *trailer, uint64_t stored, double seconds)
 {
 	struct json_object *object = json_object_new_object();
 	char id[BC_UUID_TEXT];
 
-	json_object_object_add(object, "source", json_object_new_string(options->source));
-	json_object_object_add(object, "file", json_object_new_string(options->file));
-	json_object_object_add(object, "id", json_object_new_string(bc_uuid_format(trailer->id, id)));
+	json_add_text(object, "source", from);
+	json_add_text(object, "file", file);
+	json_add_text(object, "id", bc_uuid_format(trailer->id, id));
 	json_add_u64(object, "bytes", le64toh(trailer->bytes));
 	json_add_u64(object, "stored", stored);
 	json_add_u64(object, "lsn", le64toh(trailer->lsn));
 	json_add_u64(object, "regions", le32toh(trailer->regions));
 	json_add_u64(object, "never_written", le32toh(trailer->never));
 	json_add_u64(object, "in_doubt", le32toh(trailer->doubt));
-	json_object_object_add(object, "fuzzy", json_object_new_boolean(
-		le32toh(trailer->flags) & SNAP_TRAILER_FUZZY));
+	json_add_bool(object, "fuzzy", le32toh(trailer->flags) & SNAP_TRAILER_FUZZY);
 	json_object_object_add(object, "seconds", json_object_new_double(seconds));
 	json_print(object);
 }
 
-static void report_text(const struct snapshot_options *options, const struct snap_trailer *trailer,
-			uint64_t stored, double seconds)
+static void report_text(const struct snap_trailer *trailer, uint64_t stored, double seconds)
 {
-	char bytes[BC_SIZE_TEXT], size[BC_SIZE_TEXT], rate[BC_SIZE_TEXT];
-	uint64_t total = le64toh(trailer->bytes);
+	char size[BC_SIZE_TEXT];
 
-	fprintf(stderr, "%s: %s in %s, %.1f s, %s/s", options->source,
-		bc_size_format(total, bytes), bc_size_format(stored, size), seconds,
-		bc_size_format(total / (seconds + 1e-9), rate));
+	report_rate(from, le64toh(trailer->bytes), seconds);
+	fprintf(stderr, ", stored in %s", bc_size_format(stored, size));
 	if (trailer->regions)
 		fprintf(stderr, "; of %u regions %u never written, %u in doubt",
 			le32toh(trailer->regions), le32toh(trailer->never),
 			le32toh(trailer->doubt));
 	fputs("\n", stderr);
 	if (le32toh(trailer->flags) & SNAP_TRAILER_FUZZY)
-		fprintf(stderr, "%s: it was written to meanwhile: the image is not of one moment; a volume restored from it is completed when it connects\n",
-			options->source);
+		fprintf(stderr, "%s: written to meanwhile, so the image is not of one moment; a volume restored from it is completed when it connects\n",
+			from);
 }
 
-static void report(const struct snapshot_options *options, const struct writer *writer,
-		   const struct progress *progress)
+static void report(const struct writer *writer, const struct progress *progress)
 {
 	double seconds = progress_seconds(progress);
-	uint64_t stored = writer->output->offset;
 
-	if (options->json)
-		report_json(options, &writer->trailer, stored, seconds);
-	else if (!options->quiet)
-		report_text(options, &writer->trailer, stored, seconds);
+	if (json)
+		report_json(&writer->trailer, writer->output->offset, seconds);
+	else if (!quiet)
+		report_text(&writer->trailer, writer->output->offset, seconds);
 }
 
 /* ---- doing it ---- */
@@ -184,13 +131,12 @@ static int snapshot_end(struct writer *writer, struct source *source, struct bc_
 	return writer_trailer(writer, error);
 }
 
-static int snapshot_write(const struct snapshot_options *options, struct source *source,
-			  struct writer *writer, struct progress *progress,
-			  struct bc_error *error)
+static int snapshot_write(struct source *source, struct writer *writer,
+			  struct progress *progress, struct bc_error *error)
 {
 	const struct create_plan plan = {
 		.fd = source->blockdev.fd, .bytes = source->blockdev.bytes,
-		.level = options->level, .threads = options->threads,
+		.level = level, .threads = threads,
 		.stamps = &source->stamps, .writer = writer, .progress = progress,
 	};
 	int err = snapshot_begin(writer, source, error);
@@ -204,35 +150,32 @@ static int snapshot_write(const struct snapshot_options *options, struct source 
 
 int cmd_snapshot(int argc, char **argv)
 {
-	struct snapshot_options options;
 	struct output output = { .fd = -1 };
 	struct writer writer = { 0 };
 	struct source source = { .blockdev.fd = -1 };
-	struct progress progress = { 0 };
+	struct progress progress;
 	struct bc_error error;
-	int err = parse_options(&options, argc, argv);
+	int exit_code = take_options(argc, argv), err;
 
-	if (err)
-		return err < 0 ? 0 : err;
-	err = source_open(&source, options.source, &error);
+	if (exit_code != CLI_GO)
+		return exit_code;
+	err = source_open(&source, from, &error);
 	if (err)
 		goto cleanup;
-	err = output_open(&output, options.file, options.force, &error);
+	err = output_open(&output, file, force, &error);
 	if (err)
 		goto cleanup;
 	err = writer_open(&writer, &output, &error);
 	if (err)
 		goto cleanup;
-	progress_start(&progress, "snapshot", source.blockdev.bytes, options.quiet);
-	err = snapshot_write(&options, &source, &writer, &progress, &error);
+	progress_start(&progress, "snapshot", source.blockdev.bytes, quiet);
+	err = snapshot_write(&source, &writer, &progress, &error);
 	progress_end(&progress);
 	if (!err)
-		report(&options, &writer, &progress);
+		report(&writer, &progress);
 cleanup:
-	if (err)
-		fprintf(stderr, "blkcast snapshot: %s: %s\n", options.source, error.text);
 	writer_close(&writer);
 	output_close(&output);
 	source_close(&source);
-	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+	return err ? cli_failed(&error) : CLI_DONE;
 }

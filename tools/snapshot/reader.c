@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Frames of a snapshot, checked (see reader.h).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "blkcast_lsn.h"
+#include "reader.h"
+
+#define FRAME_ROOM (sizeof(struct snap_head) + SNAP_PAYLOAD_MAX)
+
+/* Refuse what stands at the frame under way. */
+static int reader_refuse(struct reader *reader, const char *wrong, struct bc_error *error)
+{
+	return bc_fail(error, -EBADMSG, "%s: byte %llu: %s; the file is damaged",
+		       reader->input.name, (unsigned long long)reader->frame_offset, wrong);
+}
+
+static struct snap_head *reader_head(struct reader *reader)
+{
+	return (struct snap_head *)reader->frame;
+}
+
+static void *reader_payload(struct reader *reader)
+{
+	return reader->frame + sizeof(struct snap_head);
+}
+
+static size_t reader_length(struct reader *reader)
+{
+	return le32toh(reader_head(reader)->length);
+}
+
+/* Read a metadata frame whose skippable magic has been read. */
+static int reader_metadata(struct reader *reader, struct bc_error *error)
+{
+	struct snap_head *head = reader_head(reader);
+	const char *wrong;
+	int err;
+
+	err = input_read(&reader->input, (char *)head + 4, sizeof(*head) - 4, error);
+	if (err)
+		return err;
+	wrong = snap_head_check(head, reader->frame_offset);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	err = input_read(&reader->input, reader_payload(reader), reader_length(reader), error);
+	if (err)
+		return err;
+	wrong = snap_frame_check(head);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	return seektable_add(&reader->table, sizeof(*head) + reader_length(reader), 0, error);
+}
+
+/* Begin a frame: its magic. */
+static int reader_magic(struct reader *reader, uint32_t *magic, struct bc_error *error)
+{
+	int err;
+
+	reader->frame_offset = reader->input.offset;
+	err = input_read(&reader->input, reader->frame, sizeof(*magic), error);
+	*magic = le32toh(reader_head(reader)->skip_magic);
+	return err;
+}
+
+/* ---- SUPER, and the end of the file beforehand ---- */
+
+static int reader_super(struct reader *reader, struct bc_error *error)
+{
+	const char *wrong;
+	uint32_t magic;
+	int err = reader_magic(reader, &magic, error);
+
+	if (err)
+		return err;
+	if (magic != SNAP_SKIP_MAGIC)
+		return bc_fail(error, -EINVAL, "%s is not a blkcast snapshot", reader->input.name);
+	err = reader_metadata(reader, error);
+	if (err)
+		return err;
+	if (le16toh(reader_head(reader)->type) != SNAP_SUPER)
+		return reader_refuse(reader, "the first frame is not SUPER", error);
+	wrong = snap_super_check(reader_payload(reader), reader_length(reader));
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	reader->super = malloc(reader_length(reader));
+	if (!reader->super)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	memcpy(reader->super, reader_payload(reader), reader_length(reader));
+	return 0;
+}
+
+static int reader_prepare(struct reader *reader, struct bc_error *error)
+{
+	const struct snap_super *super = reader->super;
+	uint32_t chunk_size = le32toh(super->chunk_size);
+
+	if (le32toh(super->flags) & SNAP_SUPER_DELTA)
+		return bc_fail(error, -EOPNOTSUPP,
+			       "%s is a delta snapshot, which this blkcast cannot read",
+			       reader->input.name);
+	reader->chunks = (reader_bytes(reader) + chunk_size - 1) / chunk_size;
+	if (!reader_has_stamps(reader))
+		return 0;
+	reader->regions = snap_regions(super);
+	reader->stamps = malloc(reader->regions * sizeof(*reader->stamps) + 1);
+	reader->piece = malloc(SNAP_STAMPS_PIECE * sizeof(*reader->piece));
+	if (!reader->stamps || !reader->piece)
+		return bc_fail(error, -ENOMEM, "out of memory for %llu stamps",
+			       (unsigned long long)reader->regions);
+	return 0;
+}
+
+/* A regular file: find TRAILER from behind.  Everything is checked again later. */
+static int reader_look_at_end(struct reader *reader, struct bc_error *error)
+{
+	struct {
+		struct snap_head head;
+		struct snap_trailer trailer;
+	} frame;
+	uint8_t foot[SNAP_SEEK_FOOT];
+	const struct input *input = &reader->input;
+	uint64_t table, offset;
+	uint32_t frames;
+	int err;
+
+	if (input->size < sizeof(frame) + SNAP_SEEK_HEAD + SNAP_SEEK_FOOT)
+		goto truncated;
+	err = input_peek(input, foot, sizeof(foot), input->size - sizeof(foot), error);
+	if (err)
+		return err;
+	memcpy(&frames, foot, sizeof(frames));
+	table = SNAP_SEEK_HEAD + (uint64_t)le32toh(frames) * sizeof(struct snap_seek_entry) +
+		SNAP_SEEK_FOOT;
+	if (table + sizeof(frame) > input->size)
+		goto truncated;
+	offset = input->size - table - sizeof(frame);
+	err = input_peek(input, &frame, sizeof(frame), offset, error);
+	if (err)
+		return err;
+	if (snap_head_check(&frame.head, offset) ||
+	    le32toh(frame.head.length) != sizeof(frame.trailer) || snap_frame_check(&frame) ||
+	    le16toh(frame.head.type) != SNAP_TRAILER ||
+	    snap_trailer_check(&frame.trailer, sizeof(frame.trailer)))
+		goto truncated;
+	reader->trailer = frame.trailer;
+	reader->trailer_known = true;
+	return 0;
+truncated:
+	return bc_fail(error, -ENODATA,
+		       "%s is truncated: there is no TRAILER before its end at byte %llu (or its end is damaged)",
+		       input->name, (unsigned long long)input->size);
+}
+
+int reader_open(struct reader *reader, const char *path, struct bc_error *error)
+{
+	int err;
+
+	memset(reader, 0, sizeof(*reader));
+	err = input_open(&reader->input, path, error);
+	if (err)
+		return err;
+	reader->frame = calloc(1, FRAME_ROOM);
+	reader->segment = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->segment));
+	reader->root = XXH64_createState();
+	reader->stamps_root = XXH64_createState();
+	if (!reader->frame || !reader->segment || !reader->root || !reader->stamps_root) {
+		err = bc_fail(error, -ENOMEM, "out of memory");
+		goto cleanup;
+	}
+	XXH64_reset(reader->root, 0);
+	XXH64_reset(reader->stamps_root, 0);
+	err = reader_super(reader, error);
+	if (!err)
+		err = reader_prepare(reader, error);
+	if (!err && reader->input.regular)
+		err = reader_look_at_end(reader, error);
+cleanup:
+	if (err)
+		reader_close(reader);
+	return err;
+}
+
+void reader_close(struct reader *reader)
+{
+	input_close(&reader->input);
+	seektable_release(&reader->table);
+	XXH64_freeState(reader->root);
+	XXH64_freeState(reader->stamps_root);
+	free(reader->super);
+	free(reader->stamps);
+	free(reader->piece);
+	free(reader->frame);
+	free(reader->segment);
+	memset(reader, 0, sizeof(*reader));
+	reader->input.fd = -1;
+}
+
+/* ---- SEGMENT ---- */
+
+/* A full snapshot: the chunks cover the image without a gap. */
+static const char *segment_check_places(const struct reader *reader,
+					const struct snap_segment *segment)
+{
+	const struct snap_extent *extent = snap_segment_extents(segment);
+	uint64_t first = le64toh(segment->first);
+	uint32_t i, chunk_size = le32toh(reader->super->chunk_size);
+
+	if (le64toh(segment->index) != le64toh(reader->seen.segments) ||
+	    first != le64toh(reader->seen.chunks))
+		return "SEGMENT out of order: something before it is missing";
+	if (first + le32toh(segment->chunks) > reader->chunks)
+		return "SEGMENT beyond the end of the image";
+	for (i = 0; i < le32toh(segment->chunks); i++) {
+		const struct snap_chunk *chunk = &segment->chunk[i];
+
+		if (le32toh(chunk->extents) != 1 || extent[i].flags ||
+		    le64toh(extent[i].offset) != (first + i) * chunk_size ||
+		    le32toh(chunk->bytes) != snap_chunk_bytes(reader_bytes(reader), chunk_size,
+							      first + i))
+			return "SEGMENT with a chunk in the wrong place";
+		if (!chunk->stored || le32toh(chunk->stored) > ZSTD_compressBound(chunk_size))
+			return "SEGMENT with a chunk of an impossible size";
+	}
+	return NULL;
+}
+
+static void add_le64(__le64 *sum, uint64_t n)
+{
+	*sum = htole64(le64toh(*sum) + n);
+}
+
+static void add_le32(__le32 *sum, uint32_t n)
+{
+	*sum = htole32(le32toh(*sum) + n);
+}
+
+static int reader_segment(struct reader *reader, struct bc_error *error)
+{
+	const struct snap_segment *segment = reader_payload(reader);
+	const char *wrong;
+
+	if (reader->seen.stamps_frames && le32toh(reader->seen.regions) != reader->regions)
+		return reader_refuse(reader, "SEGMENT between STAMPS", error);
+	wrong = snap_segment_check(segment, reader_length(reader),
+				   le32toh(reader->super->chunk_size));
+	if (!wrong)
+		wrong = segment_check_places(reader, segment);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	reader->segment_chunks = le32toh(segment->chunks);
+	reader->segment_at = 0;
+	memcpy(reader->segment, segment->chunk, reader->segment_chunks * sizeof(*reader->segment));
+	add_le64(&reader->seen.segments, 1);
+	return 0;
+}
+
+/* The next chunk of the segment under way. */
+static int reader_announce(struct reader *reader, struct reader_chunk *chunk,
+			   struct bc_error *error)
+{
+	const struct snap_chunk *from = &reader->segment[reader->segment_at++];
+
+	chunk->number = le64toh(reader->seen.chunks);
+	chunk->offset = chunk->number * le32toh(reader->super->chunk_size);
+	chunk->position = reader->input.offset;
+	chunk->digest = le64toh(from->digest);
+	chunk->stored = le32toh(from->stored);
+	chunk->bytes = le32toh(from->bytes);
+	XXH64_update(reader->root, &from->digest, sizeof(from->digest));
+	add_le64(&reader->seen.chunks, 1);
+	add_le64(&reader->seen.bytes, chunk->bytes);
+	return seektable_add(&reader->table, chunk->stored, chunk->bytes, error);
+}
+
+int reader_packed(struct reader *reader, const struct reader_chunk *chunk, void *packed,
+		  struct bc_error *error)
+{
+	return input_read(&reader->input, packed, chunk->stored, error);
+}
+
+/* ---- STAMPS ---- */
+
+static const char *stamps_unpack(struct reader *reader, const struct snap_stamps *stamps)
+{
+	size_t stored = reader_length(reader) - sizeof(*stamps);
+	size_t bytes = le32toh(stamps->count) * sizeof(*reader->piece);
+
+	if (ZSTD_getFrameContentSize(stamps + 1, stored) != bytes ||
+	    ZSTD_findFrameCompressedSize(stamps + 1, stored) != stored ||
+	    ZSTD_decompress(reader->piece, bytes, stamps + 1, stored) != bytes)
+		return "STAMPS that cannot be unpacked";
+	return NULL;
+}
+
+static void stamps_take(struct reader *reader, uint32_t first, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		uint64_t stamp = le64toh(reader->piece[i]);
+
+		reader->stamps[first + i] = stamp;
+		add_le32(&reader->seen.never, stamp == BLKCAST_LSN_NEVER);
+		add_le32(&reader->seen.doubt, stamp == BLKCAST_LSN_DOUBT);
+	}
+	XXH64_update(reader->stamps_root, reader->piece, count * sizeof(*reader->piece));
+	add_le32(&reader->seen.regions, count);
+}
+
+static int reader_stamps(struct reader *reader, struct bc_error *error)
+{
+	const struct snap_stamps *stamps = reader_payload(reader);
+	const char *wrong = snap_stamps_check(stamps, reader_length(reader));
+	uint32_t first, count;
+
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	first = le32toh(stamps->first);
+	count = le32toh(stamps->count);
+	if (first != le32toh(reader->seen.regions) || first + count > reader->regions)
+		return reader_refuse(reader, "STAMPS out of order", error);
+	wrong = stamps_unpack(reader, stamps);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	if (!reader->seen.stamps_frames)
+		reader->seen.stamps_offset = htole64(reader->frame_offset);
+	add_le32(&reader->seen.stamps_frames, 1);
+	stamps_take(reader, first, count);
+	return 0;
+}
+
+/* ---- TRAILER and SEEKTABLE ---- */
+
+/* What TRAILER says is what went by. */
+static const char *trailer_check_totals(const struct reader *reader,
+					const struct snap_trailer *said)
+{
+	const struct snap_trailer *seen = &reader->seen;
+
+	if (memcmp(said->id, reader->super->id, sizeof(said->id)))
+		return "TRAILER of another snapshot";
+	if (said->chunks != seen->chunks || said->segments != seen->segments ||
+	    said->bytes != seen->bytes || le64toh(seen->chunks) != reader->chunks)
+		return "TRAILER comes too early: chunks are missing";
+	if (said->regions != seen->regions || said->stamps_frames != seen->stamps_frames ||
+	    said->stamps_offset != seen->stamps_offset || said->never != seen->never ||
+	    said->doubt != seen->doubt || le32toh(seen->regions) != reader->regions)
+		return "TRAILER comes too early: stamps are missing";
+	if (le64toh(said->root) != XXH64_digest(reader->root))
+		return "the root hash does not match the chunks";
+	if (reader->regions && le64toh(said->stamps_root) != XXH64_digest(reader->stamps_root))
+		return "the root hash of the stamps does not match";
+	return NULL;
+}
+
+static int reader_trailer(struct reader *reader, struct bc_error *error)
+{
+	const struct snap_trailer *trailer = reader_payload(reader);
+	const char *wrong = snap_trailer_check(trailer, reader_length(reader));
+
+	if (!wrong)
+		wrong = trailer_check_totals(reader, trailer);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	if (reader->trailer_known && memcmp(&reader->trailer, trailer, sizeof(*trailer)))
+		return reader_refuse(reader, "TRAILER changed while the file was read", error);
+	reader->trailer = *trailer;
+	reader->trailer_known = true;
+	return 0;
+}
+
+/* The next bytes of the file are these. */
+static int reader_expect(struct reader *reader, const void *expected, size_t length,
+			 struct bc_error *error)
+{
+	const char *want = expected;
+	size_t n;
+	int err;
+
+	while (length) {
+		n = length < SNAP_PAYLOAD_MAX ? length : SNAP_PAYLOAD_MAX;
+		err = input_read(&reader->input, reader->frame, n, error);
+		if (err)
+			return err;
+		if (memcmp(reader->frame, want, n))
+			return reader_refuse(reader, "the seek table does not match the frames",
+					     error);
+		want += n;
+		length -= n;
+	}
+	return 0;
+}
+
+static int reader_seektable(struct reader *reader, struct bc_error *error)
+{
+	const struct seektable *table = &reader->table;
+	uint8_t head[SNAP_SEEK_HEAD], foot[SNAP_SEEK_FOOT];
+	int err;
+
+	reader->frame_offset = reader->input.offset;
+	seektable_head(table, head);
+	seektable_foot(table, foot);
+	err = reader_expect(reader, head, sizeof(head), error);
+	if (!err)
+		err = reader_expect(reader, table->entry, table->count * sizeof(*table->entry),
+				    error);
+	if (!err)
+		err = reader_expect(reader, foot, sizeof(foot), error);
+	return err ? err : input_expect_end(&reader->input, error);
+}
+
+/* ---- the walk ---- */
+
+/* One metadata frame; 1: it was TRAILER, and all is done. */
+static int reader_step(struct reader *reader, struct bc_error *error)
+{
+	uint32_t magic;
+	int err = reader_magic(reader, &magic, error);
+
+	if (err)
+		return err;
+	if (magic == SNAP_SEEK_MAGIC)
+		return reader_refuse(reader, "the seek table comes before TRAILER", error);
+	if (magic != SNAP_SKIP_MAGIC)
+		return reader_refuse(reader, "unknown kind of frame", error);
+	err = reader_metadata(reader, error);
+	if (err)
+		return err;
+	switch (le16toh(reader_head(reader)->type)) {
+	case SNAP_SEGMENT:
+		return reader_segment(reader, error);
+	case SNAP_STAMPS:
+		return reader_stamps(reader, error);
+	case SNAP_TRAILER:
+		err = reader_trailer(reader, error);
+		if (!err)
+			err = reader_seektable(reader, error);
+		return err ? err : 1;
+	default:
+		return reader_refuse(reader, "metadata frame of an unknown type", error);
+	}
+}
+
+int reader_next(struct reader *reader, struct reader_chunk *chunk, enum reader_item *item,
+		struct bc_error *error)
+{
+	int err = 0;
+
+	while (!err && reader->segment_at == reader->segment_chunks)
+		err = reader_step(reader, error);
+	if (err < 0)
+		return err;
+	*item = err ? READER_END : READER_CHUNK;
+	return err ? 0 : reader_announce(reader, chunk, error);
+}

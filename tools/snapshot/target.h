@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a snapshot is unpacked onto: a raw image (file or block device), or the
+ * copy of a volume that is down.
+ *
+ * A raw target that fails half-way holds partial content, and the message says
+ * so.  A volume's copy is durably marked incomplete before the first byte, and
+ * unmarked as the last step (rule 25: mark, data, flush, map, history, unmark):
+ * in between nothing can bring it up.  A fuzzy snapshot leaves it marked
+ * inconsistent until a connection has completed it by stamps.
+ */
+#ifndef SNAPSHOT_TARGET_H
+#define SNAPSHOT_TARGET_H
+
+#include <stdbool.h>
+
+#include "../lib/copy.h"
+#include "reader.h"
+
+/**
+ * struct target - an open target
+ * @name: as given; borrowed
+ * @fd: to write to, O_DIRECT where possible
+ * @base: byte of @fd where the image begins
+ * @align: lengths of writes are multiples of this
+ * @zeroed: all of it reads as zeros now
+ * @started: on failure the content is partial
+ * @volume: it is the copy of a volume
+ */
+struct target {
+	const char *name;
+	int fd;
+	uint64_t base;
+	uint32_t align;
+	bool zeroed, started, volume;
+
+	struct bc_blockdev raw;
+	struct bc_volume_config config;
+	struct bc_copy copy;
+	bool copy_open;
+};
+
+/**
+ * target_open() - open and check, without changing anything
+ * @name: with a '/' a path, else a volume
+ * @reader: SUPER has been read
+ * @force: overwrite a file that exists, or a copy that holds content;
+ *	accept a raw image that is not of one moment
+ */
+int target_open(struct target *target, const char *name, const struct reader *reader,
+		bool force, struct bc_error *error);
+void target_close(struct target *target);
+
+/* The first change: size a file, mark a copy as incomplete. */
+int target_begin(struct target *target, const struct reader *reader, struct bc_error *error);
+
+/* All content is written and the reader at its end: make it durable and whole. */
+int target_finish(struct target *target, const struct reader *reader, bool force,
+		  struct bc_error *error);
+
+#endif /* SNAPSHOT_TARGET_H */
