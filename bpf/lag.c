@@ -330,6 +330,8 @@ int main(int argc, char **argv)
 	int code, err;
 
 	setlocale(LC_CTYPE, "");
+	if (argc)
+		argv[0] = (char *)"blkcast lag";	/* for getopt's messages */
 	code = parse_options(&options, argc, argv);
 	if (code >= 0)
 		return code;
