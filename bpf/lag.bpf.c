@@ -141,7 +141,7 @@ int lag_link_applied(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/blkcast_link_durable")
 int lag_link_durable(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGE_DURABLE, LAG_STAGES);
+	return record_link(ctx, LAG_STAGES, LAG_STAGE_DURABLE);
 }
 
 SEC("raw_tp/blkcast_replica_applied")

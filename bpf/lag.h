@@ -42,7 +42,7 @@ enum lag_stage {
 	LAG_STAGE_SENT,		/* link: handed to the socket */
 	LAG_STAGE_RECEIVED,	/* link: acknowledged as received */
 	LAG_STAGE_APPLIED,	/* link: acknowledged as applied */
-	LAG_STAGE_DURABLE,	/* link: acknowledged as durable */
+	LAG_STAGE_DURABLE,	/* link: a flush acknowledged as done there */
 	LAG_STAGE_REPLICA_APPLIED, /* replica's end: written there */
 	LAG_STAGE_REPLICA_FLUSH, /* replica's end: flushed there */
 	LAG_STAGES,

@@ -30,7 +30,7 @@ static const struct stage_name link_stages[] = {
 	{ LAG_STAGE_SENT, "sent" },
 	{ LAG_STAGE_RECEIVED, "received there" },
 	{ LAG_STAGE_APPLIED, "applied there" },
-	{ LAG_STAGE_DURABLE, "durable there" },
+	{ LAG_STAGE_DURABLE, "flush durable there" },
 	{ LAG_STAGE_REPLICA_APPLIED, "applied here, since its arrival" },
 	{ LAG_STAGE_REPLICA_FLUSH, "flushed here" },
 };
