@@ -71,7 +71,7 @@ bool bc_name_valid(const char *name)
 {
 	size_t len = strlen(name);
 
-	if (!len || len >= BLKCAST_NAME_MAX || *name == '.')
+	if (!len || len >= BLKCAST_NAME_MAX || *name == '.' || *name == '-')
 		return false;
 	for (; *name; name++) {
 		if (!isascii(*name) || (!isalnum(*name) && !strchr("._-", *name)))

@@ -21,7 +21,7 @@ int bc_pread_full(int fd, void *data, size_t len, uint64_t offset);
 int bc_pwrite_full(int fd, const void *data, size_t len, uint64_t offset);
 int bc_write_full(int fd, const void *data, size_t len);
 
-/* [a-zA-Z0-9_-] first, then . as well, 1..63 bytes: a volume, peer or node. */
+/* [a-zA-Z0-9_] first, then . and - as well, 1..63 bytes: a volume, peer or node. */
 bool bc_name_valid(const char *name);
 
 /* "512", "64K", "1.5G" ... (powers of 1024, with or without iB): bytes. */

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * blkcast up: from the configuration to a device.  A metadata file becomes a
+ * loop device, which goes away by itself when the kernel lets go of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blockdev.h"
+#include "cli.h"
+
+static bool all;
+
+static const struct cli_option options[] = {
+	{ "all", CLI_FLAG, &all, NULL, "all that are configured and not up" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct cli_syntax syntax = {
+	"NAME|--all",
+	"Bring a configured volume up, as a replica. It appears as\n"
+	"/dev/blkcast/NAME; 'blkcast primary' makes it writable.",
+	options, 0, 1
+};
+
+static int open_meta(struct bc_blockdev *meta, const struct bc_volume_config *config,
+		     struct bc_error *error)
+{
+	int ret;
+
+	ret = bc_blockdev_open(meta, config->meta, BC_BLOCKDEV_FILE, error);
+	if (ret || !meta->is_file)
+		return ret;
+	bc_blockdev_close(meta);
+	return bc_blockdev_loop(meta, config->meta, error);
+}
+
+static int check_mounted(const char *path, struct bc_error *error)
+{
+	char where[256];
+
+	if (!bc_blockdev_mounted(path, where, sizeof(where)))
+		return 0;
+	return bc_fail(error, -EBUSY, "%s is %s", path, where);
+}
+
+static int open_devices(struct bc_blockdev *backing, struct bc_blockdev *meta,
+			const struct bc_volume_config *config,
+			struct bc_error *error)
+{
+	int ret;
+
+	backing->fd = -1;
+	meta->fd = -1;
+	ret = check_mounted(config->backing, error);
+	if (!ret)
+		ret = bc_blockdev_open(backing, config->backing, 0, error);
+	if (!ret && config->meta[0])
+		ret = open_meta(meta, config, error);
+	if (ret)
+		bc_error_prefix(error, "volume %s", config->name);
+	return ret;
+}
+
+static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
+		    struct bc_error *error)
+{
+	struct bc_blockdev backing, meta;
+	struct bc_up up = { .name = config->name, .backlog = config->backlog };
+	uint32_t minor;
+	int ret;
+
+	ret = open_devices(&backing, &meta, config, error);
+	if (ret)
+		goto cleanup;
+	up.backing = backing.dev;
+	up.meta = meta.fd >= 0 ? meta.dev : backing.dev;
+	ret = bc_kernel_up(kernel, &up, &minor, error);
+	if (ret)
+		goto cleanup;
+	ret = bc_kernel_set_ack(kernel, config->name, config->ack, error);
+	if (!ret)
+		ret = devlink_settle(config->name, minor, error);
+cleanup:
+	bc_blockdev_close(&backing);
+	bc_blockdev_close(&meta);
+	return ret;
+}
+
+static int up_one(struct bc_kernel *kernel, const char *name)
+{
+	struct bc_volume_config config;
+	struct bc_error error;
+	int ret;
+
+	ret = bc_volume_config_load(&config, name, &error);
+	if (ret)
+		return cli_failed(&error);
+	ret = bring_up(kernel, &config, &error);
+	bc_volume_config_release(&config);
+	return ret ? cli_failed(&error) : CLI_DONE;
+}
+
+static bool is_up(struct bc_kernel *kernel, const char *name)
+{
+	struct bc_volume volume;
+	struct bc_error error;
+
+	if (bc_kernel_get(kernel, name, &volume, &error))
+		return false;
+	bc_volume_release(&volume);
+	return true;
+}
+
+static int up_all(struct bc_kernel *kernel)
+{
+	struct bc_volume_config *configs;
+	struct bc_error error;
+	int exit_code = CLI_DONE;
+	size_t count;
+
+	if (bc_volume_configs_load(&configs, &count, &error))
+		return cli_failed(&error);
+	for (size_t i = 0; i < count; i++) {
+		if (is_up(kernel, configs[i].name))
+			continue;
+		if (bring_up(kernel, &configs[i], &error))
+			exit_code = cli_failed(&error);
+	}
+	bc_volume_configs_free(configs, count);
+	return exit_code;
+}
+
+int cmd_up(int argc, char **argv)
+{
+	struct bc_kernel *kernel;
+	struct bc_error error;
+	int exit_code;
+	char **rest;
+
+	exit_code = cli_parse(&syntax, argc, argv, &rest);
+	if (exit_code != CLI_GO)
+		return exit_code;
+	if (all == (rest[0] != NULL)) {
+		fprintf(stderr, "Usage: blkcast up %s\n", syntax.synopsis);
+		return CLI_USAGE;
+	}
+	if (bc_kernel_open(&kernel, &error))
+		return cli_failed(&error);
+	exit_code = all ? up_all(kernel) : up_one(kernel, rest[0]);
+	bc_kernel_close(kernel);
+	return exit_code;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * /dev/blkcast/NAME -> ../blkcastN.  The kernel makes the node (devtmpfs), a
+ * udev rule the link; where no udev runs the link is made here, so that 'up'
+ * ends with the link in place either way.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "util.h"
+
+#define FOLDER		"/dev/blkcast"
+#define NODE_MS		5000
+#define UDEV_MS		3000
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000000 }, NULL);
+}
+
+static bool link_is(const char *path, const char *target)
+{
+	char found[64];
+	ssize_t len = readlink(path, found, sizeof(found) - 1);
+
+	if (len < 0)
+		return false;
+	found[len] = 0;
+	return !strcmp(found, target);
+}
+
+static int make_link(const char *path, const char *target, struct bc_error *error)
+{
+	char temporary[BC_PATH_MAX];
+
+	if (mkdir(FOLDER, 0755) && errno != EEXIST)
+		return bc_fail_errno(error, -errno, "cannot make " FOLDER);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	unlink(temporary);
+	if (symlink(target, temporary) || rename(temporary, path))
+		return bc_fail_errno(error, -errno, "cannot make %s", path);
+	return 0;
+}
+
+int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
+{
+	char node[32], target[32], path[BC_PATH_MAX];
+	uint64_t start = bc_now_ns();
+
+	snprintf(node, sizeof(node), "/dev/blkcast%u", minor);
+	snprintf(target, sizeof(target), "../blkcast%u", minor);
+	snprintf(path, sizeof(path), FOLDER "/%s", name);
+	while (access(node, F_OK)) {
+		if (bc_now_ns() - start > NODE_MS * 1000000ULL)
+			return bc_fail(error, -ENOENT,
+				       "volume %s: is up, but %s does not appear; is /dev a devtmpfs?",
+				       name, node);
+		nap();
+	}
+	while (!access("/run/udev/control", F_OK) && !link_is(path, target) &&
+	       bc_now_ns() - start < UDEV_MS * 1000000ULL)
+		nap();
+	return link_is(path, target) ? 0 : make_link(path, target, error);
+}
+
+void devlink_remove(const char *name)
+{
+	char path[BC_PATH_MAX];
+
+	snprintf(path, sizeof(path), FOLDER "/%s", name);
+	unlink(path);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Ending a reign, for 'replica' and 'down'. */
+#ifndef BC_ROLE_H
+#define BC_ROLE_H
+
+#include <stdint.h>
+
+#include "kernel.h"
+
+/*
+ * End the reign (a no-op on a replica), then wait until the replicas that are
+ * in sync have everything, at most @wait_ms.
+ */
+int role_end_reign(struct bc_kernel *kernel, const char *name,
+		   unsigned int wait_ms, struct bc_error *error);
+
+#endif /* BC_ROLE_H */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The same for programs.  Unknown figures are absent.  Reign ids are strings
+ * (many readers take numbers as doubles); LSNs are numbers and strings
+ * "TERM.SEQ" beside them.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "status.h"
+#include "util.h"
+
+static void add_text(struct json_object *to, const char *key, const char *text)
+{
+	json_object_object_add(to, key, json_object_new_string(text));
+}
+
+static void add_number(struct json_object *to, const char *key, uint64_t value)
+{
+	json_object_object_add(to, key, json_object_new_uint64(value));
+}
+
+static void add_seconds(struct json_object *to, const char *key, uint64_t ns)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.6f", ns / 1e9);
+	json_object_object_add(to, key, json_object_new_double_s(ns / 1e9, text));
+}
+
+static void add_uuid(struct json_object *to, const char *key, const uint8_t uuid[16])
+{
+	char text[BC_UUID_TEXT];
+
+	add_text(to, key, bc_uuid_format(uuid, text));
+}
+
+static void add_lsn(struct json_object *to, const char *key, uint64_t lsn)
+{
+	char text[48], name[48];
+
+	add_number(to, key, lsn);
+	snprintf(name, sizeof(name), "%s_text", key);
+	snprintf(text, sizeof(text), "%u.%" PRIu64, blkcast_lsn_term(lsn),
+		 (uint64_t)blkcast_lsn_seq(lsn));
+	add_text(to, name, text);
+}
+
+#define ADD_KNOWN(add, to, key, link, attr, value) do { \
+	if (bc_known(link, attr)) \
+		add(to, key, (link)->value); \
+} while (0)
+
+static void add_live_link(struct json_object *to, const struct bc_link *link)
+{
+	add_text(to, "state", bc_link_state_name(link->state));
+	add_number(to, "id", link->id);
+	json_object_object_add(to, "async",
+			       json_object_new_boolean(link->flags & BLKCAST_F_ASYNC));
+	ADD_KNOWN(add_lsn, to, "sent", link, BLKCAST_L_SENT, sent);
+	ADD_KNOWN(add_lsn, to, "received", link, BLKCAST_L_RECEIVED, received);
+	ADD_KNOWN(add_lsn, to, "applied", link, BLKCAST_L_APPLIED, applied);
+	ADD_KNOWN(add_lsn, to, "durable", link, BLKCAST_L_DURABLE, durable);
+	ADD_KNOWN(add_number, to, "sent_bytes", link, BLKCAST_L_SENT_BYTES, sent_bytes);
+	ADD_KNOWN(add_number, to, "resync_bytes", link, BLKCAST_L_RESYNC_BYTES,
+		  resync_bytes);
+	ADD_KNOWN(add_number, to, "dirty_regions", link, BLKCAST_L_DIRTY, dirty);
+	ADD_KNOWN(add_seconds, to, "lag_seconds", link, BLKCAST_L_LAG_NS, lag_ns);
+	ADD_KNOWN(add_number, to, "lag_writes", link, BLKCAST_L_LAG_WRITES, lag_writes);
+	ADD_KNOWN(add_number, to, "lag_bytes", link, BLKCAST_L_LAG_BYTES, lag_bytes);
+	ADD_KNOWN(add_seconds, to, "behind_seconds", link, BLKCAST_L_BEHIND_NS,
+		  behind_ns);
+	ADD_KNOWN(add_seconds, to, "rtt_seconds", link, BLKCAST_L_RTT_NS, rtt_ns);
+	ADD_KNOWN(add_seconds, to, "apply_seconds", link, BLKCAST_L_APPLY_NS, apply_ns);
+	ADD_KNOWN(add_seconds, to, "flush_seconds", link, BLKCAST_L_FLUSH_NS, flush_ns);
+	ADD_KNOWN(add_seconds, to, "contact_seconds", link, BLKCAST_L_CONTACT_NS,
+		  contact_ns);
+}
+
+static void add_link(const struct status_volume *volume,
+		     const struct status_link *link, void *arg)
+{
+	struct json_object *to = json_object_new_object();
+	char address[BC_HOST_MAX + 16];
+
+	(void)volume;
+	add_text(to, "peer", link->peer);
+	if (link->config) {
+		bc_address_format(&link->config->address, address, sizeof(address));
+		add_text(to, "address", address);
+	}
+	if (link->live)
+		add_live_link(to, link->live);
+	else
+		add_text(to, "state", "down");
+	if (link->reason)
+		add_text(to, "reason", link->reason);
+	if (link->retry_ms >= 0)
+		add_seconds(to, "retry_seconds", link->retry_ms * 1000000);
+	json_object_array_add(arg, to);
+}
+
+static void add_live(struct json_object *to, const struct bc_volume *live)
+{
+	uint32_t flags = live->super_flags;
+	char reign[24], device[BLKCAST_NAME_MAX + 16];
+
+	snprintf(device, sizeof(device), "/dev/blkcast/%s", live->name);
+	snprintf(reign, sizeof(reign), "%016" PRIx64, live->reign);
+	add_text(to, "role", bc_role_name(live->role));
+	add_text(to, "device", device);
+	add_number(to, "minor", live->minor);
+	add_uuid(to, "uuid", live->uuid);
+	add_uuid(to, "node", live->node);
+	add_number(to, "bytes", live->sectors * 512);
+	add_number(to, "region_bytes", 1ULL << live->region_shift);
+	add_number(to, "regions", live->regions);
+	add_number(to, "touched_regions", live->touched);
+	add_number(to, "doubt_regions", live->doubt);
+	add_number(to, "active_groups", live->active_groups);
+	json_object_object_add(to, "inconsistent", json_object_new_boolean(
+			       flags & BLKCAST_SUPER_INCONSISTENT));
+	add_number(to, "term", live->term);
+	add_text(to, "reign", reign);
+	add_lsn(to, "lsn", live->lsn);
+	add_text(to, "ack", bc_ack_name(live->ack));
+	add_number(to, "openers", live->openers);
+	add_number(to, "backlog_bytes", live->backlog);
+	add_number(to, "backlog_used_bytes", live->backlog_used);
+	add_number(to, "meta_writes", live->meta_writes);
+	add_number(to, "writes", live->writes);
+	add_number(to, "write_bytes", live->write_bytes);
+}
+
+static struct json_object *volume_object(const struct status_volume *volume,
+					 struct json_object *daemon)
+{
+	struct json_object *to = json_object_new_object();
+	struct json_object *links = json_object_new_array();
+
+	add_text(to, "name", volume->name);
+	json_object_object_add(to, "up", json_object_new_boolean(volume->live != NULL));
+	if (volume->config) {
+		add_text(to, "backing", volume->config->backing);
+		if (volume->config->meta[0])
+			add_text(to, "meta", volume->config->meta);
+	}
+	if (volume->live)
+		add_live(to, volume->live);
+	status_each_link(volume, daemon, add_link, links);
+	json_object_object_add(to, "links", links);
+	return to;
+}
+
+void status_print_json(const struct status_volume *volumes, size_t count,
+		       struct json_object *daemon)
+{
+	struct json_object *root = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(list, volume_object(&volumes[i], daemon));
+	json_object_object_add(root, "volumes", list);
+	json_object_object_add(root, "daemon", json_object_new_boolean(daemon != NULL));
+	printf("%s\n", json_object_to_json_string_ext(root,
+						      JSON_C_TO_STRING_PRETTY |
+						      JSON_C_TO_STRING_SPACED |
+						      JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(root);
+}

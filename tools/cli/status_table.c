@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The table for people. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "status.h"
+#include "util.h"
+
+static void print_volume(const struct status_volume *volume)
+{
+	const struct bc_volume *live = volume->live;
+	char size[BC_SIZE_TEXT];
+
+	printf("%-12s ", volume->name);
+	if (!live) {
+		printf("down      on %s\n", volume->config->backing);
+		return;
+	}
+	printf("%-9s %-9s term %-4u ack %-6s /dev/blkcast/%s\n",
+	       bc_role_name(live->role), bc_size_format(live->sectors * 512, size),
+	       live->term, bc_ack_name(live->ack), volume->name);
+	if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
+		printf("  INCONSISTENT: under resync, not usable until that is done\n");
+	if (live->doubt)
+		printf("  %u regions in doubt after an unclean end\n", live->doubt);
+}
+
+static void print_lag(const struct bc_link *link)
+{
+	char text[BC_SIZE_TEXT];
+
+	if (bc_known(link, BLKCAST_L_LAG_NS))
+		printf(" lag %-9s", bc_duration_format(link->lag_ns, text));
+	else if (bc_known(link, BLKCAST_L_LAG_WRITES))
+		printf(" lag unknown  ");
+	if (bc_known(link, BLKCAST_L_LAG_WRITES))
+		printf(" %" PRIu64 " writes", link->lag_writes);
+	if (bc_known(link, BLKCAST_L_LAG_BYTES))
+		printf("  %s", bc_size_format(link->lag_bytes, text));
+}
+
+static void print_live(const struct bc_volume *volume, const struct bc_link *link)
+{
+	char text[BC_SIZE_TEXT];
+
+	printf("%-10s", bc_link_state_name(link->state));
+	print_lag(link);
+	if (link->dirty)
+		printf("  dirty %u regions (%s)", link->dirty,
+		       bc_size_format((uint64_t)link->dirty << volume->region_shift,
+				      text));
+	if (bc_known(link, BLKCAST_L_RTT_NS))
+		printf("  rtt %s", bc_duration_format(link->rtt_ns, text));
+	if (volume->role == BLKCAST_ROLE_PRIMARY)
+		printf("  sent %s", bc_size_format(link->sent_bytes, text));
+	if (link->flags & BLKCAST_F_ASYNC)
+		printf("  async");
+	printf("\n");
+}
+
+static void print_link(const struct status_volume *volume,
+		       const struct status_link *link, void *arg)
+{
+	char address[BC_HOST_MAX + 16];
+
+	(void)arg;
+	printf("  %-10s ", link->peer);
+	if (link->live) {
+		print_live(volume->live, link->live);
+		return;
+	}
+	bc_address_format(&link->config->address, address, sizeof(address));
+	if (!volume->live || volume->live->role != BLKCAST_ROLE_PRIMARY) {
+		printf("%-10s %s, used while this host is primary\n", "-", address);
+		return;
+	}
+	printf("%-10s %s", "down", address);
+	if (link->reason)
+		printf(": %s", link->reason);
+	if (link->retry_ms >= 0)
+		printf("; next try in %.1f s", link->retry_ms / 1e3);
+	printf("\n");
+}
+
+void status_print_table(const struct status_volume *volumes, size_t count,
+			struct json_object *daemon)
+{
+	for (size_t i = 0; i < count; i++) {
+		print_volume(&volumes[i]);
+		status_each_link(&volumes[i], daemon, print_link, NULL);
+	}
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blkcast_wire.h"
+#include "handshake.h"
+#include "json.h"
+#include "offer.h"
+#include "util.h"
+
+/* A replica's link that has been silent for so long makes way for a new one. */
+#define STALE_LINK_NS (3ULL * 1000000000)
+
+int handshake_init(struct handshake *handshake, const struct key *key,
+		   const char *node, const struct handshake_ops *ops,
+		   const char *volume, const struct bc_link_config *link)
+{
+	memset(handshake, 0, sizeof(*handshake));
+	handshake->ops = ops;
+	handshake->role = link ? PROOF_PRIMARY : PROOF_REPLICA;
+	snprintf(handshake->node, sizeof(handshake->node), "%s", node);
+	if (link) {
+		snprintf(handshake->volume, sizeof(handshake->volume), "%s", volume);
+		snprintf(handshake->link, sizeof(handshake->link), "%s", link->peer);
+		handshake->flags = link->async ? BLKCAST_F_ASYNC : 0;
+		handshake->timeout_ms = link->timeout_ms;
+	}
+	return proof_init(&handshake->proof, key);
+}
+
+void handshake_release(struct handshake *handshake)
+{
+	proof_release(&handshake->proof);
+}
+
+static enum proof_role other_role(const struct handshake *handshake)
+{
+	return handshake->role == PROOF_PRIMARY ? PROOF_REPLICA : PROOF_PRIMARY;
+}
+
+/* What to call the other side before and after it has said its name. */
+static const char *peer_name(const struct handshake *handshake)
+{
+	if (handshake->peer_node[0])
+		return handshake->peer_node;
+	return handshake->link[0] ? handshake->link : "the peer";
+}
+
+bool handshake_wants_mac(const struct handshake *handshake)
+{
+	return handshake->state != HANDSHAKE_HELLO;
+}
+
+/* --- sending ----------------------------------------------------------- */
+
+static void fail_va(struct handshake *handshake, bool permanent, const char *fmt,
+		    va_list args)
+{
+	handshake->state = HANDSHAKE_FAILED;
+	handshake->permanent = permanent;
+	vsnprintf(handshake->error.text, sizeof(handshake->error.text), fmt, args);
+}
+
+void handshake_fail(struct handshake *handshake, bool permanent,
+		    const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	fail_va(handshake, permanent, fmt, args);
+	va_end(args);
+}
+
+static int queue_frame(struct handshake *handshake, struct channel *channel,
+		       const char *body, bool with_mac)
+{
+	uint32_t len = strlen(body), head = htole32(len);
+	uint8_t mac[PROOF_MAC];
+	int ret;
+
+	ret = proof_absorb(&handshake->proof, &head, sizeof(head));
+	if (!ret)
+		ret = proof_absorb(&handshake->proof, body, len);
+	if (!ret)
+		ret = channel_queue(channel, &head, sizeof(head));
+	if (!ret)
+		ret = channel_queue(channel, body, len);
+	if (ret || !with_mac)
+		return ret;
+	ret = proof_mac(&handshake->proof, handshake->role, mac);
+	return ret ? ret : channel_queue(channel, mac, sizeof(mac));
+}
+
+/* Sends and puts @message; false: no memory. */
+static bool send_message(struct handshake *handshake, struct channel *channel,
+			 struct json_object *message, bool with_mac)
+{
+	const char *body;
+	int ret;
+
+	body = json_object_to_json_string_ext(message, JSON_C_TO_STRING_PLAIN);
+	ret = body ? queue_frame(handshake, channel, body, with_mac) : -ENOMEM;
+	json_object_put(message);
+	return !ret;
+}
+
+static struct json_object *new_message(const char *type)
+{
+	struct json_object *message = json_object_new_object();
+
+	json_put_text(message, "type", type);
+	return message;
+}
+
+/* Send, then go on to @next; without memory, fail. */
+static void send_and(struct handshake *handshake, struct channel *channel,
+		     struct json_object *message, bool with_mac,
+		     enum handshake_state next)
+{
+	if (send_message(handshake, channel, message, with_mac))
+		handshake->state = next;
+	else
+		handshake_fail(handshake, false, "out of memory");
+}
+
+void handshake_refuse(struct handshake *handshake, struct channel *channel,
+		      bool permanent, const char *fmt, ...)
+{
+	bool with_mac = handshake_wants_mac(handshake);
+	struct json_object *message = new_message("refuse");
+	va_list args;
+
+	va_start(args, fmt);
+	fail_va(handshake, permanent, fmt, args);
+	va_end(args);
+	json_put_text(message, "reason", handshake->error.text);
+	json_object_object_add(message, "permanent",
+			       json_object_new_boolean(permanent));
+	send_message(handshake, channel, message, with_mac);
+}
+
+static void send_hello(struct handshake *handshake, struct channel *channel,
+		       enum handshake_state next)
+{
+	struct json_object *message = new_message("hello");
+	uint8_t nonce[PROOF_NONCE];
+
+	bc_random(nonce, sizeof(nonce));
+	json_put_number(message, "version", HANDSHAKE_VERSION);
+	json_put_hex64(message, "features", 0);
+	json_put_text(message, "role", handshake->role == PROOF_PRIMARY ?
+		      "primary" : "replica");
+	json_put_text(message, "node", handshake->node);
+	if (handshake->role == PROOF_PRIMARY)
+		json_put_text(message, "volume", handshake->volume);
+	json_put_bytes(message, "nonce", nonce, sizeof(nonce));
+	send_and(handshake, channel, message, false, next);
+}
+
+void handshake_start(struct handshake *handshake, struct channel *channel)
+{
+	send_hello(handshake, channel, HANDSHAKE_HELLO);
+}
+
+static void send_proof(struct handshake *handshake, struct channel *channel,
+		       enum handshake_state next)
+{
+	send_and(handshake, channel, new_message("proof"), true, next);
+}
+
+/* --- hello and proof ---------------------------------------------------- */
+
+static bool take_name(char to[BLKCAST_NAME_MAX], struct json_object *message,
+		      const char *key)
+{
+	const char *name = json_get_text(message, key);
+
+	if (!name || !bc_name_valid(name))
+		return false;
+	strcpy(to, name);
+	return true;
+}
+
+static bool hello_complete(struct handshake *handshake, struct json_object *message)
+{
+	bool from_primary = other_role(handshake) == PROOF_PRIMARY;
+	const char *role = json_get_text(message, "role");
+	uint8_t nonce[PROOF_NONCE];
+	uint64_t features;
+
+	return role && !strcmp(role, from_primary ? "primary" : "replica") &&
+	       take_name(handshake->peer_node, message, "node") &&
+	       (!from_primary || take_name(handshake->volume, message, "volume")) &&
+	       !json_get_hex64(message, "features", &features) &&
+	       !json_get_bytes(message, "nonce", nonce, sizeof(nonce));
+}
+
+static void take_hello(struct handshake *handshake, struct channel *channel,
+		       struct json_object *message)
+{
+	uint64_t version;
+
+	if (json_get_number(message, "version", UINT32_MAX, &version) ||
+	    version != HANDSHAKE_VERSION) {
+		handshake_refuse(handshake, channel, true,
+				 "%s speaks another version of the control protocol than %d",
+				 peer_name(handshake), HANDSHAKE_VERSION);
+		return;
+	}
+	if (!hello_complete(handshake, message)) {
+		handshake_refuse(handshake, channel, true,
+				 "the hello lacks a field or has one out of range");
+		return;
+	}
+	if (handshake->role == PROOF_PRIMARY) {
+		send_proof(handshake, channel, HANDSHAKE_PROOF);
+		return;
+	}
+	snprintf(handshake->link, sizeof(handshake->link), "%s",
+		 handshake->peer_node);
+	send_hello(handshake, channel, HANDSHAKE_PROOF);
+}
+
+static void send_offer(struct handshake *handshake, struct channel *channel)
+{
+	struct json_object *message;
+	struct bc_volume volume;
+	struct bc_error error;
+	struct offer offer;
+	int ret;
+
+	ret = handshake->ops->get(handshake->ops->arg, handshake->volume, &volume,
+				  &error);
+	if (!ret) {
+		ret = offer_fill(&offer, &volume, &error);
+		bc_volume_release(&volume);
+	}
+	if (ret) {
+		handshake_refuse(handshake, channel, false, "%s", error.text);
+		return;
+	}
+	offer.flags = handshake->flags;
+	offer.timeout_ms = handshake->timeout_ms;
+	handshake->term = offer.term;
+	message = new_message("offer");
+	offer_encode(&offer, message);
+	send_and(handshake, channel, message, true, HANDSHAKE_ACCEPT);
+}
+
+static void take_proof(struct handshake *handshake, struct channel *channel)
+{
+	if (handshake->role == PROOF_REPLICA)
+		send_proof(handshake, channel, HANDSHAKE_OFFER);
+	else
+		send_offer(handshake, channel);
+}
+
+/* --- offer and accept ---------------------------------------------------- */
+
+/* Make way for the new link: a replica follows one primary. */
+static int clear_links(struct handshake *handshake, const struct offer *offer,
+		       const struct bc_volume *copy, struct bc_error *error)
+{
+	for (uint32_t i = 0; i < copy->links; i++) {
+		const struct bc_link *link = &copy->link[i];
+		int ret;
+
+		if (offer->term <= copy->term && bc_known(link, BLKCAST_L_CONTACT_NS) &&
+		    link->contact_ns < STALE_LINK_NS)
+			return bc_fail(error, -EBUSY,
+				       "%s on %s has a live link from %s; trying again",
+				       copy->name, handshake->node, link->name);
+		ret = handshake->ops->link_del(handshake->ops->arg, copy->name,
+					       link->name, error);
+		if (ret && ret != -ENOENT)
+			return ret;
+	}
+	return 0;
+}
+
+static int check_offer(struct handshake *handshake, const struct offer *offer,
+		       bool *permanent, struct bc_error *error)
+{
+	struct bc_volume copy;
+	int ret;
+
+	*permanent = false;
+	ret = handshake->ops->get(handshake->ops->arg, handshake->volume, &copy,
+				  error);
+	if (ret == -ENODEV)
+		return bc_fail(error, ret, "volume %s is not up on %s ('blkcast up %s' there)",
+			       handshake->volume, handshake->node, handshake->volume);
+	if (ret)
+		return ret;
+	ret = offer_check(offer, &copy, handshake->node, handshake->peer_node,
+			  permanent, error);
+	if (!ret) {
+		*permanent = false;
+		ret = clear_links(handshake, offer, &copy, error);
+	}
+	bc_volume_release(&copy);
+	return ret;
+}
+
+static void take_offer(struct handshake *handshake, struct channel *channel,
+		       struct json_object *message)
+{
+	struct json_object *answer;
+	struct bc_error error;
+	struct offer offer;
+	bool permanent = true;
+	int ret;
+
+	ret = offer_decode(&offer, message, &error);
+	if (!ret)
+		ret = check_offer(handshake, &offer, &permanent, &error);
+	if (ret) {
+		handshake_refuse(handshake, channel, permanent, "%s", error.text);
+		return;
+	}
+	handshake->flags = offer.flags;
+	handshake->timeout_ms = offer.timeout_ms;
+	handshake->term = offer.term;
+	handshake->reigns = offer.reigns;
+	memcpy(handshake->history, offer.history, sizeof(offer.history));
+	handshake->wire = offer.wire_version < BLKCAST_WIRE_VERSION ?
+			  offer.wire_version : BLKCAST_WIRE_VERSION;
+	handshake->features = offer.wire_features & BLKCAST_WIRE_FEATURES;
+	answer = new_message("accept");
+	json_put_number(answer, "wire_version", handshake->wire);
+	json_put_hex64(answer, "wire_features", handshake->features);
+	send_and(handshake, channel, answer, true, HANDSHAKE_HANDOVER);
+}
+
+static void take_accept(struct handshake *handshake, struct channel *channel,
+			struct json_object *message)
+{
+	uint64_t version;
+
+	if (json_get_number(message, "wire_version", BLKCAST_WIRE_VERSION, &version) ||
+	    !version ||
+	    json_get_hex64(message, "wire_features", &handshake->features) ||
+	    handshake->features & ~BLKCAST_WIRE_FEATURES) {
+		handshake_refuse(handshake, channel, true,
+				 "%s accepts with a wire protocol that was not offered",
+				 peer_name(handshake));
+		return;
+	}
+	handshake->wire = version;
+	handshake->state = HANDSHAKE_FIRST_FRAME;
+}
+
+static void take_refusal(struct handshake *handshake, struct json_object *message)
+{
+	const char *reason = json_get_text(message, "reason");
+	struct json_object *permanent;
+
+	handshake_fail(handshake,
+		       json_object_object_get_ex(message, "permanent", &permanent) &&
+		       json_object_get_boolean(permanent),
+		       "%s refuses: %s", peer_name(handshake),
+		       reason ? reason : "no reason given");
+}
+
+/* --- a frame -------------------------------------------------------------- */
+
+/* Which message a state waits for. */
+static const char *expected_type(const struct handshake *handshake)
+{
+	static const char * const types[] = {
+		[HANDSHAKE_HELLO] = "hello",
+		[HANDSHAKE_PROOF] = "proof",
+		[HANDSHAKE_OFFER] = "offer",
+		[HANDSHAKE_ACCEPT] = "accept",
+		[HANDSHAKE_FIRST_FRAME] = "refuse",
+	};
+
+	return types[handshake->state];
+}
+
+static void dispatch(struct handshake *handshake, struct channel *channel,
+		     struct json_object *message)
+{
+	const char *type = json_get_text(message, "type");
+
+	if (type && !strcmp(type, "refuse")) {
+		take_refusal(handshake, message);
+		return;
+	}
+	if (!type || strcmp(type, expected_type(handshake))) {
+		handshake_refuse(handshake, channel, false,
+				 "%s expected from %s, not '%.20s'",
+				 expected_type(handshake), peer_name(handshake),
+				 type ? type : "");
+		return;
+	}
+	switch (handshake->state) {
+	case HANDSHAKE_HELLO:
+		take_hello(handshake, channel, message);
+		break;
+	case HANDSHAKE_PROOF:
+		take_proof(handshake, channel);
+		break;
+	case HANDSHAKE_OFFER:
+		take_offer(handshake, channel, message);
+		break;
+	case HANDSHAKE_ACCEPT:
+		take_accept(handshake, channel, message);
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * The sender's code.  One that does not match means another key: both sides
+ * have absorbed the same bytes.  The refusal that follows carries a code of our
+ * own key, which the peer cannot check either and takes for the same answer.
+ */
+static bool authentic(struct handshake *handshake, struct channel *channel,
+		      const struct frame *frame)
+{
+	if (proof_absorb(&handshake->proof, frame->raw, frame->raw_len)) {
+		handshake_fail(handshake, false, "out of memory");
+		return false;
+	}
+	if (!handshake_wants_mac(handshake) ||
+	    proof_check(&handshake->proof, other_role(handshake), frame->mac))
+		return true;
+	handshake_refuse(handshake, channel, true,
+			 "wrong key: %s and %s do not have the same key (compare /etc/blkcast/key on both)",
+			 handshake->node, peer_name(handshake));
+	return false;
+}
+
+void handshake_take(struct handshake *handshake, struct channel *channel,
+		    const struct frame *frame)
+{
+	struct json_object *message;
+
+	if (!authentic(handshake, channel, frame))
+		return;
+	message = json_parse(frame->body, frame->body_len);
+	if (!message) {
+		handshake_refuse(handshake, channel, false,
+				 "%s sends what is no control message",
+				 peer_name(handshake));
+		return;
+	}
+	dispatch(handshake, channel, message);
+	json_object_put(message);
+}
+
+int handshake_hand_over(struct handshake *handshake, struct channel *channel)
+{
+	struct bc_link_add add = {
+		.name = handshake->volume,
+		.link = handshake->link,
+		.socket = channel->fd,
+		.term = handshake->term,
+		.flags = handshake->flags,
+		.timeout_ms = handshake->timeout_ms,
+		.history = handshake->role == PROOF_REPLICA ? handshake->history :
+			   NULL,
+		.reigns = handshake->reigns,
+	};
+	struct bc_error error;
+	int ret;
+
+	ret = handshake->ops->link_add(handshake->ops->arg, &add, &error);
+	if (!ret)
+		return 0;
+	if (handshake->role == PROOF_REPLICA)
+		handshake_refuse(handshake, channel, false, "%s: %s",
+				 handshake->node, error.text);
+	else
+		handshake_fail(handshake, false, "%s", error.text);
+	return ret;
+}

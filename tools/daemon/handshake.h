@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What two daemons say to each other before their kernels talk.
+ *
+ *	primary (dials)				replica (listens)
+ *	hello {role, node, volume, nonce}  ->
+ *					   <-	hello {role, node, nonce}
+ *	proof {}			   ->
+ *					   <-	proof {}
+ *	offer {uuid, bytes, region_shift,  ->
+ *	       term, history, wire, ...}
+ *						checks everything
+ *					   <-	accept {wire, features}
+ *						LINK_ADD
+ *					   <-	first frame of the replica's kernel
+ *	LINK_ADD
+ *
+ * From the proofs on every message carries a code (proof.h).  At any point a
+ * side may send refuse {reason, permanent} and close; the replica also where
+ * the first frame is expected, when its kernel refuses.  The primary tells the
+ * two apart by their first four bytes and takes nothing of a kernel frame.
+ *
+ * This file knows neither sockets nor time: session.c feeds it frames and sends
+ * what it queues, which also makes it testable.
+ */
+#ifndef BC_HANDSHAKE_H
+#define BC_HANDSHAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "config.h"
+#include "kernel.h"
+#include "proof.h"
+
+#define HANDSHAKE_VERSION 1
+
+/* What the handshake needs of the kernel; a test puts its own here. */
+struct handshake_ops {
+	/* -EBUSY: held by an administrator; -ENODEV: not up */
+	int (*get)(void *arg, const char *volume, struct bc_volume *state,
+		   struct bc_error *error);
+	int (*link_add)(void *arg, const struct bc_link_add *add,
+			struct bc_error *error);
+	int (*link_del)(void *arg, const char *volume, const char *link,
+			struct bc_error *error);
+	void *arg;
+};
+
+enum handshake_state {
+	HANDSHAKE_HELLO,	/* waiting for the other's hello */
+	HANDSHAKE_PROOF,	/* ... proof */
+	HANDSHAKE_OFFER,	/* replica: ... offer */
+	HANDSHAKE_ACCEPT,	/* primary: ... accept */
+	HANDSHAKE_FIRST_FRAME,	/* primary: ... the kernel's first frame */
+	HANDSHAKE_HANDOVER,	/* the socket shall go to the kernel now */
+	HANDSHAKE_FAILED,	/* send what is queued, then close */
+};
+
+/**
+ * struct handshake - one conversation
+ * @node: this node's name
+ * @volume: primary: of the configuration; replica: from the hello
+ * @link: primary: the peer's name in the configuration; replica: the peer's
+ *	own name.  The name of the link in the kernel
+ * @flags, @timeout_ms: of the link; primary: from the configuration; replica:
+ *	from the offer
+ * @term, @history, @reigns: what is handed to the kernel
+ * @permanent, @error: of HANDSHAKE_FAILED: will trying again help, and why
+ */
+struct handshake {
+	enum handshake_state state;
+	enum proof_role role;
+	const struct handshake_ops *ops;
+	struct proof proof;
+	char node[BLKCAST_NAME_MAX];
+	char peer_node[BLKCAST_NAME_MAX];
+	char volume[BLKCAST_NAME_MAX];
+	char link[BLKCAST_NAME_MAX];
+	uint32_t flags, timeout_ms, term;
+	uint32_t wire;
+	uint64_t features;
+	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
+	uint32_t reigns;
+	bool permanent;
+	struct bc_error error;
+};
+
+/* @link NULL: the replica's side.  0 or -ENOMEM. */
+int handshake_init(struct handshake *handshake, const struct key *key,
+		   const char *node, const struct handshake_ops *ops,
+		   const char *volume, const struct bc_link_config *link);
+void handshake_release(struct handshake *handshake);
+
+/* The primary's first word. */
+void handshake_start(struct handshake *handshake, struct channel *channel);
+
+/* Are codes expected in the next frame? */
+bool handshake_wants_mac(const struct handshake *handshake);
+
+/* A frame has come: moves @state on, queues answers. */
+void handshake_take(struct handshake *handshake, struct channel *channel,
+		    const struct frame *frame);
+
+/*
+ * HANDSHAKE_HANDOVER: give the channel's socket to the kernel.  Replica: a
+ * refusal of the kernel is queued for the peer.  0, or failed.
+ */
+int handshake_hand_over(struct handshake *handshake, struct channel *channel);
+
+/* Fail for a reason of one's own; the peer is not told. */
+void handshake_fail(struct handshake *handshake, bool permanent,
+		    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Fail and tell the peer. */
+void handshake_refuse(struct handshake *handshake, struct channel *channel,
+		      bool permanent, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif /* BC_HANDSHAKE_H */
