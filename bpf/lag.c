@@ -224,7 +224,7 @@ static int compose(struct run *run, FILE *out)
 	return 0;
 }
 
-static int run_show(struct run *run, struct bc_error *error)
+static int run_show(struct run *run, bool last, struct bc_error *error)
 {
 	char *block = NULL;
 	size_t size;
@@ -238,12 +238,12 @@ static int run_show(struct run *run, struct bc_error *error)
 	if (fclose(out))
 		err = -ENOMEM;
 	if (!err)
-		err = screen_show(&run->screen, block);
+		err = screen_show(&run->screen, block, last);
 	free(block);
 	return err ? bc_fail_errno(error, err, "cannot print the report") : 0;
 }
 
-/* The figures of the whole run, below what stands on the screen. */
+/* The figures of the whole run. */
 static int run_finish(struct run *run, struct bc_error *error)
 {
 	int err;
@@ -252,8 +252,7 @@ static int run_finish(struct run *run, struct bc_error *error)
 	err = figures_update(&run->figures, error);
 	if (err)
 		return err;
-	screen_keep(&run->screen);
-	return run_show(run, error);
+	return run_show(run, true, error);
 }
 
 /*
@@ -269,13 +268,13 @@ static bool shows_first(const struct run *run)
 
 static int run_loop(struct run *run, struct bc_error *error)
 {
-	unsigned long shown = run->options->probes ? 0 : 1;
+	unsigned long shown = run->options->probes ? 0 : 1, count = run->options->count;
 	int err = 0, more;
 
 	run->figures.total = run->options->histogram;
 	if (shows_first(run))
-		err = run_show(run, error);
-	while (!err && (!run->options->count || shown < run->options->count)) {
+		err = run_show(run, shown == count, error);
+	while (!err && (!count || shown < count)) {
 		more = run_wait(run);
 		if (more < 0)
 			return bc_fail_errno(error, more, "cannot wait for the next look");
@@ -283,8 +282,7 @@ static int run_loop(struct run *run, struct bc_error *error)
 			return run_finish(run, error);
 		err = figures_update(&run->figures, error);
 		if (!err)
-			err = run_show(run, error);
-		shown++;
+			err = run_show(run, ++shown == count, error);
 	}
 	return err;
 }
@@ -308,7 +306,7 @@ static int run_open(struct run *run, struct bc_error *error)
 	run->timer = timer_open(run->options->interval);
 	if (run->timer < 0)
 		return bc_fail_errno(error, run->timer, "cannot start the timer");
-	screen_open(&run->screen);
+	screen_open(&run->screen, !run->options->json);
 	return 0;
 }
 

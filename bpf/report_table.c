@@ -283,7 +283,7 @@ void report_notes(const struct figures *figures, const struct report_style *styl
 	uint64_t lost = figures->probes ? probes_lost(figures->probes) : 0;
 	char text[FIGURES_NOTE + 64];
 
-	if (figures->probes)
+	if (figures->probes && figures->volumes)
 		print_note(style, out, TABLE_DIM,
 			   "p50 and p99 are upper bounds, at most 25% above.");
 	if (lost) {

@@ -2,6 +2,7 @@
 /* Where the blocks of text go; see screen.h. */
 #include <errno.h>
 #include <langinfo.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,25 +39,25 @@ void screen_measure(struct screen *screen)
 	}
 }
 
-void screen_open(struct screen *screen)
+void screen_open(struct screen *screen, bool redraw)
 {
 	memset(screen, 0, sizeof(*screen));
-	screen->terminal = isatty(STDOUT_FILENO);
+	screen->terminal = redraw && isatty(STDOUT_FILENO);
 	screen->colours = screen->terminal && colours_wanted();
 	screen->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	screen->width = TABLE_WIDTH_ANY;
 	screen_measure(screen);
 }
 
-/* Print line by line over what stood there, at most a screenful. */
-static void redraw(struct screen *screen, const char *block)
+/* Print line by line over what stood there, at most so many lines. */
+static void redraw(struct screen *screen, const char *block, unsigned int most)
 {
 	unsigned int lines = 0;
 
 	fputs(DRAW_BEGIN, stdout);
 	if (screen->drawn)
 		printf("\033[%uA\r", screen->drawn);
-	while (*block && lines + 1 < screen->height) {
+	while (*block && lines < most) {
 		size_t length = strcspn(block, "\n");
 
 		printf("%.*s" CLEAR_LINE "\n", (int)length, block);
@@ -67,18 +68,13 @@ static void redraw(struct screen *screen, const char *block)
 	screen->drawn = lines;
 }
 
-int screen_show(struct screen *screen, const char *block)
+int screen_show(struct screen *screen, const char *block, bool last)
 {
 	if (screen->terminal)
-		redraw(screen, block);
+		redraw(screen, block, last ? UINT_MAX : screen->height - 1);
 	else
 		fputs(block, stdout);
 	return fflush(stdout) ? -errno : 0;
-}
-
-void screen_keep(struct screen *screen)
-{
-	screen->drawn = 0;
 }
 
 void screen_close(struct screen *screen)

@@ -10,7 +10,7 @@
 
 /**
  * struct screen - the terminal or the pipe
- * @terminal: standard output is a terminal
+ * @terminal: standard output is a terminal on which blocks replace each other
  * @colours: terminal, and neither NO_COLOR nor TERM=dumb forbid it
  * @utf8: the locale's character set
  * @width: characters a line, TABLE_WIDTH_ANY in a pipe
@@ -26,19 +26,18 @@ struct screen {
 	unsigned int drawn;
 };
 
-void screen_open(struct screen *screen);
+/* @redraw: blocks replace each other, where that is possible. */
+void screen_open(struct screen *screen, bool redraw);
 
 /* Ask for the size again; to be called before a block is composed. */
 void screen_measure(struct screen *screen);
 
 /*
  * Show a block in the place of the one before it.  On a terminal what does not
- * fit its height is left out.  Returns 0 or a negative errno.
+ * fit its height is left out, but not of the last block.  Returns 0 or a
+ * negative errno.
  */
-int screen_show(struct screen *screen, const char *block);
-
-/* Leave the block where it is; what is shown next stands below it. */
-void screen_keep(struct screen *screen);
+int screen_show(struct screen *screen, const char *block, bool last);
 
 void screen_close(struct screen *screen);
 
