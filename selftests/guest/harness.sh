@@ -8,9 +8,7 @@
 #
 # kernels: both
 # set: core
-# shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
-# shellcheck source=selftests/qemu/lab.sh
 . "$(dirname "$0")/../qemu/lab.sh"
 
 lab_start

@@ -30,7 +30,7 @@ ktap_result() {
 }
 
 ktap_comment() {
-	[ -z "$1" ] || sed 's/^/# /' <<< "$1"
+	[ -z "$1" ] || echo "# ${1//$'\n'/$'\n'# }"
 }
 
 check() {

@@ -198,7 +198,7 @@ class Guest:
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-name", self.name,
-            "-accel", "kvm" if accel == "kvm" else "tcg,thread=multi",
+            "-accel", "kvm" if accel == "kvm" else "tcg,thread=single",
             "-cpu", cpu, "-m", self.memory, "-smp", self.cpus,
             "-kernel", kernel + "/vmlinux",
             "-initrd", f"{BUILD}/initramfs-{self.kernel}.cpio",

@@ -62,7 +62,7 @@ lab_end() {
 	trap - EXIT INT TERM HUP
 	if ! problems=$(lab_ctl finish 2>&1); then
 		[ "$status" -ne 0 ] || status=1
-		sed 's/^/# /' <<< "$problems"
+		echo "# ${problems//$'\n'/$'\n'# }"
 	fi
 	wait
 	if [ "$status" -ne 0 ] && [ "$status" -ne 4 ]; then
