@@ -422,6 +422,8 @@ static int create_slots(struct create *create, struct bc_error *error)
 	size_t size;
 
 	create->slots = 2 * SEGMENT_CHUNKS + 2 * create->plan->threads;
+	if (create->slots > create->chunks + 1)
+		create->slots = create->chunks + 1;
 	create->packed_room = ZSTD_compressBound(SNAP_CHUNK_SIZE);
 	size = SNAP_CHUNK_SIZE + (create->packed_room + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 	create->memory_size = create->slots * size;

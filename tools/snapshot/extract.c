@@ -382,6 +382,8 @@ static int extract_slots(struct extract *extract, struct bc_error *error)
 	unsigned int i;
 
 	extract->slots = 8 + 3 * extract->plan->threads;
+	if (extract->slots > extract->plan->reader->chunks + 1)
+		extract->slots = extract->plan->reader->chunks + 1;
 	extract->raw_size = chunk;
 	extract->packed_size = round_up(ZSTD_compressBound(chunk));
 	extract->memory_size = extract->slots * (extract->raw_size + extract->packed_size);
@@ -408,8 +410,8 @@ static int extract_setup(struct extract *extract, struct bc_error *error)
 	int err = extract_slots(extract, error);
 
 	if (!err)
-		err = ring_init(&extract->ring, extract->slots, extract->memory,
-				extract->slots * extract->raw_size, error);
+		err = ring_init(&extract->ring, extract->plan->target ? extract->slots : 0,
+				extract->memory, extract->slots * extract->raw_size, error);
 	if (!err)
 		err = pool_start(&extract->pool, extract->plan->threads, &unpackers, extract,
 				 error);

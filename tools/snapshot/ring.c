@@ -45,7 +45,6 @@ int ring_init(struct ring *ring, unsigned int depth, void *slab, size_t slab_siz
 	      struct bc_error *error)
 {
 	unsigned int i;
-	int err;
 
 	memset(ring, 0, sizeof(*ring));
 	ring->depth = depth;
@@ -55,7 +54,7 @@ int ring_init(struct ring *ring, unsigned int depth, void *slab, size_t slab_siz
 	if (ring->wake_fd < 0)
 		return bc_fail_errno(error, -errno, "cannot make an eventfd");
 	ring->open = true;
-	ring->requests = calloc(depth, sizeof(*ring->requests));
+	ring->requests = calloc(depth + 1, sizeof(*ring->requests));
 	if (!ring->requests) {
 		ring_exit(ring);
 		return bc_fail(error, -ENOMEM, "out of memory");
@@ -64,10 +63,8 @@ int ring_init(struct ring *ring, unsigned int depth, void *slab, size_t slab_siz
 		ring->requests[i].next = ring->free;
 		ring->free = &ring->requests[i];
 	}
-	err = ring_setup(ring);
-	if (err)
-		ring->sync = true;
-	else
+	ring->sync = !depth || ring_setup(ring);
+	if (!ring->sync)
 		ring_register(ring);
 	return 0;
 }

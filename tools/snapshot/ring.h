@@ -71,6 +71,7 @@ struct ring {
 
 /**
  * ring_init() - set up
+ * @depth: 0: no requests at all, just waiting to be woken
  * @slab: memory that requests will mostly use; registered with the kernel if
  *	it lets us (RLIMIT_MEMLOCK)
  */

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the tests of the snapshot pipeline share: images, snapshots of them in a
+ * scratch folder, a verdict.
+ */
+#ifndef TEST_SNAPSHOT_H
+#define TEST_SNAPSHOT_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+
+#include "tools/lib/util.h"
+#include "tools/snapshot/create.h"
+#include "tools/snapshot/extract.h"
+
+static unsigned int failures;
+
+#define EXPECT(condition) do {						\
+	if (!(condition)) {						\
+		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
+		failures++;						\
+	}								\
+} while (0)
+
+/* What cannot fail. */
+#define MUST(condition) do {						\
+	if (!(condition))						\
+		ksft_exit_fail_msg("line %d: %s: %s\n", __LINE__,	\
+				   #condition, strerror(errno));	\
+} while (0)
+
+#define REPORT(test) do {						\
+	failures = 0;							\
+	test();								\
+	ksft_test_result(!failures, "%s\n", #test);			\
+} while (0)
+
+/* xorshift: the same numbers on every machine. */
+static uint64_t random_state = 1;
+
+static inline uint64_t random_next(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static inline uint64_t random_below(uint64_t limit)
+{
+	return random_next() % limit;
+}
+
+/* Bytes that depend on @seed; half of them compress. */
+static inline void fill(uint8_t *data, size_t length, uint64_t seed)
+{
+	uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		data[i] = i / 512 % 2 ? state : state & 3;
+	}
+}
+
+/* Write the snapshot of @bytes of @fd to @path; @stamps may be empty. */
+static inline int take_snapshot(int fd, uint64_t bytes, struct stamps *stamps,
+				const char *path, struct bc_error *error)
+{
+	struct progress progress = { 0 };
+	struct output output;
+	struct writer writer;
+	struct snap_super super = { .bytes = htole64(bytes), .chunk_size = htole32(SNAP_CHUNK_SIZE) };
+	const struct create_plan plan = {
+		.fd = fd, .bytes = bytes, .level = 1, .threads = 2,
+		.stamps = stamps, .writer = &writer, .progress = &progress,
+	};
+	int err;
+
+	if (stamps->ask) {
+		super.flags = htole32(SNAP_SUPER_STAMPS);
+		super.region_shift = htole32(stamps->shift);
+	}
+	MUST(!output_open(&output, path, true, error));
+	MUST(!writer_open(&writer, &output, error));
+	err = writer_super(&writer, &super, NULL, error);
+	if (!err)
+		err = create_chunks(&plan, error);
+	if (!err && stamps->ask) {
+		stamps_finish(stamps);
+		err = writer_stamps(&writer, stamps->stamp, stamps->regions, error);
+	}
+	if (!err)
+		err = writer_trailer(&writer, error);
+	if (!err)
+		err = output_commit(&output, error);
+	writer_close(&writer);
+	output_close(&output);
+	return err;
+}
+
+/* Read and check all of the snapshot at @path. */
+static inline int check_snapshot(const char *path, unsigned int threads, struct bc_error *error)
+{
+	struct progress progress = { 0 };
+	struct reader reader;
+	const struct extract_plan plan = {
+		.reader = &reader, .threads = threads, .progress = &progress,
+	};
+	int err = reader_open(&reader, path, error);
+
+	if (err)
+		return err;
+	err = extract_chunks(&plan, error);
+	reader_close(&reader);
+	return err;
+}
+
+static inline int memory_file(const void *data, size_t length)
+{
+	int fd = memfd_create("test", 0);
+
+	MUST(fd >= 0 && !bc_pwrite_full(fd, data, length, 0));
+	return fd;
+}
+
+#endif /* TEST_SNAPSHOT_H */
