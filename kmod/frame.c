@@ -95,8 +95,10 @@ static u32 op_data_crc(struct blkcast_op *op)
 /* Checksum of an op's data, computed by the first link that asks. */
 u32 blkcast_op_crc(struct blkcast_op *op)
 {
+	/* Pairs with the release below: who sees crc_known sees data_crc. */
 	if (!smp_load_acquire(&op->crc_known)) {
 		WRITE_ONCE(op->data_crc, op_data_crc(op));
+		/* Pairs with the acquire above. */
 		smp_store_release(&op->crc_known, true);
 	}
 	return READ_ONCE(op->data_crc);

@@ -481,6 +481,7 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 			blkcast_stream_dirty(l, r);
 	}
 	spin_unlock_irq(&v->lock);
+	blkcast_write_reached(v);
 }
 
 static bool reign_unknown(struct blkcast_volume *v,

@@ -230,6 +230,7 @@ static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 	spin_lock_irq(&v->lock);
 	v->ack = nla_get_u8(info->attrs[BLKCAST_A_ACK]);
 	spin_unlock_irq(&v->lock);
+	blkcast_write_reached(v);
 	volume_unlock(v);
 	return 0;
 }
@@ -477,6 +478,12 @@ out_put:
 	return err;
 }
 
+static int dump_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = GET_MSG_SIZE;
+	return 0;
+}
+
 static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 {
 	struct blkcast_volume *v;
@@ -603,7 +610,8 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_SET, .doit = cmd_set },
 	{ .cmd = BLKCAST_CMD_LINK_ADD, .doit = cmd_link_add },
 	{ .cmd = BLKCAST_CMD_LINK_DEL, .doit = cmd_link_del },
-	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get, .dumpit = dump_get },
+	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get,
+	  .start = dump_start, .dumpit = dump_get },
 	{ .cmd = BLKCAST_CMD_STAMPS, .doit = cmd_stamps },
 };
 

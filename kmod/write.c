@@ -76,6 +76,8 @@ static bool replicas_reached(const struct blkcast_op *op)
 {
 	struct blkcast_link *l;
 
+	if (op->vol->ack == BLKCAST_ACK_LOCAL)
+		return true;
 	list_for_each_entry(l, &op->vol->links, node) {
 		if (!blkcast_link_waited(l))
 			continue;
@@ -85,7 +87,7 @@ static bool replicas_reached(const struct blkcast_op *op)
 	return true;
 }
 
-/* Acknowledgements or the set of links have changed: complete what may be. */
+/* Acknowledgements, links or the policy have changed: complete what may be. */
 void blkcast_write_reached(struct blkcast_volume *v)
 {
 	struct blkcast_op *op, *next;
@@ -229,6 +231,7 @@ static void write_failed(struct blkcast_op *op)
 	list_for_each_entry(l, &v->links, node)
 		blkcast_stream_dirty(l, op->region);
 	spin_unlock_irq(&v->lock);
+	blkcast_write_reached(v);
 	write_finish(op);
 }
 
