@@ -79,9 +79,14 @@ static int take_verdict(struct json_object *answer, bool *permanent,
 {
 	struct json_object *state, *reason, *flag;
 
-	if (json_object_object_get_ex(answer, "state", &state) &&
-	    !strcmp(json_object_get_string(state), "linked"))
+	if (!json_object_object_get_ex(answer, "state", &state))
+		return bc_fail(error, -EPROTO, "blkcastd gives no state");
+	if (!strcmp(json_object_get_string(state), "linked"))
 		return 0;
+	if (!strcmp(json_object_get_string(state), "idle")) {
+		printf("The link is made while this host is primary.\n");
+		return 0;
+	}
 	*permanent = json_object_object_get_ex(answer, "permanent", &flag) &&
 		     json_object_get_boolean(flag);
 	if (!json_object_object_get_ex(answer, "reason", &reason))

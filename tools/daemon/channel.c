@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -135,11 +134,8 @@ int channel_peek(struct channel *channel)
 
 int channel_detach(struct channel *channel)
 {
-	int fd = channel->fd, flags;
+	int fd = channel->fd;
 
-	flags = fcntl(fd, F_GETFL);
-	if (flags >= 0)
-		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
 	channel->fd = -1;
 	return fd;
 }

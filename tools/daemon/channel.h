@@ -67,7 +67,7 @@ int channel_write(struct channel *channel);
  */
 int channel_peek(struct channel *channel);
 
-/* Take the socket out, blocking again, for the kernel. */
+/* Take the socket out. */
 int channel_detach(struct channel *channel);
 
 #endif /* BC_CHANNEL_H */

@@ -242,6 +242,11 @@ void bc_kernel_close(struct bc_kernel *kernel)
 	free(kernel);
 }
 
+bool bc_kernel_same(const struct bc_kernel *a, const struct bc_kernel *b)
+{
+	return a->family == b->family && a->events_group == b->events_group;
+}
+
 /* --- commands --------------------------------------------------------- */
 
 int bc_kernel_up(struct bc_kernel *kernel, const struct bc_up *up,

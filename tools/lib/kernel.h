@@ -90,6 +90,8 @@ struct bc_link_add {
 
 int bc_kernel_open(struct bc_kernel **kernel, struct bc_error *error);
 void bc_kernel_close(struct bc_kernel *kernel);
+/* Do both speak to the same load of the module? */
+bool bc_kernel_same(const struct bc_kernel *a, const struct bc_kernel *b);
 
 int bc_kernel_up(struct bc_kernel *kernel, const struct bc_up *up,
 		 uint32_t *minor, struct bc_error *error);

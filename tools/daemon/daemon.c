@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * blkcastd: start, run, stop.  Links outlive the daemon: stopping it touches
+ * none of them.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "lock.h"
+#include "log.h"
+#include "notify.h"
+
+/* --- what handshakes need of the kernel --------------------------------------- */
+
+static int no_module(struct bc_error *error)
+{
+	return bc_fail(error, -ENODEV, "the blkcast module is not loaded here");
+}
+
+static int ops_get(void *arg, const char *volume, struct bc_volume *state,
+		   struct bc_error *error)
+{
+	struct daemon *daemon = arg;
+
+	if (!daemon->kernel)
+		return no_module(error);
+	if (control_holds(daemon, volume))
+		return bc_fail(error, -EBUSY,
+			       "volume %s is being worked on by an administrator of %s",
+			       volume, daemon->config.node);
+	return bc_kernel_get(daemon->kernel, volume, state, error);
+}
+
+static int ops_link_add(void *arg, const struct bc_link_add *add,
+			struct bc_error *error)
+{
+	struct daemon *daemon = arg;
+
+	return daemon->kernel ? bc_kernel_link_add(daemon->kernel, add, error) :
+	       no_module(error);
+}
+
+static int ops_link_del(void *arg, const char *volume, const char *link,
+			struct bc_error *error)
+{
+	struct daemon *daemon = arg;
+
+	return daemon->kernel ? bc_kernel_link_del(daemon->kernel, volume, link, error) :
+	       no_module(error);
+}
+
+/* --- configuration --------------------------------------------------------------- */
+
+int daemon_reload(struct daemon *daemon, struct bc_error *error)
+{
+	struct bc_volume_config *configs;
+	size_t count;
+	int ret;
+
+	ret = bc_volume_configs_load(&configs, &count, error);
+	if (ret)
+		return ret;
+	bc_volume_configs_free(daemon->configs, daemon->config_count);
+	daemon->configs = configs;
+	daemon->config_count = count;
+	ret = peers_configure(daemon, error);
+	peers_apply(daemon);
+	return ret;
+}
+
+/* --- signals ----------------------------------------------------------------------- */
+
+struct signals {
+	struct daemon *daemon;
+	struct watch watch;
+	int fd;
+};
+
+static void hangup(struct daemon *daemon)
+{
+	struct bc_error error;
+
+	notify_systemd("RELOADING=1");
+	if (daemon_reload(daemon, &error))
+		log_error("%s; the old configuration stays", error.text);
+	else
+		log_info("configuration read");
+	notify_systemd("READY=1");
+}
+
+static void signal_ready(void *owner, uint32_t events)
+{
+	struct signals *signals = owner;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(signals->fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			hangup(signals->daemon);
+		else
+			signals->daemon->quit = true;
+	}
+	if (loop_watch(signals->daemon->loop, &signals->watch, signals->fd, POLLIN))
+		log_error("out of memory: signals are not seen any more");
+}
+
+static int signals_start(struct signals *signals, struct daemon *daemon,
+			 struct bc_error *error)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals->daemon = daemon;
+	signals->watch.fn = signal_ready;
+	signals->watch.owner = signals;
+	signals->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals->fd < 0)
+		return bc_fail_errno(error, -errno, "cannot wait for signals");
+	if (loop_watch(daemon->loop, &signals->watch, signals->fd, POLLIN))
+		return bc_fail(error, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* --- the whole ------------------------------------------------------------------------ */
+
+static int start(struct daemon *daemon, struct bc_error *error)
+{
+	int ret;
+
+	daemon->ops = (struct handshake_ops){
+		ops_get, ops_link_add, ops_link_del, daemon
+	};
+	ret = bc_daemon_config_load(&daemon->config, error);
+	if (!ret)
+		ret = key_load(&daemon->key, daemon->config.key, error);
+	if (!ret)
+		ret = watcher_start(daemon, error);
+	if (!ret)
+		ret = control_start(daemon, error);
+	if (!ret)
+		ret = listener_start(daemon, error);
+	if (!ret)
+		ret = daemon_reload(daemon, error);
+	return ret;
+}
+
+static void stop(struct daemon *daemon)
+{
+	listener_stop(daemon);
+	control_stop(daemon);
+	peers_free(daemon);
+	watcher_stop(daemon);
+	bc_volume_configs_free(daemon->configs, daemon->config_count);
+	explicit_bzero(&daemon->key, sizeof(daemon->key));
+}
+
+static int turn_until_told(struct daemon *daemon, struct bc_error *error)
+{
+	int ret;
+
+	while (!daemon->quit) {
+		ret = loop_turn(daemon->loop);
+		if (ret)
+			return bc_fail_errno(error, ret, "io_uring");
+	}
+	return 0;
+}
+
+static int run(struct bc_error *error)
+{
+	struct daemon daemon = { 0 };
+	struct signals signals = { .fd = -1 };
+	int lock, ret;
+
+	lock = lock_take(error);
+	if (lock < 0)
+		return lock;
+	ret = loop_new(&daemon.loop, error);
+	if (ret)
+		goto cleanup;
+	ret = signals_start(&signals, &daemon, error);
+	if (!ret)
+		ret = start(&daemon, error);
+	if (!ret) {
+		log_info("node %s, listening on %s port %s", daemon.config.node,
+			 daemon.config.listen.host, daemon.config.listen.port);
+		notify_systemd("READY=1");
+		ret = turn_until_told(&daemon, error);
+		notify_systemd("STOPPING=1");
+	}
+	stop(&daemon);
+	loop_free(daemon.loop);
+cleanup:
+	if (signals.fd >= 0)
+		close(signals.fd);
+	close(lock);
+	return ret;
+}
+
+static void print_help(void)
+{
+	printf("Usage: blkcastd\n\n"
+	       "Connects the volumes of this host with their peers and takes the peers'\n"
+	       "connections. Runs in the foreground and logs to stderr; SIGHUP reads the\n"
+	       "configuration anew; see blkcastd(8).\n\n"
+	       "  --help     this\n"
+	       "  --version\n");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct bc_error error;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h')
+			print_help();
+		else if (c == 'v')
+			printf("blkcastd %s\n", BLKCAST_VERSION);
+		return c == 'h' || c == 'v' ? 0 : 2;
+	}
+	if (optind < argc) {
+		fprintf(stderr, "Usage: blkcastd\n");
+		return 2;
+	}
+	log_init();
+	if (run(&error)) {
+		log_error("%s", error.text);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * blkcastd: the parts and who owns them.  One thread, one loop.
+ *
+ *	configuration --+                         +--> status, wait-link
+ *	kernel's events +--> peers (peers.c) -----+
+ *	control (hold) -+        | dial
+ *	                         v
+ *	listener ----------> sessions --------------> LINK_ADD in the kernel
+ *
+ * The daemon keeps no state of its own that matters: restarted, it finds the
+ * links that run in the kernel and leaves them alone.
+ */
+#ifndef BC_DAEMON_H
+#define BC_DAEMON_H
+
+#include "config.h"
+#include "handshake.h"
+#include "kernel.h"
+#include "loop.h"
+#include "session.h"
+
+struct peer;
+struct client;
+struct listener;
+
+/**
+ * struct daemon - everything
+ * @kernel: NULL while the module is not there
+ * @configs: of all volumes, as last read without an error
+ * @peers: a list, one entry for each configured link
+ * @clients: a list, the connections of the control socket
+ */
+struct daemon {
+	struct loop *loop;
+	struct bc_daemon_config config;
+	struct key key;
+	struct handshake_ops ops;
+
+	struct bc_kernel *kernel;
+	struct bc_events *events;
+	struct watch events_watch;
+	struct timer tick;
+
+	struct bc_volume_config *configs;
+	size_t config_count;
+	struct peer *peers;
+	struct client *clients;
+	struct listener *listener;
+	bool quit;
+};
+
+/* --- daemon.c --- */
+
+/* Read the volumes' configuration anew and apply it; on error keep the old. */
+int daemon_reload(struct daemon *daemon, struct bc_error *error);
+
+/* --- kernel side, watcher.c --- */
+
+int watcher_start(struct daemon *daemon, struct bc_error *error);
+void watcher_stop(struct daemon *daemon);
+
+/* --- links to be, peers.c --- */
+
+/* Make the list of peers from the configuration; drop what left it. */
+int peers_configure(struct daemon *daemon, struct bc_error *error);
+/* Look at the kernel and dial what shall be and is not. */
+void peers_apply(struct daemon *daemon);
+/* The kernel says that a link went. */
+void peers_link_down(struct daemon *daemon, const char *volume,
+		     const char *link, int err);
+void peers_free(struct daemon *daemon);
+
+/* One link for status and wait-link. */
+struct peer_report {
+	const char *volume, *peer, *state, *reason;
+	bool linked, idle, permanent;
+	long long retry_ms;	/* -1: not waiting */
+	uint64_t failures;
+};
+
+void peers_report(struct daemon *daemon,
+		  void (*fn)(const struct peer_report *report, void *arg),
+		  void *arg);
+bool peers_find(struct daemon *daemon, const char *volume, const char *peer,
+		struct peer_report *report);
+/* Do not wait for the next try. */
+void peers_hurry(struct daemon *daemon, const char *volume, const char *peer);
+
+/* --- connections from primaries, listener.c --- */
+
+int listener_start(struct daemon *daemon, struct bc_error *error);
+void listener_stop(struct daemon *daemon);
+
+/* --- the control socket, control.c --- */
+
+int control_start(struct daemon *daemon, struct bc_error *error);
+void control_stop(struct daemon *daemon);
+/* Has a client asked to leave this volume alone? */
+bool control_holds(const struct daemon *daemon, const char *volume);
+/* Something about the links has changed: answer who waits for it. */
+void control_links_changed(struct daemon *daemon);
+
+#endif /* BC_DAEMON_H */

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Connections from primaries.  At most INCOMING_MAX are agreed upon at a time:
+ * further ones wait in the kernel's queue until one ends.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon.h"
+#include "log.h"
+#include "util.h"
+
+#define INCOMING_MAX	64
+#define BACKLOG		64
+#define LOG_EVERY_NS	(10ULL * 1000000000)
+
+struct listener {
+	struct daemon *daemon;
+	int fd;
+	struct watch watch;
+	struct session *sessions[INCOMING_MAX];
+	unsigned int count;
+	uint64_t logged_at;	/* a refusal; repeated ones are not worth a line */
+	char logged[BC_ERROR_MAX];
+};
+
+static void listen_on(struct listener *listener)
+{
+	if (listener->count < INCOMING_MAX &&
+	    loop_watch(listener->daemon->loop, &listener->watch, listener->fd, POLLIN))
+		log_error("out of memory: no more connections are taken");
+}
+
+static void log_refused(struct listener *listener, const struct handshake *handshake)
+{
+	uint64_t now = bc_now_ns();
+
+	if (!strcmp(listener->logged, handshake->error.text) &&
+	    now - listener->logged_at < LOG_EVERY_NS)
+		return;
+	memcpy(listener->logged, handshake->error.text, sizeof(listener->logged));
+	listener->logged_at = now;
+	log_warning("volume %s: link from %s: %s",
+		    handshake->volume[0] ? handshake->volume : "(not said)",
+		    handshake->peer_node[0] ? handshake->peer_node : "(not said)",
+		    handshake->error.text);
+}
+
+static void incoming_done(struct session *session, bool linked, void *owner)
+{
+	struct listener *listener = owner;
+	const struct handshake *handshake = &session->handshake;
+
+	for (unsigned int i = 0; i < listener->count; i++) {
+		if (listener->sessions[i] != session)
+			continue;
+		listener->sessions[i] = listener->sessions[--listener->count];
+		break;
+	}
+	if (linked)
+		log_info("volume %s: link from %s: up, term %u", handshake->volume,
+			 handshake->link, handshake->term);
+	else
+		log_refused(listener, handshake);
+	listen_on(listener);
+}
+
+static void take_socket(struct listener *listener, int fd)
+{
+	struct daemon *daemon = listener->daemon;
+	struct session *session;
+
+	session = session_new(daemon->loop, incoming_done, listener);
+	if (!session || handshake_init(&session->handshake, &daemon->key,
+				       daemon->config.node, &daemon->ops, NULL, NULL)) {
+		log_error("out of memory: a connection is dropped");
+		if (session)
+			session_abort(session);
+		close(fd);
+		return;
+	}
+	listener->sessions[listener->count++] = session;
+	session_talk(session, fd);
+}
+
+static void accept_ready(void *owner, uint32_t events)
+{
+	struct listener *listener = owner;
+	int fd;
+
+	(void)events;
+	while (listener->count < INCOMING_MAX) {
+		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			break;
+		take_socket(listener, fd);
+	}
+	listen_on(listener);
+}
+
+static int bind_to(int fd, const struct addrinfo *address)
+{
+	int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG))
+		return -errno;
+	return 0;
+}
+
+static int open_socket(const struct bc_address *address, struct bc_error *error)
+{
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE
+	};
+	struct addrinfo *list;
+	int fd, ret;
+
+	ret = getaddrinfo(address->host, address->port, &hints, &list);
+	if (ret)
+		return bc_fail(error, -EINVAL, "listen = %s: %s", address->host,
+			       gai_strerror(ret));
+	fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ret = fd < 0 ? -errno : bind_to(fd, list);
+	freeaddrinfo(list);
+	if (!ret)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return bc_fail_errno(error, ret, "cannot listen on %s port %s",
+			     address->host, address->port);
+}
+
+int listener_start(struct daemon *daemon, struct bc_error *error)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	listener->daemon = daemon;
+	listener->watch.fn = accept_ready;
+	listener->watch.owner = listener;
+	listener->fd = open_socket(&daemon->config.listen, error);
+	if (listener->fd < 0) {
+		int ret = listener->fd;
+
+		free(listener);
+		return ret;
+	}
+	daemon->listener = listener;
+	listen_on(listener);
+	return 0;
+}
+
+void listener_stop(struct daemon *daemon)
+{
+	struct listener *listener = daemon->listener;
+
+	if (!listener)
+		return;
+	for (unsigned int i = 0; i < listener->count; i++)
+		session_abort(listener->sessions[i]);
+	loop_unwatch(daemon->loop, &listener->watch);
+	close(listener->fd);
+	free(listener);
+	daemon->listener = NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One connection, from dialing or accepting to the kernel or to its end.
+ *
+ *	RESOLVING -> CONNECTING -> TALKING -> (done) -> LINGERING -> freed
+ *
+ * @done is called exactly once, unless the owner calls session_abort() first.
+ * After it the session belongs to itself: a refusal is given a moment to reach
+ * the peer before the socket is closed.  All of it is bounded by SESSION_MS.
+ */
+#ifndef BC_SESSION_H
+#define BC_SESSION_H
+
+#include "handshake.h"
+#include "loop.h"
+#include "resolve.h"
+
+#define SESSION_MS	10000
+#define LINGER_MS	1000
+
+enum session_state {
+	SESSION_RESOLVING,
+	SESSION_CONNECTING,
+	SESSION_TALKING,
+	SESSION_LINGERING,
+};
+
+/**
+ * struct session - a connection
+ * @channel: its socket; while resolving, fd is -1
+ * @resolver: descriptor of the answer, -1
+ * @resolved, @address_at: addresses to try, in turn
+ * @deadline: of the whole, then of the lingering
+ */
+struct session {
+	enum session_state state;
+	struct loop *loop;
+	struct channel channel;
+	struct handshake handshake;
+	struct watch watch;
+	struct timer deadline;
+	int resolver;
+	struct resolved resolved;
+	unsigned int address_at;
+	void (*done)(struct session *session, bool linked, void *owner);
+	void *owner;
+};
+
+/* The caller initialises @handshake next; the session releases it. */
+struct session *session_new(struct loop *loop,
+			    void (*done)(struct session *session, bool linked,
+					 void *owner),
+			    void *owner);
+
+/* Dial and talk as the primary.  @done may be called before this returns. */
+void session_dial(struct session *session, const struct bc_address *address);
+
+/* Talk on an accepted socket, or as the primary on a connected one; the same. */
+void session_talk(struct session *session, int fd);
+
+/* End it without a word; @done is not called. */
+void session_abort(struct session *session);
+
+#endif /* BC_SESSION_H */
