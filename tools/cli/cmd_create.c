@@ -62,7 +62,6 @@ static int take_options(struct bc_volume_config *config, const char *name,
 			struct bc_error *error)
 {
 	int ack = ack_text ? bc_ack_parse(ack_text) : BLKCAST_ACK_LOCAL;
-	uint8_t uuid[16];
 	int ret;
 
 	memset(config, 0, sizeof(*config));
@@ -74,7 +73,8 @@ static int take_options(struct bc_volume_config *config, const char *name,
 			       ack_text);
 	if (backlog && (backlog < (1ULL << 20) || backlog > (4ULL << 30)))
 		return bc_fail(error, -EINVAL, "--backlog must be 1M..4G");
-	if (uuid_text && bc_uuid_parse(uuid_text, uuid))
+	bc_uuid_generate(config->uuid);
+	if (uuid_text && bc_uuid_parse(uuid_text, config->uuid))
 		return bc_fail(error, -EINVAL, "--uuid: '%s' is no uuid", uuid_text);
 	if (uuid_text && keep_data)
 		return bc_fail(error, -EINVAL,
@@ -230,9 +230,7 @@ static void fill_super(struct bc_super *super, const struct bc_volume_config *co
 
 	memset(super, 0, sizeof(*super));
 	bc_uuid_generate(super->node);
-	bc_uuid_generate(super->volume);
-	if (uuid_text)
-		bc_uuid_parse(uuid_text, super->volume);
+	memcpy(super->volume, config->uuid, sizeof(super->volume));
 	super->sectors = layout->bytes / 512;
 	super->map_offset = layout->map_offset;
 	super->regions = layout->regions;

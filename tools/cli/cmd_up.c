@@ -9,6 +9,8 @@
 
 #include "blockdev.h"
 #include "cli.h"
+#include "copy.h"
+#include "util.h"
 
 static bool all;
 
@@ -55,9 +57,32 @@ static int open_devices(struct bc_blockdev *backing, struct bc_blockdev *meta,
 	meta->fd = -1;
 	ret = check_mounted(config->backing, error);
 	if (!ret)
-		ret = bc_blockdev_open(backing, config->backing, 0, error);
+		ret = bc_blockdev_open(backing, config->backing, BC_BLOCKDEV_DIRECT,
+				       error);
 	if (!ret && config->meta[0])
 		ret = open_meta(meta, config, error);
+	if (ret)
+		bc_error_prefix(error, "volume %s", config->name);
+	return ret;
+}
+
+/* Device names move: is this the volume that is meant? */
+static int check_uuid(const struct bc_blockdev *on,
+		      const struct bc_volume_config *config, struct bc_error *error)
+{
+	static const uint8_t unknown[sizeof(config->uuid)];
+	char here[BC_UUID_TEXT], wanted[BC_UUID_TEXT];
+	struct bc_meta meta;
+	int ret;
+
+	ret = bc_meta_open(&meta, on->fd, on->bytes, bc_copy_meta_path(config), error);
+	if (!ret && memcmp(config->uuid, unknown, sizeof(unknown)) &&
+	    memcmp(config->uuid, meta.super.volume, sizeof(config->uuid)))
+		ret = bc_fail(error, -EXDEV,
+			      "wrong volume: %s holds a copy of %s with the uuid %s, configured is %s",
+			      bc_copy_meta_path(config), meta.super.name,
+			      bc_uuid_format(meta.super.volume, here),
+			      bc_uuid_format(config->uuid, wanted));
 	if (ret)
 		bc_error_prefix(error, "volume %s", config->name);
 	return ret;
@@ -76,6 +101,9 @@ static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *con
 		goto cleanup;
 	up.backing = backing.dev;
 	up.meta = meta.fd >= 0 ? meta.dev : backing.dev;
+	ret = check_uuid(meta.fd >= 0 ? &meta : &backing, config, error);
+	if (ret)
+		goto cleanup;
 	ret = bc_kernel_up(kernel, &up, &minor, error);
 	if (ret)
 		goto cleanup;

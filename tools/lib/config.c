@@ -174,6 +174,15 @@ static int take_timeout(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_uuid(void *to, size_t size, const char *value,
+		     struct bc_error *error)
+{
+	(void)size;
+	if (bc_uuid_parse(value, to))
+		return bc_fail(error, -EINVAL, "'%s' is no uuid", value);
+	return 0;
+}
+
 /* --- keys ------------------------------------------------------------- */
 
 struct key {
@@ -194,6 +203,7 @@ static const struct key daemon_keys[] = {
 };
 
 static const struct key volume_keys[] = {
+	KEY(struct bc_volume_config, uuid, take_uuid),
 	KEY(struct bc_volume_config, backing, take_path),
 	KEY(struct bc_volume_config, meta, take_path),
 	KEY(struct bc_volume_config, backlog, take_backlog),

@@ -43,6 +43,7 @@ struct bc_link_config {
 
 struct bc_volume_config {
 	char name[BLKCAST_NAME_MAX];
+	uint8_t uuid[16];	/* of the volume; zero: not said, any will do */
 	char backing[BC_PATH_MAX];
 	char meta[BC_PATH_MAX];	/* device or file; empty: internal */
 	uint64_t backlog;	/* bytes; 0: the kernel's default */

@@ -61,8 +61,14 @@ static void print_link(FILE *out, const struct bc_link_config *link)
 
 static void print_volume(FILE *out, const struct bc_volume_config *config)
 {
+	static const uint8_t unknown[sizeof(config->uuid)];
+	char uuid[BC_UUID_TEXT];
+
 	fprintf(out, "# Volume %s, see blkcast.conf(5).\n", config->name);
-	fprintf(out, "[volume]\nbacking = %s\n", config->backing);
+	fprintf(out, "[volume]\n");
+	if (memcmp(config->uuid, unknown, sizeof(unknown)))
+		fprintf(out, "uuid = %s\n", bc_uuid_format(config->uuid, uuid));
+	fprintf(out, "backing = %s\n", config->backing);
 	if (config->meta[0])
 		fprintf(out, "meta = %s\n", config->meta);
 	if (config->backlog)
