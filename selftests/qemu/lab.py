@@ -42,9 +42,10 @@ BOOT_LIMIT = 180        # seconds, on a machine that is very busy
 PROBE_LIMIT = 20        # for a KVM that is worth having
 HALT_LIMIT = 60
 
+TCG = "tcg,thread=multi"
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic panic_on_warn=1 "
-    "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 "
+    "no_timer_check watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 "
     "net.ifnames=0 mitigations=off")
 
 COMPLAINT = re.compile(
@@ -67,9 +68,11 @@ async def spawn(*command, **kwargs):
 
 
 class Disk:
-    """A disk of a guest: SIZE[,plain][,seed=N][,grain=N][,keep=N][,serial=S].
+    """A disk of a guest: SIZE and options, after commas.
 
-    A volatile disk is an nbdkit of its own; a plain one is just the file.
+    A volatile disk is an nbdkit of its own (seed=N, grain=N, keep=PERCENT: see
+    volatile-disk.c); a plain one is just the file. lbs=N is the block size that
+    the guest sees.
     """
 
     def __init__(self, name, spec):
@@ -78,7 +81,7 @@ class Disk:
         self.name = name
         self.image = name + ".img"
         self.plain = "plain" in options
-        self.serial = options.get("serial", name)
+        self.block = options.get("lbs", "512")
         self.grain = options.get("grain", "512")
         self.keep = options.get("keep", "50")
         self.seed = int(options.get("seed", os.environ.get("SEED", "1")))
@@ -117,7 +120,8 @@ class Disk:
             f"driver=file,filename={self.image}" if self.plain else
             f"driver=nbd,server.type=unix,server.path={self.name}.sock")
         return ["-blockdev", f"{backend},node-name={node},discard=unmap",
-                "-device", f"virtio-blk-pci,drive={node},serial={self.serial}"]
+                "-device", f"virtio-blk-pci,drive={node},serial={self.name},"
+                           f"logical_block_size={self.block}"]
 
 
 def parse_size(text):
@@ -193,12 +197,12 @@ class Guest:
                     f"blkcast.name={self.name} blkcast.number={self.number}")
         mac = f"52:54:00:77:00:{self.number:02x}"
         accel = self.accel or self.lab.accel
-        cpu = {"kvm": "host", "tcg": "max"}[accel]
+        cpu = "host" if accel == "kvm" else "max"
         share_model = "none" if os.geteuid() == 0 else "mapped-xattr"
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-name", self.name,
-            "-accel", "kvm" if accel == "kvm" else "tcg,thread=single",
+            "-accel", accel,
             "-cpu", cpu, "-m", self.memory, "-smp", self.cpus,
             "-kernel", kernel + "/vmlinux",
             "-initrd", f"{BUILD}/initramfs-{self.kernel}.cpio",
@@ -396,7 +400,7 @@ class Lab:
             with open(verdict, encoding="ascii") as f:
                 self.accel = f.read().strip()
             return
-        self.accel = "tcg"
+        self.accel = TCG
         if os.access("/dev/kvm", os.W_OK):
             probe = Guest(self, "kvm-probe", 250, {"accel": "kvm"})
             try:

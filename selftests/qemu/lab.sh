@@ -8,7 +8,8 @@
 #   vm_add NAME [-k KERNEL] [-m MIB] [-c CPUS] [-a ARGS] [-d DISK]...
 #                              declares a guest: 10.77.0.1, .2 ... in this order,
 #                              disks /dev/vda, vdb ...; KERNEL defaults to $KVER
-#                              DISK: SIZE[,plain][,keep=%][,grain=512|4096][,seed=N]
+#                              DISK: SIZE[,plain][,lbs=4096][,keep=%]
+#                                    [,grain=512|4096][,seed=N]
 #   vm_start NAME...           boots them, all at once; ready when it returns
 #   vm_exec [-i] [-l SEC] NAME COMMAND
 #                              runs a bash command in the guest; its output and
@@ -49,6 +50,7 @@ lab_start() {
 	trap 'exit 130' INT TERM HUP
 	setsid python3 -I "$lab_here/lab.py" "$LAB" $$ \
 		< /dev/null > "$LAB/lab.log" 2>&1 &
+	lab_pid=$!
 	echo "# kernel $KVER, SEED=$SEED, logs in $LAB"
 }
 
@@ -64,7 +66,8 @@ lab_end() {
 		[ "$status" -ne 0 ] || status=1
 		echo "# ${problems//$'\n'/$'\n'# }"
 	fi
-	wait
+	wait "$lab_pid"
+	jobs -p | xargs -r kill 2> /dev/null
 	if [ "$status" -ne 0 ] && [ "$status" -ne 4 ]; then
 		lab_show_logs
 	elif [ -n "${lab_is_temporary:-}" ]; then
