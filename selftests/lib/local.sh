@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A primary and its replicas in one guest, on RAM disks, for tests that need no
+# network: source this after ktap.sh and lab.sh.
+#
+#   local_start [-m MIB] DISKS MIB     guest g1, /dev/ram0 ..., module loaded
+#   on COMMAND                         in g1
+#   local_create NAME DISK [OPTION...] a volume, up; the first one's uuid is the
+#                                      others' too
+#   field NAME PYTHON                  of `status --json`: v the volume, links by
+#                                      name of the volume at the other end
+#   field_is NAME PYTHON VALUE
+#   in_sync PRIMARY REPLICA...         each in sync and caught up
+#   same PRIMARY REPLICA...            the devices hold the same bytes
+#
+# `pair PRIMARY REPLICA` in the guest links two of them.
+
+# shellcheck disable=SC2154 # lab_tree: from lab.sh
+local_start() {
+	local -a options=()
+	if [ "$1" = -m ]; then
+		options=(-m "$2")
+		shift 2
+	fi
+	make -s -C "$lab_tree/selftests" guest || exit 1
+	lab_start
+	vm_add g1 "${options[@]}" || exit 1
+	vm_start g1 || exit 1
+	vm_load g1 || exit 1
+	on "modprobe brd rd_nr=$1 rd_size=$(($2 * 1024))" || exit 1
+}
+
+on() { vm_exec g1 "PATH=/blkcast/.build/selftests/guest:\$PATH; $1"; }
+
+local_uuid=
+local_create() {
+	local name=$1 disk=$2
+	shift 2
+	on "blkcast create $name --device $disk ${local_uuid:+--uuid $local_uuid} $* > /dev/null &&
+		blkcast up $name" || exit 1
+	[ -n "$local_uuid" ] || local_uuid=$(field "$name" 'v["uuid"]')
+}
+
+field() {
+	on "blkcast status $1 --json" | python3 -Ic '
+import json, sys
+v = json.load(sys.stdin)["volumes"][0]
+links = {l["peer"]: l for l in v["links"]}
+print(eval(sys.argv[1]))' "$2"
+}
+
+field_is() { [ "$(field "$1" "$2" 2> /dev/null)" = "$3" ]; }
+
+in_sync() {
+	local primary=$1
+	shift
+	field_is "$primary" "all(links[n]['state'] == 'in-sync' and links[n]['lag_writes'] == 0
+		for n in '$*'.split())" True
+}
+
+# Past the page cache.
+same() {
+	local primary=$1 replica
+	shift
+	for replica; do
+		on "cmp <(dd if=/dev/blkcast/$primary bs=1M iflag=direct status=none) \
+			<(dd if=/dev/blkcast/$replica bs=1M iflag=direct status=none)" || return 1
+	done
+}
