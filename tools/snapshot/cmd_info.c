@@ -68,7 +68,7 @@ static void print_uuid(const char *label, const uint8_t uuid[16])
 
 static void print_lsn(const char *label, uint64_t lsn)
 {
-	printf("%-12s %u:%llu\n", label, blkcast_lsn_term(lsn),
+	printf("%-12s %u.%llu\n", label, blkcast_lsn_term(lsn),
 	       (unsigned long long)blkcast_lsn_seq(lsn));
 }
 
@@ -90,7 +90,7 @@ static void print_volume(const struct reader *reader)
 		const struct blkcast_reign *reign = &super->history[i];
 		uint64_t inherited = le64toh(reign->inherited);
 
-		printf("%-12s term %u, id %016llx, from %u:%llu\n", i ? "" : "history",
+		printf("%-12s term %u, id %016llx, from %u.%llu\n", i ? "" : "history",
 		       le32toh(reign->term), (unsigned long long)le64toh(reign->reign),
 		       blkcast_lsn_term(inherited),
 		       (unsigned long long)blkcast_lsn_seq(inherited));
