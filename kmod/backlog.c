@@ -16,11 +16,6 @@
  */
 #include "link.h"
 
-static u64 entry_bytes(const struct blkcast_op *op)
-{
-	return sizeof(*op) + (u64)op->nr_pages * PAGE_SIZE;
-}
-
 /* Append an op that has just got its LSN.  Caller holds vol->lock. */
 void blkcast_log_append(struct blkcast_op *op)
 {
@@ -30,7 +25,7 @@ void blkcast_log_append(struct blkcast_op *op)
 	lockdep_assert_held(&v->lock);
 	blkcast_op_get(op);
 	list_add_tail(&op->log_node, &v->log);
-	v->log_bytes += entry_bytes(op);
+	v->log_bytes += blkcast_op_memory(op);
 	list_for_each_entry(l, &v->links, node) {
 		if (l->state == BLKCAST_LINK_DOWN)
 			continue;
@@ -69,7 +64,7 @@ void blkcast_log_trim(struct blkcast_volume *v)
 		if (!op->local_done || entry_holder(op))
 			break;
 		list_del_init(&op->log_node);
-		v->log_bytes -= entry_bytes(op);
+		v->log_bytes -= blkcast_op_memory(op);
 		blkcast_op_put(op);
 	}
 	wake_up(&v->idle);

@@ -7,6 +7,7 @@
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/tcp.h>
 #include <linux/vmalloc.h>
 #include <net/sock.h>
 
@@ -136,6 +137,8 @@ static const char *history_check(const struct blkcast_link_params *p)
 			return "history is not in order";
 	if (le32_to_cpu(p->history[p->reigns - 1].term) != p->term)
 		return "history does not end in the term";
+	if (!p->term || p->term > BLKCAST_TERM_MAX)
+		return "term out of range";
 	return NULL;
 }
 
@@ -219,6 +222,9 @@ static void socket_prepare(struct blkcast_link *l)
 {
 	struct sock *sk = l->sock->sk;
 
+	/* Frames that belong together are sent with MSG_MORE. */
+	if (sk->sk_protocol == IPPROTO_TCP)
+		tcp_sock_set_nodelay(sk);
 	/* Writeback may wait for us: never wait for writeback. */
 	sk->sk_allocation = GFP_NOIO;
 	sk->sk_use_task_frag = false;

@@ -86,6 +86,12 @@ static inline u32 blkcast_op_bytes(const struct blkcast_op *op)
 	return op->sectors << SECTOR_SHIFT;
 }
 
+/* Memory an op holds. */
+static inline u32 blkcast_op_memory(const struct blkcast_op *op)
+{
+	return sizeof(*op) + op->nr_pages * PAGE_SIZE;
+}
+
 struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
 				    enum blkcast_op_kind kind);
 void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors);

@@ -37,7 +37,7 @@ static void applied_advance(struct blkcast_link *l)
 		l->seq_applied = op->seq;
 		if (op->lsn > l->applied)
 			l->applied = op->lsn;
-		l->applying_bytes -= blkcast_op_bytes(op);
+		l->applying_bytes -= blkcast_op_memory(op);
 		list_del_init(&op->apply_node);
 		blkcast_op_put(op);
 		l->ack_due = true;
@@ -92,7 +92,7 @@ static void apply_start(struct blkcast_op *op, u64 stamp)
 	op->step = apply_granted;
 	spin_lock_irq(&v->lock);
 	list_add_tail(&op->apply_node, &l->applying);
-	l->applying_bytes += blkcast_op_bytes(op);
+	l->applying_bytes += blkcast_op_memory(op);
 	v->writes++;
 	v->write_bytes += blkcast_op_bytes(op);
 	/* Inv. 5 outlives the frames that come before the link's end. */
@@ -113,7 +113,7 @@ static void apply_nothing(struct blkcast_op *op)
 
 	spin_lock_irq(&v->lock);
 	list_add_tail(&op->apply_node, &l->applying);
-	l->applying_bytes += blkcast_op_bytes(op);
+	l->applying_bytes += blkcast_op_memory(op);
 	op->applied = true;
 	applied_advance(l);
 	spin_unlock_irq(&v->lock);
@@ -141,8 +141,10 @@ static struct blkcast_op *frame_op(struct blkcast_link *l,
 				   const struct blkcast_frame *f,
 				   enum blkcast_op_kind kind)
 {
-	struct blkcast_op *op = blkcast_op_alloc(l->vol, kind);
+	struct blkcast_op *op;
 
+	wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
+	op = blkcast_op_alloc(l->vol, kind);
 	op->link = l;
 	op->lsn = le64_to_cpu(f->lsn);
 	op->seq = le64_to_cpu(f->seq);
@@ -191,7 +193,6 @@ static struct blkcast_op *data_recv(struct blkcast_link *l,
 	if (!frame_range_valid(l->vol, f) || sectors > BLKCAST_OP_SECTORS_MAX ||
 	    le32_to_cpu(f->length) != sectors << SECTOR_SHIFT)
 		return ERR_PTR(-EPROTO);
-	wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
 	op = frame_op(l, f, BLKCAST_OP_WRITE);
 	blkcast_op_set_range(op, le64_to_cpu(f->sector), sectors);
 	blkcast_op_alloc_pages(op);
@@ -261,6 +262,16 @@ static int nop_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	return err;
 }
 
+/* A frame that is applied, as all before it are. */
+static void seq_pass(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	spin_lock_irq(&l->vol->lock);
+	l->seq_applied = le64_to_cpu(f->seq);
+	l->ack_due = true;
+	wake_up_all(&l->wake);
+	spin_unlock_irq(&l->vol->lock);
+}
+
 static int backing_flush(struct blkcast_link *l)
 {
 	struct blkcast_volume *v = l->vol;
@@ -280,32 +291,26 @@ static int backing_flush(struct blkcast_link *l)
 	spin_lock_irq(&v->lock);
 	l->flush_ns = ktime_get_ns() - start;
 	l->durable = l->applied;
-	l->ack_due = true;
 	spin_unlock_irq(&v->lock);
 	return 0;
 }
 
-/* Inv. 2. */
+/* Inv. 2.  Applied and durable are one thing for a flush: one step, one ack. */
 static int flush_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
-	u64 start = ktime_get_ns();
-	int err = nop_recv(l, f) ?: backing_flush(l);
+	u64 lsn = le64_to_cpu(f->lsn), start = ktime_get_ns();
+	int err;
 
-	if (!err)
-		trace_blkcast_replica_durable(l->vol->minor, l->id,
-					      le64_to_cpu(f->lsn), 0, start);
-	wake_up_all(&l->wake);
-	return err;
-}
-
-/* A frame of resync that is applied when this returns. */
-static void seq_pass(struct blkcast_link *l, const struct blkcast_frame *f)
-{
+	err = f->length ? -EPROTO : stream_pass(l, lsn) ?: backing_flush(l);
+	if (err)
+		return err;
+	trace_blkcast_replica_durable(l->vol->minor, l->id, lsn, 0, start);
 	spin_lock_irq(&l->vol->lock);
-	l->seq_applied = le64_to_cpu(f->seq);
-	l->ack_due = true;
-	wake_up_all(&l->wake);
+	l->applied = lsn;
+	l->durable = lsn;
 	spin_unlock_irq(&l->vol->lock);
+	seq_pass(l, f);
+	return 0;
 }
 
 /* Inv. 3. */

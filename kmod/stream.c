@@ -107,8 +107,7 @@ static struct entry entry_take(struct blkcast_link *l)
 		if (!blkcast_op_writes(op) || !test_bit(op->region, l->dirty)) {
 			blkcast_op_get(op);
 			e.op = op;
-			e.gap = l->state != BLKCAST_LINK_COMPARING &&
-				gap_due(l);
+			e.gap = blkcast_op_writes(op) && gap_due(l);
 		}
 	}
 	spin_unlock_irq(&l->vol->lock);

@@ -17,8 +17,8 @@
  *
  * On the primary, for each write:  write_start -> write_local -> write_done,
  * and on each link  link_sent -> link_received -> link_applied ->
- * link_durable; the last three when the acknowledgement that covers it comes
- * in.  On the replica:  replica_received -> replica_applied ->
+ * link_durable (a flush alone, bytes 0); the last three when the acknowledgement
+ * that covers it comes in.  On the replica:  replica_received -> replica_applied ->
  * replica_durable (the flush that made it so, bytes 0).
  */
 #undef TRACE_SYSTEM

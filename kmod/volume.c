@@ -409,6 +409,8 @@ static void volume_quiesce(struct blkcast_volume *v)
 	/* Their last writes reach the replicas that follow closely. */
 	wait_event_timeout(v->idle, links_caught_up(v), HANDOVER_WAIT);
 	blkcast_links_drop(v);
+	/* A link that came in sync meanwhile has put a flush on its way. */
+	wait_event(v->idle, ops_gone(v));
 }
 
 /* Lay the reign down: everything flushed, then the mark cleared. */

@@ -128,6 +128,16 @@ static bool lsns_left(struct blkcast_volume *v)
 	return blkcast_lsn_seq(v->lsn) < BLKCAST_SEQ_MAX - 1;
 }
 
+/*
+ * What a failure takes runs beside the volume's thread, which may be waiting
+ * for the room in the backlog that this very op holds.
+ */
+static void op_fail_work(struct blkcast_op *op, work_func_t fn)
+{
+	INIT_WORK(&op->work, fn);
+	queue_work(blkcast_wq, &op->work);
+}
+
 /* ---- flushes ---- */
 
 static void flush_end(struct blkcast_op *op, int error)
@@ -144,8 +154,10 @@ static void flush_end(struct blkcast_op *op, int error)
 	op_arrived(op);
 }
 
-static void flush_failed(struct blkcast_op *op)
+static void flush_failed(struct work_struct *work)
 {
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+
 	blkcast_map_doubt_active(op->vol);
 	flush_end(op, op->error);
 }
@@ -157,8 +169,7 @@ static void flush_local_end(struct blkcast_op *op, int error)
 		return;
 	}
 	op->error = error;
-	op->step = flush_failed;
-	blkcast_op_ready(op);
+	op_fail_work(op, flush_failed);
 }
 
 static void flush_commit(struct blkcast_op *op)
@@ -219,8 +230,9 @@ static void write_finish(struct blkcast_op *op)
 }
 
 /* Rule 9.  The op's range is still held, so nothing else is in flight there. */
-static void write_failed(struct blkcast_op *op)
+static void write_failed(struct work_struct *work)
 {
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
 	struct blkcast_volume *v = op->vol;
 	struct blkcast_link *l;
 
@@ -244,8 +256,7 @@ static void write_end(struct blkcast_op *op, int error)
 		return;
 	}
 	op->error = error;
-	op->step = write_failed;
-	blkcast_op_ready(op);
+	op_fail_work(op, write_failed);
 }
 
 /* The one copy: device and links use it, whatever the writer does meanwhile. */
