@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# blkcast lag tells the truth: 0 when idle, the delay of a slowed link under
+# writes, growing while the replica is cut off, unknown when it is gone; and it
+# comes and goes at any time without a trace.
+#
+#   g1 (primary, netem delay 100 ms) ---- LAN ---- g2 (replica)
+#
+# kernels: both
+# set: core
+# shellcheck source=selftests/lib/ktap.sh
+. "$(dirname "$0")/../lib/ktap.sh"
+# shellcheck source=selftests/qemu/lab.sh
+. "$(dirname "$0")/../qemu/lab.sh"
+
+DELAY=0.100
+
+# Standard input is the JSON of "blkcast lag data"; prints an expression over
+# the volume v and its only link l.
+figure() {
+	python3 -c '
+import json, sys
+o = json.loads(sys.stdin.readlines()[-1])
+v = o["volumes"][0]
+l = v["links"][0]
+print(eval(sys.argv[1]))' "$1"
+}
+
+# lag EXPRESSION [OPTION...]: one look on g1
+lag() {
+	local expression=$1
+	shift
+	vm_exec g1 "blkcast lag data --once --json $*" | figure "$expression"
+}
+
+lag_is() { [ "$(lag "$1" --no-bpf)" = "$2" ]; }
+holds() { [ "$(python3 -c "print($1)")" = True ]; }
+
+# shellcheck disable=SC2016 # for the guest's shell
+writer_start() {
+	vm_exec g1 'fio --name=w --filename=/dev/blkcast/data --rw=randwrite \
+		--bs=4k --direct=1 --ioengine=libaio --iodepth=4 --rate_iops=100 \
+		--fsync=20 --time_based --runtime=600 > /dev/null 2>&1 &
+		echo $! > /tmp/writer'
+}
+
+# shellcheck disable=SC2016 # for the guest's shell
+writer_stop() {
+	vm_exec g1 'kill "$(cat /tmp/writer)"; while pgrep -x fio; do sleep 0.1; done'
+}
+
+# The volume and its daemon on a guest.
+copy_create() {
+	vm_exec "$1" "mkdir -p /etc/blkcast /run/blkcast
+		install -m 600 /lab/key /etc/blkcast/key &&
+		blkcast create data --device /dev/vda --uuid $UUID --ack local > /dev/null &&
+		blkcast up data || exit
+		setsid blkcastd > /lab/blkcastd.$1 2>&1 < /dev/null &"
+}
+
+UUID=$(cat /proc/sys/kernel/random/uuid)
+
+lab_start
+vm_add g1 -d 64M
+vm_add g2 -d 64M
+vm_start g1 g2
+
+# ---- nothing there yet ----
+
+refuses "no module: says so" 'not loaded' vm_exec g1 'blkcast lag --once'
+vm_load g1
+vm_load g2
+like "no volume: says so" "$(vm_exec g1 'blkcast lag --once')" '^No volume is up'
+refuses "unknown volume: says so" 'volume nix: not up' vm_exec g1 'blkcast lag nix --once'
+is "wrong usage is 2" "$(vm_exec g1 'blkcast lag --interval 0 2> /dev/null; echo $?')" 2
+
+vm_exec g1 'blkcast lag > /tmp/out 2>&1 &'
+wait_until 20 vm_exec g1 'bpftool prog | grep -q lag_link_applied'
+refuses "the module stays while it is probed" 'in use' vm_exec g1 'rmmod blkcast'
+vm_exec g1 'pkill -9 -x blkcast-lag'
+check "and goes when the probes were killed" \
+	wait_until 10 vm_exec g1 'rmmod blkcast'
+vm_load g1
+
+# ---- a primary and a replica ----
+
+vm_exec g1 'blkcast genkey /lab/key'
+copy_create g1
+copy_create g2
+vm_exec g1 'blkcast primary data && blkcast connect data --peer g2 --address g2' ||
+	exit 1
+check "in sync" wait_until 30 lag_is 'l["state"]' in-sync
+is "idle: no lag" "$(lag '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]')" \
+	'[0.0, 0, 0]'
+
+# ---- a slow link under writes ----
+
+vm_exec g1 "tc qdisc add dev eth0 root netem delay ${DELAY}s"
+writer_start
+sleep 2
+look=$(vm_exec g1 'blkcast lag data --once --json --interval 4')
+seen() { figure "$1" <<< "$look"; }
+ktap_comment "mean of each stage: $(seen '{k: h["mean"] for k, h in
+	[*v["latency"].items(), *l["latency"].items()]}')"
+ktap_comment "lag $(seen '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes", "rtt_seconds")]')"
+is "every latency was counted" "$(seen 'o["lost"]')" 0
+check "writes were seen" holds "$(seen 'l["latency"]["applied"]["count"]') >= 100"
+check "none was applied faster than the link" holds \
+	"$(seen 'min(l["latency"]["applied"][k] for k in ("p50", "mean"))') >= $DELAY"
+check "and none by orders of magnitude slower, busy as this host may be" holds \
+	"$(seen 'l["latency"]["applied"]["p50"]') < 10 * $DELAY"
+check "flushes take the link's delay" holds \
+	"$(seen 'l["latency"]["durable"]["p50"]') >= $DELAY"
+check "the writer does not wait for an asynchronous copy" holds \
+	"$(seen 'v["latency"]["completed"]["p50"]') < $DELAY"
+check "the round trip shows the delay" holds "$(seen 'l["rtt_seconds"]') >= $DELAY"
+check "lag in seconds, writes and bytes" holds \
+	"$(seen 'l["lag_seconds"] > 0.01 and l["lag_writes"] > 0 and l["lag_bytes"] == l["lag_writes"] * 4096')"
+like "the replica measures its own end" \
+	"$(vm_exec g2 'blkcast lag data --once --json' | figure 'l["latency"]["replica_applied"]["count"] > 0')" True
+
+check "ten times attached and detached under writes" vm_exec g1 '
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		blkcast lag --once --interval 0.2 > /dev/null || exit
+	done'
+is "nothing stays attached" "$(vm_exec g1 'bpftool prog | grep -c lag_')" 0
+is "Ctrl-C shows the whole run and succeeds" "$(vm_exec g1 '
+	timeout --preserve-status -s INT 3 blkcast lag > /tmp/out || exit
+	grep -c "whole run" /tmp/out')" 1
+like "without privilege: the lag, and why no latencies" \
+	"$(vm_exec g1 'setpriv --reuid 65534 --clear-groups --bounding-set=-all --inh-caps=-all \
+		blkcast lag --once')" 'No latencies: .*not permitted'
+like "histogram" "$(vm_exec g1 'blkcast lag --histogram --once')" 'data -> g2  applied there'
+
+# ---- caught up, cut off, gone ----
+
+vm_exec g1 'tc qdisc del dev eth0 root'
+writer_stop
+check "idle again: no lag" wait_until 20 lag_is '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]' \
+	'[0.0, 0, 0]'
+vm_lan cut g1 g2
+vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=4k count=10 oflag=direct status=none'
+first=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
+sleep 3
+second=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
+check "cut off: the lag grows a second a second" holds "abs($first - $second) < 0.2"
+check "gone: the lag is unknown, not 0" wait_until 30 \
+	lag_is '[l["state"], l["lag_seconds"]]' "['disconnected', None]"
+vm_lan heal g1 g2
+check "healed: no lag" wait_until 60 lag_is '[l["state"], l["lag_seconds"]]' "['in-sync', 0.0]"
+
+ktap_done
