@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Two daemons agree over a socket pair, with a kernel that is a struct: what
+ * must succeed, what must be refused and how it is said, and that garbage of
+ * all kinds ends in an error and nowhere else.
+ */
+/* links: tools/daemon/session.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
+/* links: tools/daemon/loop.c tools/daemon/resolve.c tools/daemon/json.c tools/daemon/key.c */
+/* links: tools/lib/kernel_parse.c tools/lib/config.c tools/lib/kernel_names.c tools/lib/util.c tools/lib/error.c */
+/* libs: json-c gnutls liburing libmnl inih uuid */
+/* flags: -lm -pthread -Wno-format-truncation */
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../tools/daemon/session.h"
+#include "blkcast_wire.h"
+#include "expect.h"
+#include "util.h"
+
+/* --- a kernel -------------------------------------------------------------------- */
+
+/**
+ * struct fake - one side's kernel
+ * @volume: what GET answers
+ * @get_error, @add_error: to be answered instead
+ * @added, @deleted: how often LINK_ADD and LINK_DEL succeeded
+ * @speaks: LINK_ADD writes the head of a frame, as a replica's kernel does
+ */
+struct fake {
+	struct bc_volume volume;
+	struct blkcast_reign history[8];
+	struct bc_link links[2];
+	int get_error, add_error;
+	int added, deleted;
+	struct bc_link_add last;
+	bool speaks;
+};
+
+static int fake_get(void *arg, const char *name, struct bc_volume *state,
+		    struct bc_error *error)
+{
+	struct fake *fake = arg;
+	size_t history = fake->volume.reigns * sizeof(struct blkcast_reign);
+	size_t links = fake->volume.links * sizeof(struct bc_link);
+
+	if (fake->get_error)
+		return bc_fail(error, fake->get_error, "volume %s: not now", name);
+	if (strcmp(name, fake->volume.name))
+		return bc_fail(error, -ENODEV, "volume %s: no such volume is up", name);
+	*state = fake->volume;
+	state->history = memcpy(malloc(history + 1), fake->history, history);
+	state->link = memcpy(malloc(links + 1), fake->links, links);
+	return 0;
+}
+
+static int fake_link_add(void *arg, const struct bc_link_add *add,
+			 struct bc_error *error)
+{
+	uint32_t magic = htole32(BLKCAST_FRAME_MAGIC);
+	struct fake *fake = arg;
+
+	if (fake->add_error)
+		return bc_fail(error, fake->add_error, "the kernel does not like it");
+	fake->added++;
+	fake->last = *add;
+	if (fake->speaks)
+		EXPECT(write(add->socket, &magic, sizeof(magic)) == sizeof(magic));
+	return 0;
+}
+
+static int fake_link_del(void *arg, const char *volume, const char *link,
+			 struct bc_error *error)
+{
+	struct fake *fake = arg;
+
+	(void)volume;
+	(void)link;
+	(void)error;
+	fake->deleted++;
+	fake->volume.links = 0;
+	return 0;
+}
+
+/* --- two sides -------------------------------------------------------------------- */
+
+struct side {
+	struct fake fake;
+	struct handshake_ops ops;
+	struct key key;
+	struct session *session;
+	bool done, linked, permanent;
+	char reason[BC_ERROR_MAX];
+};
+
+static struct side primary, replica;
+static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
+static struct loop *loop;
+static int spare;	/* a duplicate of the primary's socket */
+
+static void side_done(struct session *session, bool linked, void *owner)
+{
+	struct side *side = owner;
+
+	side->done = true;
+	side->linked = linked;
+	side->permanent = session->handshake.permanent;
+	strcpy(side->reason, session->handshake.error.text);
+	side->session = NULL;
+}
+
+static void side_init(struct side *side, uint8_t role)
+{
+	memset(side, 0, sizeof(*side));
+	side->ops = (struct handshake_ops){
+		fake_get, fake_link_add, fake_link_del, &side->fake
+	};
+	side->key.len = 40;
+	memset(side->key.bytes, 'k', side->key.len);
+	side->fake.volume = (struct bc_volume){
+		.name = "data", .role = role, .term = 3, .sectors = 2048,
+		.region_shift = 16, .regions = 16, .reigns = 2,
+	};
+	memset(side->fake.volume.uuid, 9, 16);
+	side->fake.history[0] = (struct blkcast_reign){ htole32(1), 0, htole64(11), 0 };
+	side->fake.history[1] = (struct blkcast_reign){
+		htole32(3), 0, htole64(33), htole64(blkcast_lsn(1, 500))
+	};
+	side->fake.speaks = role == BLKCAST_ROLE_REPLICA;
+}
+
+static void sides_init(void)
+{
+	side_init(&primary, BLKCAST_ROLE_PRIMARY);
+	side_init(&replica, BLKCAST_ROLE_REPLICA);
+}
+
+static void side_start(struct side *side, int fd)
+{
+	bool dials = side == &primary;
+
+	side->session = session_new(loop, side_done, side);
+	EXPECT(side->session && !handshake_init(&side->session->handshake, &side->key,
+						dials ? "g1" : "g2", &side->ops,
+						dials ? "data" : NULL,
+						dials ? &link_config : NULL));
+	session_talk(side->session, fd);
+}
+
+static void socket_pair(int fds[2])
+{
+	EXPECT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
+}
+
+static void wake_up(void *owner)
+{
+	*(bool *)owner = true;
+}
+
+/* Turn the loop until something is done, at most @ms. */
+static void turn_until(const bool *done, int ms)
+{
+	bool late = false;
+	struct timer wake = { .fn = wake_up, .owner = &late };
+
+	loop_timer(loop, &wake, ms);
+	while (!*done && !late)
+		EXPECT(!loop_turn(loop));
+	loop_timer_stop(loop, &wake);
+}
+
+/* Run a whole conversation. */
+static void converse(void)
+{
+	int fds[2];
+
+	socket_pair(fds);
+	spare = dup(fds[0]);
+	side_start(&replica, fds[1]);
+	side_start(&primary, fds[0]);
+	turn_until(&primary.done, 3000);
+	turn_until(&replica.done, 3000);
+	EXPECT(primary.done && replica.done);
+	/* Let what lingers end: the spare keeps the socket open. */
+	close(spare);
+	for (int i = 0; i < 4; i++) {
+		bool never = false;
+
+		if (!primary.linked || !replica.linked)
+			turn_until(&never, 30);
+	}
+}
+
+static void expect_refused(const char *says, bool permanent)
+{
+	converse();
+	EXPECT(!primary.linked && !primary.fake.added);
+	EXPECT_SAYS(primary.reason, says);
+	EXPECT_SAYS(replica.reason, says);
+	EXPECT(primary.permanent == permanent);
+}
+
+/* --- what succeeds ------------------------------------------------------------------ */
+
+static void agree(void)
+{
+	uint32_t head = 0;
+	int fds[2];
+
+	sides_init();
+	socket_pair(fds);
+	spare = dup(fds[0]);
+	side_start(&replica, fds[1]);
+	side_start(&primary, fds[0]);
+	turn_until(&primary.done, 3000);
+	EXPECT(primary.linked && replica.linked);
+	EXPECT(primary.fake.added == 1 && replica.fake.added == 1);
+	EXPECT(primary.fake.last.term == 3 && !primary.fake.last.history);
+	EXPECT(replica.fake.last.term == 3 && replica.fake.last.reigns == 2);
+	EXPECT(replica.fake.last.timeout_ms == 7000);
+	/* Not a byte of the kernel's frame was taken. */
+	EXPECT(read(spare, &head, sizeof(head)) == sizeof(head));
+	EXPECT(le32toh(head) == BLKCAST_FRAME_MAGIC);
+	close(spare);
+}
+
+static void stale_link_makes_way(void)
+{
+	sides_init();
+	replica.fake.volume.links = 1;
+	replica.fake.links[0] = (struct bc_link){
+		.known = 1ULL << BLKCAST_L_CONTACT_NS, .name = "g1",
+		.contact_ns = 9000000000ULL
+	};
+	converse();
+	EXPECT(primary.linked && replica.fake.deleted == 1);
+	sides_init();
+	replica.fake.volume.links = 1;
+	replica.fake.links[0].known = 1ULL << BLKCAST_L_CONTACT_NS;
+	strcpy(replica.fake.links[0].name, "g9");
+	expect_refused("live link from g9", false);
+	EXPECT(!replica.fake.deleted);
+	/* A newer reign takes over, live or not. */
+	sides_init();
+	replica.fake.volume.links = 1;
+	replica.fake.links[0].known = 1ULL << BLKCAST_L_CONTACT_NS;
+	replica.fake.volume.term = 1;
+	replica.fake.volume.reigns = 1;
+	converse();
+	EXPECT(primary.linked && replica.fake.deleted == 1);
+}
+
+static void fresh_copy_follows(void)
+{
+	sides_init();
+	replica.fake.volume.term = 0;
+	replica.fake.volume.reigns = 0;
+	converse();
+	EXPECT(primary.linked && replica.linked);
+}
+
+/* --- what is refused ----------------------------------------------------------------- */
+
+static void wrong_key(void)
+{
+	sides_init();
+	replica.key.bytes[39] = 'x';
+	expect_refused("wrong key", true);
+	sides_init();
+	replica.key.len--;
+	expect_refused("wrong key", true);
+}
+
+static void wrong_volume(void)
+{
+	sides_init();
+	replica.fake.volume.uuid[0] = 1;
+	expect_refused("wrong volume", true);
+	sides_init();
+	strcpy(replica.fake.volume.name, "other");
+	expect_refused("not up on g2", false);
+	sides_init();
+	replica.fake.get_error = -EBUSY;
+	expect_refused("not now", false);
+}
+
+static void wrong_shape(void)
+{
+	sides_init();
+	replica.fake.volume.sectors--;
+	expect_refused("smaller", true);
+	sides_init();
+	replica.fake.volume.sectors++;
+	expect_refused("larger", true);
+	sides_init();
+	replica.fake.volume.region_shift = 17;
+	expect_refused("regions of 128 KiB", true);
+}
+
+static void wrong_reign(void)
+{
+	sides_init();
+	replica.fake.volume.term = 4;
+	expect_refused("stale primary", true);
+	sides_init();
+	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
+	expect_refused("both hosts are primary", false);
+	sides_init();
+	replica.fake.history[1].reign = htole64(34);
+	expect_refused("split brain", true);
+	sides_init();
+	replica.fake.history[0].reign = htole64(12);
+	expect_refused("split brain", true);
+}
+
+static void kernel_refuses(void)
+{
+	sides_init();
+	replica.fake.add_error = -EBUSY;
+	expect_refused("the kernel does not like it", false);
+	sides_init();
+	primary.fake.add_error = -EBUSY;
+	converse();
+	EXPECT(!primary.linked && replica.linked);
+	sides_init();
+	primary.fake.get_error = -ENODEV;
+	expect_refused("not now", false);
+	sides_init();
+	primary.fake.volume.role = BLKCAST_ROLE_REPLICA;
+	expect_refused("no longer primary", false);
+}
+
+/* --- garbage ---------------------------------------------------------------------------- */
+
+static void frame_put(int fd, const char *body, size_t len)
+{
+	uint32_t head = htole32(len);
+
+	EXPECT(write(fd, &head, sizeof(head)) == sizeof(head));
+	EXPECT(write(fd, body, len) == (ssize_t)len);
+}
+
+/* The replica's side against bytes of ours. */
+static int against(void)
+{
+	int fds[2];
+
+	sides_init();
+	socket_pair(fds);
+	side_start(&replica, fds[1]);
+	return fds[0];
+}
+
+static void against_end(int fd, const char *says)
+{
+	bool never = false;
+
+	turn_until(&replica.done, 3000);
+	EXPECT(replica.done && !replica.linked && !replica.fake.added);
+	EXPECT_SAYS(replica.reason, says);
+	close(fd);
+	turn_until(&never, 50);
+}
+
+static void garbage(void)
+{
+	static const char * const bodies[] = {
+		"{}", "[1,2]", "null", "{\"type\":\"hello\"}", "{\"type\":7}",
+		"{\"type\":\"offer\"}", "{\"type\":\"hello\",\"version\":1}",
+		"{\"type\":\"hello\",\"version\":1,\"role\":\"replica\",\"node\":\"x\"}",
+		"{\"type\":\"hello\",\"version\":-1}", "{\"type\":\"hello\"} ", "{\"type\":",
+		"[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "\xff\xfe\x00\x01",
+	};
+	int fd;
+
+	for (size_t i = 0; i < BC_ARRAY_SIZE(bodies); i++) {
+		fd = against();
+		frame_put(fd, bodies[i], strlen(bodies[i]) ? strlen(bodies[i]) : 4);
+		against_end(fd, "");
+	}
+}
+
+static void wrong_lengths(void)
+{
+	static const uint32_t lengths[] = { 0, 1, CHANNEL_BODY_MAX + 1, UINT32_MAX };
+
+	for (size_t i = 0; i < BC_ARRAY_SIZE(lengths); i++) {
+		uint32_t head = htole32(lengths[i]);
+		int fd = against();
+
+		EXPECT(write(fd, &head, sizeof(head)) == sizeof(head));
+		against_end(fd, "length out of range");
+	}
+}
+
+static void cut_short(void)
+{
+	static const char body[] = "{\"type\":\"hello\",\"version\":1}";
+
+	for (size_t len = 0; len < 4 + sizeof(body) - 1; len += 5) {
+		uint8_t bytes[64];
+		uint32_t head = htole32(sizeof(body) - 1);
+		int fd = against();
+
+		memcpy(bytes, &head, 4);
+		memcpy(bytes + 4, body, sizeof(body) - 1);
+		EXPECT(write(fd, bytes, len) == (ssize_t)len);
+		shutdown(fd, SHUT_WR);
+		against_end(fd, "closes the connection");
+	}
+}
+
+/* Seeded bytes, with a plausible length in front or without. */
+static void noise(void)
+{
+	unsigned int seed = 4711;
+
+	for (int round = 0; round < 200; round++) {
+		uint8_t bytes[300];
+		int fd = against();
+
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = rand_r(&seed);
+		if (round % 2)
+			memcpy(bytes, "\x20\x01\0\0", 4);
+		EXPECT(write(fd, bytes, sizeof(bytes)) == sizeof(bytes));
+		shutdown(fd, SHUT_WR);
+		against_end(fd, "");
+	}
+}
+
+/* What one side sends is changed by one bit on its way: never a link. */
+static void relay(int from, int to, size_t *passed, size_t flip_at)
+{
+	uint8_t bytes[4096];
+	ssize_t n = recv(from, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	if (n <= 0)
+		return;
+	if (flip_at >= *passed && flip_at < *passed + n)
+		bytes[flip_at - *passed] ^= 1;
+	*passed += n;
+	(void)!send(to, bytes, n, MSG_NOSIGNAL);	/* it may have hung up */
+}
+
+static size_t forth, back;	/* bytes that went each way */
+
+static void relayed(size_t flip_forth, size_t flip_back)
+{
+	int a[2], b[2];
+	uint64_t until;
+	bool never = false;
+
+	sides_init();
+	forth = 0;
+	back = 0;
+	socket_pair(a);
+	socket_pair(b);
+	side_start(&replica, b[1]);
+	side_start(&primary, a[0]);
+	until = bc_now_ns() + 300 * 1000000ULL;
+	while ((!primary.done || !replica.done) && bc_now_ns() < until) {
+		turn_until(&never, 1);
+		relay(a[1], b[0], &forth, flip_forth);
+		relay(b[0], a[1], &back, flip_back);
+	}
+	if (primary.session)
+		session_abort(primary.session);
+	if (replica.session)
+		session_abort(replica.session);
+	close(a[1]);
+	close(b[0]);
+	turn_until(&never, 20);
+}
+
+static void tampering(void)
+{
+	size_t whole_forth, whole_back;
+
+	relayed(SIZE_MAX, SIZE_MAX);
+	EXPECT(primary.fake.added && replica.fake.added);
+	whole_forth = forth;
+	whole_back = back - sizeof(uint32_t);	/* the kernel's frame */
+	for (size_t at = 5; at < whole_forth; at += 37) {
+		relayed(at, SIZE_MAX);
+		EXPECT(!primary.fake.added && !replica.fake.added);
+	}
+	/* The last word is the replica's, whose kernel then finds nobody there. */
+	for (size_t at = 5; at < whole_back; at += 23) {
+		relayed(SIZE_MAX, at);
+		EXPECT(!primary.fake.added);
+	}
+}
+
+/* A replica that sends back what it gets proves nothing. */
+static void reflection(void)
+{
+	uint8_t bytes[4096];
+	bool never = false;
+	int fds[2];
+
+	sides_init();
+	socket_pair(fds);
+	side_start(&primary, fds[0]);
+	for (int i = 0; i < 50 && !primary.done; i++) {
+		ssize_t n = recv(fds[1], bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		if (n > 0)
+			EXPECT(send(fds[1], bytes, n, MSG_NOSIGNAL) == n);
+		turn_until(&never, 10);
+	}
+	EXPECT(primary.done && !primary.linked && !primary.fake.added);
+	close(fds[1]);
+	turn_until(&never, 30);
+}
+
+/* --- dialing and the key ------------------------------------------------------------------ */
+
+static void nobody_there(void)
+{
+	struct bc_address address = { "127.0.0.1", "1" };
+
+	sides_init();
+	primary.session = session_new(loop, side_done, &primary);
+	EXPECT(!handshake_init(&primary.session->handshake, &primary.key, "g1",
+			       &primary.ops, "data", &link_config));
+	session_dial(primary.session, &address);
+	turn_until(&primary.done, 3000);
+	EXPECT(primary.done && !primary.linked && !primary.permanent);
+	EXPECT_SAYS(primary.reason, "refused");
+}
+
+static void name_unknown(void)
+{
+	struct bc_address address = { "no-such-host.invalid", "1" };
+
+	sides_init();
+	primary.session = session_new(loop, side_done, &primary);
+	EXPECT(!handshake_init(&primary.session->handshake, &primary.key, "g1",
+			       &primary.ops, "data", &link_config));
+	session_dial(primary.session, &address);
+	turn_until(&primary.done, 12000);
+	EXPECT(primary.done && !primary.linked);
+}
+
+static int key_from(const char *text, mode_t mode, struct bc_error *error)
+{
+	char path[] = "/tmp/blkcast-key-XXXXXX";
+	int fd = mkstemp(path), ret;
+	struct key key;
+
+	EXPECT(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	EXPECT(!fchmod(fd, mode));
+	close(fd);
+	ret = key_load(&key, path, error);
+	unlink(path);
+	return ret;
+}
+
+static void key_files(void)
+{
+	static const char good[] = "0123456789abcdef0123456789abcdef0123456789abcdef\n";
+	struct bc_error error;
+
+	EXPECT(!key_from(good, 0600, &error));
+	EXPECT(!key_from(good, 0400, &error));
+	EXPECT(key_from(good, 0640, &error) == -EPERM);
+	EXPECT_SAYS(error.text, "chmod 600");
+	EXPECT(key_from(good, 0604, &error) == -EPERM);
+	EXPECT(key_from("short\n", 0600, &error) == -EINVAL);
+	EXPECT(key_from("", 0600, &error) == -EINVAL);
+	EXPECT(key_from("two words that are long enough to be a key\n", 0600, &error) ==
+	       -EINVAL);
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "two sides agree, the first frame is left to the kernel", agree },
+		{ "a fresh copy follows", fresh_copy_follows },
+		{ "a stale link makes way, a live one does not", stale_link_makes_way },
+		{ "wrong key", wrong_key },
+		{ "wrong volume, or not up", wrong_volume },
+		{ "smaller, larger, other regions", wrong_shape },
+		{ "stale primary, two primaries, split brain", wrong_reign },
+		{ "a kernel refuses, on either side", kernel_refuses },
+		{ "messages that are none", garbage },
+		{ "lengths out of range", wrong_lengths },
+		{ "messages cut short", cut_short },
+		{ "noise", noise },
+		{ "a bit changed on the way is noticed", tampering },
+		{ "a mirror proves nothing", reflection },
+		{ "nobody answers", nobody_there },
+		{ "a name that does not exist", name_unknown },
+		{ "key files", key_files },
+	};
+	struct bc_error error;
+
+	if (loop_new(&loop, &error))
+		ksft_exit_fail_msg("%s\n", error.text);
+	run_tests(tests, BC_ARRAY_SIZE(tests));
+}
