@@ -400,7 +400,7 @@ class Lab:
             verdict = f"{BUILD}/accel.{f.read().strip()}"
         if os.path.exists(verdict):
             with open(verdict, encoding="ascii") as f:
-                self.accel = f.read().strip()
+                self.accel = "kvm" if f.read() == "kvm" else TCG
             return
         self.accel = TCG
         if os.access("/dev/kvm", os.W_OK):
