@@ -26,6 +26,10 @@ void blkcast_log_append(struct blkcast_op *op)
 	blkcast_op_get(op);
 	list_add_tail(&op->log_node, &v->log);
 	v->log_bytes += blkcast_op_memory(op);
+	op->writes_before = v->logged_writes;
+	op->bytes_before = v->logged_bytes;
+	v->logged_writes += blkcast_op_writes(op);
+	v->logged_bytes += blkcast_op_bytes(op);
 	list_for_each_entry(l, &v->links, node) {
 		if (l->state == BLKCAST_LINK_DOWN)
 			continue;

@@ -50,6 +50,7 @@ static inline struct gendisk *blkcast_disk_alloc(struct block_device *backing)
 		.max_hw_discard_sectors = UINT_MAX >> SECTOR_SHIFT,
 		.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT,
 		.discard_granularity = bdev_physical_block_size(backing),
+		.dma_alignment = bdev_dma_alignment(backing),
 		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA,
 	};
 
@@ -96,6 +97,7 @@ static inline struct gendisk *blkcast_disk_alloc(struct block_device *backing)
 	blk_queue_io_opt(q, bdev_io_opt(backing));
 	blk_queue_max_hw_sectors(q, UINT_MAX >> SECTOR_SHIFT);
 	blk_queue_max_segments(q, USHRT_MAX);
+	blk_queue_dma_alignment(q, bdev_dma_alignment(backing));
 	blk_queue_max_segment_size(q, UINT_MAX);
 	blk_queue_max_discard_sectors(q, UINT_MAX >> SECTOR_SHIFT);
 	blk_queue_max_write_zeroes_sectors(q, UINT_MAX >> SECTOR_SHIFT);

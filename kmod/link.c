@@ -163,6 +163,16 @@ static int replica_follow(struct blkcast_volume *v,
 		NL_SET_ERR_MSG(extack, "this replica has a link already");
 		return -EBUSY;
 	}
+	/*
+	 * A flush of the stream that never came must not be missed: what is
+	 * here is on stable storage before anything newer comes (rule 17).
+	 */
+	err = blkdev_issue_flush(v->backing.bdev);
+	if (err) {
+		blkcast_map_doubt_active(v);
+		NL_SET_ERR_MSG(extack, "cannot flush the backing device");
+		return err;
+	}
 	err = blkcast_map_doubt_reigns(v, p->history, p->reigns) ?:
 	      blkcast_super_adopt(v, p->term, p->history, p->reigns);
 	if (err) {
@@ -379,7 +389,7 @@ void blkcast_links_drop(struct blkcast_volume *v)
 
 int __init blkcast_links_init(void)
 {
-	reap_wq = alloc_workqueue("blkcast-reap", WQ_UNBOUND, 0);
+	reap_wq = alloc_workqueue("blkcast-reap", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return reap_wq ? 0 : -ENOMEM;
 }
 

@@ -66,7 +66,8 @@ struct blkcast_link {
 	u64			done_id;	/* L */
 	u64			join_lsn;	/* L: in sync when durable up to here */
 	u64			behind_since;	/* L: ktime_get_ns(); 0: in sync */
-	u64			skipped;	/* X: LSN of an entry not sent */
+	u64			lost_flush;	/* L: LSN of a flush dropped with others */
+	u64			progress_when;	/* L: ktime_get_ns() when applied moved */
 	u64			resync_bytes;	/* L */
 	void			*buf;		/* X: one region */
 

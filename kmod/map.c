@@ -26,7 +26,7 @@
 
 #include "link.h"
 
-#define MAP_BATCH	32			/* blocks written at once */
+#define MAP_WALK	4096			/* regions under one hold of the lock */
 #define MAP_CLEAN_EVERY	HZ
 #define MAP_IDLE	(5 * HZ)		/* before a group is cleaned */
 #define MAP_BLOCKS_READ	128			/* blocks read at once, both slots */
@@ -208,8 +208,12 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 	blk_finish_plug(&plug);
 	if (!atomic_dec_and_test(&io.left))
 		wait_for_completion_io(&io.done);
-	if (!io.error)
+	if (!io.error) {
 		io.error = blkdev_issue_flush(v->meta.bdev);
+		/* The flush was the data's too. */
+		if (io.error && v->meta_internal)
+			blkcast_map_doubt_active(v);
+	}
 	if (io.error) {
 		vol_err_ratelimited(v, "cannot write the stamp map: %d\n",
 				    io.error);
@@ -267,10 +271,10 @@ static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
  * batch; those ops move from @ops to @done.
  */
 static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
-		      struct list_head *done,
-		      struct blkcast_map_block **blocks)
+		      struct list_head *done)
 {
-	u32 groups[MAP_BATCH], n = 0, i;
+	struct blkcast_map_block **blocks = v->map.blocks;
+	u32 groups[BLKCAST_MAP_BATCH], n = 0, i;
 	struct blkcast_op *op, *next;
 	int err;
 
@@ -278,7 +282,7 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 		struct blkcast_group *g = &v->map.groups[group_of(op->region)];
 
 		if (!op->error && !g->penned) {
-			if (n == MAP_BATCH)
+			if (n == BLKCAST_MAP_BATCH)
 				continue;
 			groups[n++] = group_of(op->region);
 			g->penned = true;
@@ -311,65 +315,35 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 		__clear_bit(op->region, v->map.zeroed);
 }
 
-static int blocks_alloc(struct blkcast_map_block **blocks)
-{
-	u32 i;
-
-	for (i = 0; i < MAP_BATCH; i++) {
-		blocks[i] = (void *)__get_free_page(GFP_NOIO);
-		if (!blocks[i])
-			return i;
-	}
-	return i;
-}
-
-static void blocks_free(struct blkcast_map_block **blocks, u32 n)
-{
-	while (n)
-		free_page((unsigned long)blocks[--n]);
-}
-
 static void pen_work(struct work_struct *work)
 {
 	struct blkcast_volume *v = container_of(work, struct blkcast_volume,
 						map.pen_work);
-	struct blkcast_map_block *blocks[MAP_BATCH];
 	LIST_HEAD(ops);
 	LIST_HEAD(done);
-	u32 n;
 
-	n = blocks_alloc(blocks);
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
 	list_splice_init(&v->map.waiting, &ops);
 	spin_unlock_irq(&v->lock);
 
-	if (n == MAP_BATCH) {
-		pen_zero(v, &ops);
-	} else {
-		struct blkcast_op *op;
-
-		list_for_each_entry(op, &ops, node)
-			op->error = -ENOMEM;
-	}
+	pen_zero(v, &ops);
 	while (!list_empty(&ops)) {
-		pen_batch(v, &ops, &done, blocks);
+		pen_batch(v, &ops, &done);
 		spin_lock_irq(&v->lock);
 		list_splice_tail_init(&done, &v->ready);
 		wake_up(&v->wake);
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
-	blocks_free(blocks, n);
 }
 
 /* ---- cleaning: exact stamps of idle groups ---- */
 
 struct clean_batch {
 	u32 n;
-	u32 groups[MAP_BATCH];
-	u64 entered[MAP_BATCH];
-	struct blkcast_map_block *blocks[MAP_BATCH];
+	u32 groups[BLKCAST_MAP_BATCH];
+	u64 entered[BLKCAST_MAP_BATCH];
 };
 
 /* Copy the stamps of idle active groups from @*next on. */
@@ -377,13 +351,13 @@ static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *nex
 		       bool all)
 {
 	c->n = 0;
-	for (; *next < group_count(v) && c->n < MAP_BATCH; ++*next) {
+	for (; *next < group_count(v) && c->n < BLKCAST_MAP_BATCH; ++*next) {
 		struct blkcast_group *g = &v->map.groups[*next];
 
 		spin_lock_irq(&v->lock);
 		if (g->active && !g->pending && !g->doubts &&
 		    (all || time_after(jiffies, g->idle_since + MAP_IDLE))) {
-			block_fill(v, *next, false, c->blocks[c->n]);
+			block_fill(v, *next, false, v->map.blocks[c->n]);
 			c->groups[c->n] = *next;
 			c->entered[c->n++] = g->entered;
 		}
@@ -400,10 +374,11 @@ static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
 	for (i = 0; i < c->n; i++) {
 		struct blkcast_group *g = &v->map.groups[c->groups[i]];
 
-		if (g->entered != c->entered[i] || g->pending)
+		if (g->entered != c->entered[i] || g->pending ||
+		    v->flush_failing)
 			continue;
 		g->active = false;
-		swap(c->blocks[n], c->blocks[i]);
+		swap(v->map.blocks[n], v->map.blocks[i]);
 		c->groups[n++] = c->groups[i];
 	}
 	spin_unlock_irq(&v->lock);
@@ -413,36 +388,25 @@ static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
 /* If the blocks cannot be written the bits on disk stay: more doubt, no loss. */
 static int clean_groups(struct blkcast_volume *v, bool all)
 {
-	struct clean_batch *c;
-	u32 next = 0, pages;
+	struct clean_batch c;
+	u32 next = 0;
 	int err = 0;
 
-	c = kzalloc(sizeof(*c), GFP_NOIO);
-	if (!c)
-		return -ENOMEM;
-	pages = blocks_alloc(c->blocks);
-	if (pages < MAP_BATCH) {
-		err = -ENOMEM;
-		goto out;
-	}
 	mutex_lock(&v->map.pen);
 	while (next < group_count(v) && !err) {
-		clean_pick(v, c, &next, all);
-		if (!c->n)
+		clean_pick(v, &c, &next, all);
+		if (!c.n)
 			break;
 		err = blkdev_issue_flush(v->backing.bdev);
 		if (err) {
 			blkcast_map_doubt_active(v);
 			break;
 		}
-		clean_close(v, c);
-		if (c->n)
-			err = blocks_write(v, c->groups, c->blocks, c->n);
+		clean_close(v, &c);
+		if (c.n)
+			err = blocks_write(v, c.groups, v->map.blocks, c.n);
 	}
 	mutex_unlock(&v->map.pen);
-out:
-	blocks_free(c->blocks, pages);
-	kfree(c);
 	return err;
 }
 
@@ -458,25 +422,45 @@ static void clean_work(struct work_struct *work)
 
 /* ---- doubt ---- */
 
+/* Give up the lock now and then in a walk over all regions. */
+static void walk_pause(struct blkcast_volume *v, u32 region)
+{
+	if (region % MAP_WALK)
+		return;
+	spin_unlock_irq(&v->lock);
+	cond_resched();
+	spin_lock_irq(&v->lock);
+}
+
 /*
  * Inv. 5: after a failed flush nobody knows what the device holds.  A replica's
- * touched regions of active groups are in doubt; a primary keeps what it has
- * under a fresh stamp and copies it to every replica again.
+ * touched regions of active groups are in doubt, and its link ends before it
+ * acknowledges anything more; a primary keeps what it has under a fresh stamp
+ * and copies it to every replica again.
  */
 void blkcast_map_doubt_active(struct blkcast_volume *v)
 {
 	struct blkcast_link *l;
+	bool primary;
 	u64 lsn;
 	u32 r;
 
 	vol_warn(v, "flush failed: what all active regions hold is not known\n");
 	spin_lock_irq(&v->lock);
-	lsn = v->role == BLKCAST_ROLE_PRIMARY ? ++v->lsn : BLKCAST_LSN_DOUBT;
+	primary = v->role == BLKCAST_ROLE_PRIMARY;
+	lsn = primary ? ++v->lsn : BLKCAST_LSN_DOUBT;
+	list_for_each_entry(l, &v->links, node) {
+		if (!primary && !l->local_error)
+			l->local_error = -EIO;
+		wake_up_all(&l->wake);
+	}
 	for (r = 0; r < v->regions; r++) {
+		walk_pause(v, r);
 		if (!v->map.groups[group_of(r)].active ||
 		    !test_bit(r, v->map.touched))
 			continue;
-		blkcast_map_stamp(v, r, lsn);
+		/* A write that came meanwhile has the newer stamp; keep it. */
+		blkcast_map_stamp(v, r, max(lsn, v->map.stamps[r]));
 		list_for_each_entry(l, &v->links, node)
 			blkcast_stream_dirty(l, r);
 	}
@@ -533,19 +517,39 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	for (r = 0; r < v->regions && !err; r++) {
-		if (!reign_unknown(v, history, count, v->map.stamps[r]))
+		if (!(r % MAP_WALK))
+			cond_resched();
+		/* One that an earlier try could not make durable comes again. */
+		if (!reign_unknown(v, history, count, v->map.stamps[r]) &&
+		    !(v->map.stamps[r] == BLKCAST_LSN_DOUBT &&
+		      !v->map.groups[group_of(r)].active))
 			continue;
+		err = group_activate(v, group_of(r), b);
+		if (err)
+			break;
 		spin_lock_irq(&v->lock);
 		blkcast_map_stamp(v, r, BLKCAST_LSN_DOUBT);
 		spin_unlock_irq(&v->lock);
 		n++;
-		err = group_activate(v, group_of(r), b);
 	}
 	mutex_unlock(&v->map.pen);
 	free_page((unsigned long)b);
 	if (n)
 		vol_info(v, "%u regions of a reign the primary does not know\n", n);
 	return err;
+}
+
+/* Is any region in doubt? */
+bool blkcast_map_in_doubt(struct blkcast_volume *v)
+{
+	bool doubt = false;
+	u32 g;
+
+	spin_lock_irq(&v->lock);
+	for (g = 0; g < group_count(v) && !doubt; g++)
+		doubt = v->map.groups[g].doubts;
+	spin_unlock_irq(&v->lock);
+	return doubt;
 }
 
 /* A new primary keeps its content: its doubts get a fresh stamp. */
@@ -555,6 +559,7 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 
 	spin_lock_irq(&v->lock);
 	for (r = 0; r < v->regions; r++) {
+		walk_pause(v, r);
 		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
 			continue;
 		blkcast_map_stamp(v, r, lsn);
@@ -591,7 +596,8 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 		spin_lock_irq(&v->lock);
 		set_bit(region, v->map.touched);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
-		v->map.groups[group].active = true;
+		/* Which slot a reader takes is not known: the next op pens. */
+		v->map.groups[group].active = false;
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
@@ -673,6 +679,7 @@ static int map_read(struct blkcast_volume *v)
 int blkcast_map_load(struct blkcast_volume *v)
 {
 	struct blkcast_map *m = &v->map;
+	u32 i;
 
 	mutex_init(&m->pen);
 	INIT_LIST_HEAD(&m->waiting);
@@ -682,6 +689,11 @@ int blkcast_map_load(struct blkcast_volume *v)
 	m->touched = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
 	m->zeroed = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
 	m->groups = kvcalloc(group_count(v), sizeof(*m->groups), GFP_KERNEL);
+	for (i = 0; i < BLKCAST_MAP_BATCH; i++) {
+		m->blocks[i] = (void *)__get_free_page(GFP_KERNEL);
+		if (!m->blocks[i])
+			return -ENOMEM;
+	}
 	m->wq = alloc_ordered_workqueue("blkcast-pen/%s", WQ_MEM_RECLAIM, v->name);
 	if (!m->stamps || !m->touched || !m->zeroed || !m->groups || !m->wq)
 		return -ENOMEM;
@@ -699,9 +711,12 @@ int blkcast_map_close(struct blkcast_volume *v)
 void blkcast_map_free(struct blkcast_volume *v)
 {
 	struct blkcast_map *m = &v->map;
+	u32 i;
 
 	if (m->wq)
 		destroy_workqueue(m->wq);
+	for (i = 0; i < BLKCAST_MAP_BATCH; i++)
+		free_page((unsigned long)m->blocks[i]);
 	kvfree(m->groups);
 	kvfree(m->zeroed);
 	kvfree(m->touched);

@@ -8,6 +8,8 @@
 #include "uapi/blkcast_disk.h"
 #include "uapi/blkcast_lsn.h"
 
+#define BLKCAST_MAP_BATCH	32	/* blocks written at once */
+
 struct blkcast_op;
 struct blkcast_volume;
 
@@ -35,6 +37,7 @@ struct blkcast_group {
  *	the mark is on stable storage
  * @zeroed: P: a bit a region: zeroed since it was found untouched
  * @groups: one for each map block
+ * @blocks: P: what is written next
  * @waiting: L: ops that wait for the pen
  * @pen: serializes all who write map blocks
  * @wq: ordered, runs the two works below
@@ -47,6 +50,7 @@ struct blkcast_map {
 	unsigned long		*touched;
 	unsigned long		*zeroed;
 	struct blkcast_group	*groups;
+	struct blkcast_map_block *blocks[BLKCAST_MAP_BATCH];
 	struct list_head	waiting;
 	struct mutex		pen;
 	struct workqueue_struct	*wq;
@@ -65,6 +69,7 @@ void blkcast_map_end(struct blkcast_op *op);
 
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
 int blkcast_map_forget(struct blkcast_volume *v, u32 region);
+bool blkcast_map_in_doubt(struct blkcast_volume *v);
 void blkcast_map_doubt_active(struct blkcast_volume *v);
 int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 			     const struct blkcast_reign *history, u32 count);

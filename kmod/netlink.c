@@ -309,14 +309,11 @@ struct lag {
 
 static struct lag link_lag(struct blkcast_link *l)
 {
-	struct blkcast_op *op = l->unapplied;
 	struct lag lag = {};
 
-	if (!op)
-		return lag;
-	list_for_each_entry_from(op, &l->vol->log, log_node) {
-		lag.writes += blkcast_op_writes(op);
-		lag.bytes += blkcast_op_bytes(op);
+	if (l->unapplied) {
+		lag.writes = l->vol->logged_writes - l->unapplied->writes_before;
+		lag.bytes = l->vol->logged_bytes - l->unapplied->bytes_before;
 	}
 	return lag;
 }
@@ -489,6 +486,7 @@ static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 	struct blkcast_volume *v;
 	long at = 0;
 	void *head;
+	int err = 0;
 
 	mutex_lock(&blkcast_volumes_lock);
 	list_for_each_entry(v, &blkcast_volumes, node) {
@@ -501,13 +499,15 @@ static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 			break;
 		if (volume_put(msg, v)) {
 			genlmsg_cancel(msg, head);
+			if (!msg->len)
+				err = -EMSGSIZE;
 			break;
 		}
 		genlmsg_end(msg, head);
 		cb->args[0] = at;
 	}
 	mutex_unlock(&blkcast_volumes_lock);
-	return msg->len;
+	return err ?: msg->len;
 }
 
 static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)

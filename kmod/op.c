@@ -11,7 +11,8 @@
  *
  * Memory: ops and pages come from mempools, so that a write that has been
  * accepted always gets through however short memory is: the one thread that
- * takes pages waits for those that earlier writes give back.
+ * takes pages waits for those that earlier writes give back, and what a write
+ * needs in turn (flushes, locks) has a pool of its own.
  */
 #include <linux/slab.h>
 
@@ -19,13 +20,18 @@
 
 static struct kmem_cache *op_cache;
 
+/*
+ * What comes in takes from vol->op_pool and waits there; what it needs in turn
+ * to come to its end takes from vol->aux_pool, which is never held by what waits.
+ */
 struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
-				    enum blkcast_op_kind kind)
+				    enum blkcast_op_kind kind, mempool_t *pool)
 {
-	struct blkcast_op *op = mempool_alloc(&v->op_pool, GFP_NOIO);
+	struct blkcast_op *op = mempool_alloc(pool, GFP_NOIO);
 
 	memset(op, 0, offsetof(struct blkcast_op, pages));
 	op->vol = v;
+	op->pool = pool;
 	op->kind = kind;
 	refcount_set(&op->refs, 1);
 	op->start = ktime_get_ns();
@@ -69,7 +75,7 @@ void blkcast_op_put(struct blkcast_op *op)
 		return;
 	while (op->nr_pages)
 		mempool_free(op->pages[--op->nr_pages], &v->page_pool);
-	mempool_free(op, &v->op_pool);
+	mempool_free(op, op->pool);
 }
 
 /* Let the volume's thread call op->step.  Caller holds vol->lock. */
@@ -188,7 +194,8 @@ int blkcast_op_pools_init(struct blkcast_volume *v)
 {
 	int err;
 
-	err = mempool_init_slab_pool(&v->op_pool, 64, op_cache);
+	err = mempool_init_slab_pool(&v->op_pool, 64, op_cache) ?:
+	      mempool_init_slab_pool(&v->aux_pool, 16, op_cache);
 	if (err)
 		return err;
 	/* One thread takes pages: twice the largest op is enough to go on. */

@@ -3,6 +3,7 @@
 #define _BLKCAST_OP_H
 
 #include <linux/bio.h>
+#include <linux/mempool.h>
 #include <linux/refcount.h>
 
 #include "uapi/blkcast_wire.h"
@@ -42,6 +43,7 @@ struct blkcast_op {
 	struct blkcast_op	*parent;	/* I: write that waits for this flush */
 	struct bio		*bio;		/* I: primary: NULL if nobody waits */
 	enum blkcast_op_kind	kind;		/* I */
+	mempool_t		*pool;		/* I */
 	refcount_t		refs;
 	u32			region;		/* I */
 	u32			sectors;	/* I */
@@ -62,6 +64,8 @@ struct blkcast_op {
 
 	struct list_head	log_node;	/* L: backlog.c */
 	bool			local_done;	/* L: the backing device is done */
+	u64			writes_before;	/* L: vol->logged_* without it */
+	u64			bytes_before;	/* L */
 
 	struct list_head	wait_node;	/* L: vol->waiting */
 	u64			durable_lsn;	/* S: FUA, flush: durable up to here */
@@ -93,7 +97,7 @@ static inline u32 blkcast_op_memory(const struct blkcast_op *op)
 }
 
 struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
-				    enum blkcast_op_kind kind);
+				    enum blkcast_op_kind kind, mempool_t *pool);
 void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors);
 void blkcast_op_alloc_pages(struct blkcast_op *op);
 void blkcast_op_get(struct blkcast_op *op);

@@ -34,9 +34,11 @@ static void applied_advance(struct blkcast_link *l)
 	list_for_each_entry_safe(op, next, &l->applying, apply_node) {
 		if (!op->applied)
 			break;
-		l->seq_applied = op->seq;
-		if (op->lsn > l->applied)
-			l->applied = op->lsn;
+		/* Inv. 5: nothing from a failure on is acknowledged. */
+		if (!l->local_error) {
+			l->seq_applied = op->seq;
+			l->applied = max(l->applied, op->lsn);
+		}
 		l->applying_bytes -= blkcast_op_memory(op);
 		list_del_init(&op->apply_node);
 		blkcast_op_put(op);
@@ -144,7 +146,7 @@ static struct blkcast_op *frame_op(struct blkcast_link *l,
 	struct blkcast_op *op;
 
 	wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
-	op = blkcast_op_alloc(l->vol, kind);
+	op = blkcast_op_alloc(l->vol, kind, &l->vol->op_pool);
 	op->link = l;
 	op->lsn = le64_to_cpu(f->lsn);
 	op->seq = le64_to_cpu(f->seq);
@@ -207,19 +209,24 @@ static struct blkcast_op *data_recv(struct blkcast_link *l,
 	return op;
 }
 
-/* Inv. 1. */
-static void stream_apply(struct blkcast_op *op)
+/* Inv. 1.  Nothing streams into a region in doubt: something failed here. */
+static int stream_apply(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
-	bool old;
+	u64 stamp;
 
 	spin_lock_irq(&v->lock);
-	old = op->lsn <= v->map.stamps[op->region];
+	stamp = v->map.stamps[op->region];
 	spin_unlock_irq(&v->lock);
-	if (old)
+	if (stamp == BLKCAST_LSN_DOUBT) {
+		blkcast_op_put(op);
+		return -EIO;
+	}
+	if (op->lsn <= stamp)
 		apply_nothing(op);
 	else
 		apply_start(op, op->lsn);
+	return 0;
 }
 
 static int write_recv(struct blkcast_link *l, const struct blkcast_frame *f)
@@ -230,11 +237,11 @@ static int write_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	if (IS_ERR(op))
 		return PTR_ERR(op);
 	err = stream_pass(l, op->lsn);
-	if (err)
+	if (err) {
 		blkcast_op_put(op);
-	else
-		stream_apply(op);
-	return err;
+		return err;
+	}
+	return stream_apply(op);
 }
 
 static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
@@ -249,8 +256,7 @@ static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		return err;
 	op = frame_op(l, f, BLKCAST_OP_ZEROES);
 	blkcast_op_set_range(op, le64_to_cpu(f->sector), le32_to_cpu(f->sectors));
-	stream_apply(op);
-	return 0;
+	return stream_apply(op);
 }
 
 static int nop_recv(struct blkcast_link *l, const struct blkcast_frame *f)
@@ -392,13 +398,17 @@ static int done_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 	if (f->length)
 		return -EPROTO;
-	err = backing_flush(l) ?:
-	      blkcast_super_set_flags(v, 0, BLKCAST_SUPER_INCONSISTENT);
+	err = backing_flush(l);
+	if (!err && blkcast_map_in_doubt(v))
+		err = -EPROTO;
+	if (!err)
+		err = blkcast_super_set_flags(v, 0, BLKCAST_SUPER_INCONSISTENT);
 	if (err)
 		return err;
 	spin_lock_irq(&v->lock);
 	l->done_due = le64_to_cpu(f->lsn);
-	blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
+	if (!l->error)
+		blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
 	spin_unlock_irq(&v->lock);
 	seq_pass(l, f);
 	return 0;

@@ -7,7 +7,8 @@
  *
  *  1. A link starts with every region dirty; a region turns clean when the
  *     replica's stamp has been found equal (stamps_compare) or it has been
- *     copied whole (resync_region).                            rules 10, 11
+ *     copied whole (resync_region).  Until all stamps are compared nothing is
+ *     sent at all: the backlog holds it.                       rules 10, 11
  *  2. A write into a dirty region is not sent; its LSN still moves the stream
  *     on (NOP).  What is dropped turns its region dirty (blkcast_stream_drop).
  *  3. Before the first frame after 1 or 2 left a hole, GAP has the replica mark
@@ -61,14 +62,19 @@ void blkcast_stream_dirty(struct blkcast_link *l, u32 region)
  */
 void blkcast_stream_drop(struct blkcast_link *l)
 {
+	u64 since = l->unapplied ? l->unapplied->start : 0;
+	bool behind = l->dirty_count;
 	struct blkcast_op *op;
 
 	lockdep_assert_held(&l->vol->lock);
-	if (l->unapplied && !l->behind_since)
-		l->behind_since = l->unapplied->start;
-	for (op = l->next; op; op = log_after(op))
+	for (op = l->next; op; op = log_after(op)) {
 		if (blkcast_op_writes(op))
 			blkcast_stream_dirty(l, op->region);
+		else
+			l->lost_flush = op->lsn;
+	}
+	if (!behind && l->dirty_count && since)
+		l->behind_since = since;
 	l->next = NULL;
 	l->unreceived = NULL;
 	l->unapplied = NULL;
@@ -81,6 +87,7 @@ struct entry {
 	u64 lsn;		/* 0: the backlog is drained */
 	bool more;
 	bool gap;		/* GAP has to go first */
+	bool flush;		/* in place of one that was dropped: rule 17 */
 };
 
 static bool gap_due(struct blkcast_link *l)
@@ -92,24 +99,37 @@ static bool gap_due(struct blkcast_link *l)
 	return due;
 }
 
+/* Inv. 1: nothing while stamps are being compared. */
+static bool entries_due(struct blkcast_link *l)
+{
+	return l->state > BLKCAST_LINK_COMPARING && (l->next || l->lost_flush);
+}
+
 static struct entry entry_take(struct blkcast_link *l)
 {
 	struct entry e = {};
 	struct blkcast_op *op;
 
 	spin_lock_irq(&l->vol->lock);
-	op = l->next;
-	if (op) {
+	if (!entries_due(l))
+		goto out;
+	e.gap = gap_due(l);
+	if (l->lost_flush) {
+		e.flush = true;
+		e.lsn = l->lost_flush;
+		l->lost_flush = 0;
+	} else {
+		op = l->next;
 		e.lsn = op->lsn;
-		l->sent = op->lsn;
 		l->next = log_after(op);
 		e.more = l->next;
 		if (!blkcast_op_writes(op) || !test_bit(op->region, l->dirty)) {
 			blkcast_op_get(op);
 			e.op = op;
-			e.gap = blkcast_op_writes(op) && gap_due(l);
 		}
 	}
+	l->sent = e.lsn;
+out:
 	spin_unlock_irq(&l->vol->lock);
 	return e;
 }
@@ -135,31 +155,31 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 		.sector = cpu_to_le64(op->sector),
 		.sectors = cpu_to_le32(op->sectors),
 	};
-	int err = e->gap ? gap_send(l) : 0;
+	int err;
 
-	if (!err)
-		err = op->kind == BLKCAST_OP_WRITE ?
-		      blkcast_frame_send_op(l, &f, op, e->more) :
-		      blkcast_frame_send(l, &f, NULL, e->more);
+	err = op->kind == BLKCAST_OP_WRITE ?
+	      blkcast_frame_send_op(l, &f, op, e->more) :
+	      blkcast_frame_send(l, &f, NULL, e->more);
 	if (!err)
 		trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn,
 					blkcast_op_bytes(op), op->start);
 	return err;
 }
 
-static int nop_send(struct blkcast_link *l)
+/* A frame that has nothing but its place in the stream: FLUSH, NOP. */
+static int position_send(struct blkcast_link *l, u16 type, u64 lsn)
 {
 	struct blkcast_frame f = {
-		.type = cpu_to_le16(BLKCAST_FRAME_NOP),
-		.lsn = cpu_to_le64(l->skipped),
+		.type = cpu_to_le16(type),
+		.lsn = cpu_to_le64(lsn),
 	};
 
-	l->skipped = 0;
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
 static int stream_entries(struct blkcast_link *l)
 {
+	u64 skipped = 0;
 	int n, err = 0;
 
 	for (n = 0; n < STREAM_BATCH && !err; n++) {
@@ -167,16 +187,19 @@ static int stream_entries(struct blkcast_link *l)
 
 		if (!e.lsn)
 			break;
-		if (!e.op) {
-			l->skipped = e.lsn;
-			continue;
+		skipped = 0;
+		err = e.gap ? gap_send(l) : 0;
+		if (e.op) {
+			err = err ?: entry_send(l, &e);
+			blkcast_op_put(e.op);
+		} else if (e.flush) {
+			err = err ?: position_send(l, BLKCAST_FRAME_FLUSH, e.lsn);
+		} else {
+			skipped = e.lsn;
 		}
-		l->skipped = 0;
-		err = entry_send(l, &e);
-		blkcast_op_put(e.op);
 	}
-	if (l->skipped && !err)
-		err = nop_send(l);
+	if (skipped && !err)
+		err = position_send(l, BLKCAST_FRAME_NOP, skipped);
 	return err;
 }
 
@@ -216,7 +239,8 @@ static void region_lock(struct blkcast_link *l, u32 region,
 			struct region_lock *lock)
 {
 	struct blkcast_volume *v = l->vol;
-	struct blkcast_op *op = blkcast_op_alloc(v, BLKCAST_OP_LOCK);
+	struct blkcast_op *op = blkcast_op_alloc(v, BLKCAST_OP_LOCK,
+						 &v->aux_pool);
 	bool mine;
 
 	init_completion(&lock->granted);
@@ -232,14 +256,18 @@ static void region_lock(struct blkcast_link *l, u32 region,
 		wait_for_completion(&lock->granted);
 }
 
-/* Let writes in again; from here on they are streamed if @copied. */
+/*
+ * Let writes in again; from here on they are streamed if the region was @copied
+ * and its stamp is still the one that goes with the copy (a failed flush may
+ * have changed it).
+ */
 static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
-			  bool copied)
+			  bool copied, u64 stamp)
 {
 	struct blkcast_volume *v = l->vol;
 
 	spin_lock_irq(&v->lock);
-	if (copied && __test_and_clear_bit(lock->op->region, l->dirty)) {
+	if (copied && v->map.stamps[lock->op->region] == stamp && __test_and_clear_bit(lock->op->region, l->dirty)) {
 		l->dirty_count--;
 		l->copied_at = v->lsn;
 	}
@@ -332,7 +360,7 @@ static int resync_region(struct blkcast_link *l)
 	touched = test_bit(region, v->map.touched);
 	spin_unlock_irq(&v->lock);
 	err = touched ? region_read(l, region) : 0;
-	region_unlock(l, &lock, !err);
+	region_unlock(l, &lock, !err, stamp);
 	if (err)
 		return err;
 	return touched ? region_send(l, region, stamp) : forget_send(l, region);
@@ -377,12 +405,32 @@ static int ping(struct blkcast_link *l)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
+/*
+ * A replica that writers wait for has to apply what it is sent, not only to
+ * answer.
+ */
+static int progress_check(struct blkcast_link *l)
+{
+	u64 now = ktime_get_ns(), limit = (u64)l->timeout * NSEC_PER_MSEC;
+	bool stuck;
+
+	spin_lock_irq(&l->vol->lock);
+	stuck = blkcast_link_waited(l) && l->unapplied &&
+		now - l->unapplied->start > limit &&
+		now - l->progress_when > limit;
+	spin_unlock_irq(&l->vol->lock);
+	if (stuck)
+		vol_warn(l->vol, "link %s: answers, but has applied nothing for %u ms\n",
+			 l->name, l->timeout);
+	return stuck ? -ETIMEDOUT : 0;
+}
+
 static bool stream_due(struct blkcast_link *l)
 {
 	bool due;
 
 	spin_lock_irq(&l->vol->lock);
-	due = l->error || l->next || done_due(l) ||
+	due = l->error || entries_due(l) || done_due(l) ||
 	      (l->state == BLKCAST_LINK_RESYNC && l->dirty_count);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
@@ -406,6 +454,8 @@ int blkcast_stream_tx(void *data)
 			err = resync_done(l);
 		if (!err)
 			err = ping(l);
+		if (!err)
+			err = progress_check(l);
 	} while (!err);
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
@@ -521,6 +571,8 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	spin_lock_irq(&v->lock);
 	valid = ack_valid(l, &a);
 	if (valid) {
+		if (l->applied != le64_to_cpu(a.applied))
+			l->progress_when = ktime_get_ns();
 		l->received = le64_to_cpu(a.received);
 		l->applied = le64_to_cpu(a.applied);
 		l->durable = le64_to_cpu(a.durable);

@@ -141,12 +141,14 @@ static int super_write_locked(struct blkcast_volume *v)
 	spin_lock_irq(&v->lock);
 	v->map.writes += 2;
 	spin_unlock_irq(&v->lock);
+	/* What the disk holds after a failure is not known: write again. */
+	v->super_stale = err;
 	if (err)
 		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
 	return err;
 }
 
-/* Durably change flags; no I/O if they stand already. */
+/* Durably change flags; no I/O if they stand on disk already. */
 int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear)
 {
 	u32 old, new;
@@ -155,7 +157,7 @@ int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear)
 	mutex_lock(&v->super_lock);
 	old = le32_to_cpu(v->super->flags);
 	new = (old & ~clear) | set;
-	if (new != old) {
+	if (new != old || v->super_stale) {
 		v->super->flags = cpu_to_le32(new);
 		err = super_write_locked(v);
 		if (err)
@@ -241,7 +243,7 @@ int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 	mutex_lock(&v->super_lock);
 	if (le32_to_cpu(s->term) != term || le32_to_cpu(s->reigns) != count ||
 	    memcmp(s->history, history, count * sizeof(*history)) ||
-	    le32_to_cpu(s->flags) & BLKCAST_SUPER_PRIMARY) {
+	    le32_to_cpu(s->flags) & BLKCAST_SUPER_PRIMARY || v->super_stale) {
 		memset(s->history, 0, sizeof(s->history));
 		memcpy(s->history, history, count * sizeof(*history));
 		s->reigns = cpu_to_le32(count);

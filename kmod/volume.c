@@ -212,6 +212,10 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 
 	if (!v)
 		return NULL;
+	if (!try_module_get(THIS_MODULE)) {
+		kfree(v);
+		return NULL;
+	}
 	strscpy(v->name, p->name, sizeof(v->name));
 	kref_init(&v->refs);
 	mutex_init(&v->admin);
@@ -226,7 +230,6 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	v->log_budget = p->backlog;
 	v->backing_dev = p->backing;
 	v->meta_dev = p->meta;
-	__module_get(THIS_MODULE);
 	return v;
 }
 
@@ -255,6 +258,7 @@ static void volume_free(struct blkcast_volume *v)
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
 	mempool_exit(&v->page_pool);
+	mempool_exit(&v->aux_pool);
 	mempool_exit(&v->op_pool);
 	kvfree(v->ranges);
 	kfree(v->super);
@@ -359,10 +363,11 @@ int blkcast_volume_up(const struct blkcast_volume_params *p, u32 *minor,
 		goto out_close;
 	*minor = v->minor;
 	vol_info(v, "up: %llu sectors, term %u\n", (u64)v->sectors, v->term);
+	blkcast_event(v, BLKCAST_EVENT_VOLUME_UP, NULL, 0);
+	/* Once it is on the list it may go down at any moment. */
 	mutex_lock(&blkcast_volumes_lock);
 	list_add_tail(&v->node, &blkcast_volumes);
 	mutex_unlock(&blkcast_volumes_lock);
-	blkcast_event(v, BLKCAST_EVENT_VOLUME_UP, NULL, 0);
 	mutex_unlock(&up_lock);
 	return 0;
 
@@ -405,6 +410,9 @@ static void volume_quiesce(struct blkcast_volume *v)
 	spin_lock_irq(&v->lock);
 	v->accepting = false;
 	spin_unlock_irq(&v->lock);
+	/* A replica that does not answer is not waited for any longer than that. */
+	if (!wait_event_timeout(v->idle, ops_gone(v), HANDOVER_WAIT))
+		blkcast_links_drop(v);
 	wait_event(v->idle, ops_gone(v));
 	/* Their last writes reach the replicas that follow closely. */
 	wait_event_timeout(v->idle, links_caught_up(v), HANDOVER_WAIT);
@@ -480,6 +488,11 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		NL_SET_ERR_MSG(extack, "the term is not above all this copy has seen");
 		return -ESTALE;
 	}
+	if (!volume_claim(v, false)) {
+		/* What readers have in the page cache may be old. */
+		NL_SET_ERR_MSG(extack, "the volume's device is open");
+		return -EBUSY;
+	}
 	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT && !force) {
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: its resync did not finish");
@@ -500,19 +513,28 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 		return err;
 	blkcast_links_drop(v);
 	/* What came last may have changed the answer. */
-	err = promote_check(v, term, reign, force, extack) ?:
-	      blkdev_issue_flush(v->backing.bdev) ?:
-	      blkcast_super_begin_reign(v, term, reign, v->lsn);
+	err = promote_check(v, term, reign, force, extack);
 	if (err)
 		return err;
-	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
+	err = blkdev_issue_flush(v->backing.bdev);
+	if (err)
+		blkcast_map_doubt_active(v);
+	if (!err)
+		err = blkcast_super_begin_reign(v, term, reign, v->lsn);
+	if (err)
+		return err;
+	/* From here on a failed flush restamps; then the doubts there are. */
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_PRIMARY;
 	v->term = term;
 	v->lsn = blkcast_lsn(term, 1);
+	spin_unlock_irq(&v->lock);
+	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
+	invalidate_bdev(v->disk->part0);
+	set_disk_ro(v->disk, false);
+	spin_lock_irq(&v->lock);
 	v->accepting = true;
 	spin_unlock_irq(&v->lock);
-	set_disk_ro(v->disk, false);
 	blkcast_write_flush(v);
 	vol_info(v, "primary, term %u\n", term);
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
@@ -529,12 +551,11 @@ int blkcast_volume_demote(struct blkcast_volume *v, struct netlink_ext_ack *exta
 		NL_SET_ERR_MSG(extack, "is a replica already");
 		return -EALREADY;
 	}
-	set_disk_ro(v->disk, true);
 	if (!volume_claim(v, false)) {
-		set_disk_ro(v->disk, false);
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
 		return -EBUSY;
 	}
+	set_disk_ro(v->disk, true);
 	volume_quiesce(v);
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;

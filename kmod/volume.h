@@ -68,6 +68,7 @@ struct blkcast_volume {
 
 	struct mutex		super_lock;
 	struct blkcast_super	*super;		/* super_lock; A for reading */
+	bool			super_stale;	/* super_lock: a write failed */
 	struct blkcast_map	map;
 
 	enum blkcast_role	role;		/* A and L */
@@ -75,6 +76,7 @@ struct blkcast_volume {
 	u64			lsn;		/* L: newest LSN given or received */
 	enum blkcast_ack_mode	ack;		/* L */
 	bool			accepting;	/* L: primary: takes writes */
+	u32			flush_failing;	/* L: failed, not yet dealt with */
 	bool			gone;		/* L: going down, refuse to open */
 	u32			openers;	/* L */
 
@@ -87,6 +89,8 @@ struct blkcast_volume {
 
 	struct list_head	log;		/* L: backlog.c */
 	u64			log_bytes;	/* L */
+	u64			logged_writes;	/* L: appended ever */
+	u64			logged_bytes;	/* L: of data, appended ever */
 	u64			log_budget;	/* I */
 	struct list_head	waiting;	/* L: ops that await replicas */
 	struct list_head	links;		/* L; changed under A or by reaping */
@@ -94,7 +98,8 @@ struct blkcast_volume {
 	u64			writes;		/* L */
 	u64			write_bytes;	/* L */
 
-	mempool_t		op_pool;
+	mempool_t		op_pool;	/* for what comes in */
+	mempool_t		aux_pool;	/* for what that needs in turn */
 	mempool_t		page_pool;
 	struct bio_set		split_bios;
 	struct bio_set		io_bios;

@@ -45,11 +45,12 @@ static void op_complete(struct blkcast_op *op)
 		op->bio->bi_status = errno_to_blk_status(op->error);
 		bio_endio(op->bio);
 	}
+	blkcast_op_put(op);
+	/* The last one lets the volume go: not a look at it afterwards. */
 	spin_lock_irqsave(&v->lock, flags);
 	if (!--v->ops)
 		wake_up(&v->idle);
 	spin_unlock_irqrestore(&v->lock, flags);
-	blkcast_op_put(op);
 }
 
 /* One of the things that the completion waits for has come. */
@@ -157,17 +158,28 @@ static void flush_end(struct blkcast_op *op, int error)
 static void flush_failed(struct work_struct *work)
 {
 	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+	struct blkcast_volume *v = op->vol;
 
-	blkcast_map_doubt_active(op->vol);
+	blkcast_map_doubt_active(v);
+	spin_lock_irq(&v->lock);
+	v->flush_failing--;
+	spin_unlock_irq(&v->lock);
 	flush_end(op, op->error);
 }
 
 static void flush_local_end(struct blkcast_op *op, int error)
 {
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
 	if (!error) {
 		flush_end(op, 0);
 		return;
 	}
+	/* Until it is dealt with no group may be cleaned. */
+	spin_lock_irqsave(&v->lock, flags);
+	v->flush_failing++;
+	spin_unlock_irqrestore(&v->lock, flags);
 	op->error = error;
 	op_fail_work(op, flush_failed);
 }
@@ -195,7 +207,7 @@ static void flush_commit(struct blkcast_op *op)
 static struct blkcast_op *op_start(struct blkcast_volume *v,
 				   enum blkcast_op_kind kind)
 {
-	struct blkcast_op *op = blkcast_op_alloc(v, kind);
+	struct blkcast_op *op = blkcast_op_alloc(v, kind, &v->aux_pool);
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
@@ -238,6 +250,9 @@ static void write_failed(struct work_struct *work)
 
 	vol_err_ratelimited(v, "write of %u sectors at %llu failed here: %d\n",
 			    op->sectors, (u64)op->sector, op->error);
+	/* It may be the flush behind the write that failed. */
+	if (op->bio->bi_opf & REQ_FUA)
+		blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
 	blkcast_map_stamp(v, op->region, ++v->lsn);
 	list_for_each_entry(l, &v->links, node)
@@ -401,7 +416,7 @@ static void read_submit(struct blkcast_volume *v, struct bio *bio)
 static void write_submit(struct blkcast_volume *v, struct bio *bio,
 			 enum blkcast_op_kind kind)
 {
-	struct blkcast_op *op = blkcast_op_alloc(v, kind);
+	struct blkcast_op *op = blkcast_op_alloc(v, kind, &v->op_pool);
 	unsigned long flags;
 	bool accepted;
 

@@ -20,7 +20,7 @@
  *
  * DOWN		flush, write the map, let go of the devices
  *	BLKCAST_A_NAME
- *	EBUSY the device or a link is open; use LINK_DEL first
+ *	Its links are dropped.  EBUSY the device is open
  *
  * PRIMARY	start a reign
  *	BLKCAST_A_NAME
@@ -28,11 +28,12 @@
  *	BLKCAST_A_REIGN		u64, random, not 0
  *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_FORCE: an inconsistent
  *				copy too
- *	ESTALE the term is not above; EUCLEAN inconsistent; EBUSY has a link
+ *	An inbound link is dropped.  ESTALE the term is not above; EUCLEAN
+ *	inconsistent; EBUSY the device is open
  *
  * REPLICA	end the reign: no more writes, drain, flush
  *	BLKCAST_A_NAME
- *	EBUSY the device is open for writing
+ *	Its links are dropped.  EBUSY the device is open
  *
  * SET		change the policy, while writes run
  *	BLKCAST_A_NAME, BLKCAST_A_ACK u8 enum blkcast_ack_mode
