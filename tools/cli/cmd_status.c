@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * blkcast status: gathers, then prints.  Without the module or the daemon what
- * the others know is shown all the same, with a note on stderr.
+ * blkcast status: gathers, then prints.  Without the daemon the rest is shown all
+ * the same.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -57,7 +57,6 @@ static void gather_daemon(struct sources *sources)
 	control_close(control);
 }
 
-/* The module missing is shown as all volumes down, unless one was asked for. */
 static int gather(struct sources *sources, struct bc_error *error)
 {
 	int ret;
@@ -135,14 +134,16 @@ static int show(const struct sources *sources, const char *only)
 	if (!volumes)
 		return cli_failf("out of memory");
 	count = join(sources, volumes, only);
+	if (only && !count) {
+		free(volumes);
+		return cli_failf("volume %s: not configured and not up on this host",
+				 only);
+	}
 	if (json)
 		status_print_json(volumes, count, sources->daemon);
 	else
 		status_print_table(volumes, count, sources->daemon);
 	free(volumes);
-	if (only && !count)
-		return cli_failf("volume %s: not configured and not up on this host",
-				 only);
 	return CLI_DONE;
 }
 

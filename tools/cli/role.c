@@ -40,6 +40,7 @@ static int wait_applied(struct bc_kernel *kernel, const char *name,
 int role_end_reign(struct bc_kernel *kernel, const char *name,
 		   unsigned int wait_ms, struct bc_error *error)
 {
+	uint32_t openers;
 	struct bc_volume volume;
 	uint8_t role;
 	int ret;
@@ -48,9 +49,11 @@ int role_end_reign(struct bc_kernel *kernel, const char *name,
 	if (ret)
 		return ret;
 	role = volume.role;
+	openers = volume.openers;
 	bc_volume_release(&volume);
 	if (role != BLKCAST_ROLE_PRIMARY)
 		return 0;
-	ret = bc_kernel_replica(kernel, name, error);
-	return ret ? ret : wait_applied(kernel, name, wait_ms, error);
+	/* While it is open the kernel refuses anyway. */
+	ret = openers ? 0 : wait_applied(kernel, name, wait_ms, error);
+	return ret ? ret : bc_kernel_replica(kernel, name, error);
 }

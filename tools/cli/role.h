@@ -8,8 +8,8 @@
 #include "kernel.h"
 
 /*
- * End the reign (a no-op on a replica), then wait until the replicas that are
- * in sync have everything, at most @wait_ms.
+ * Wait until the replicas that are in sync have everything, at most @wait_ms,
+ * then end the reign, which drops the links.  Does nothing on a replica.
  */
 int role_end_reign(struct bc_kernel *kernel, const char *name,
 		   unsigned int wait_ms, struct bc_error *error);

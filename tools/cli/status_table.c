@@ -40,11 +40,19 @@ static void print_lag(const struct bc_link *link)
 		printf("  %s", bc_size_format(link->lag_bytes, text));
 }
 
-static void print_live(const struct bc_volume *volume, const struct bc_link *link)
+static void print_contact(const struct bc_link *link)
 {
 	char text[BC_SIZE_TEXT];
 
-	printf("%-10s", bc_link_state_name(link->state));
+	if (bc_known(link, BLKCAST_L_CONTACT_NS))
+		printf(" follows it, heard %s ago",
+		       bc_duration_format(link->contact_ns, text));
+}
+
+static void print_sender(const struct bc_volume *volume, const struct bc_link *link)
+{
+	char text[BC_SIZE_TEXT];
+
 	print_lag(link);
 	if (link->dirty)
 		printf("  dirty %u regions (%s)", link->dirty,
@@ -52,10 +60,18 @@ static void print_live(const struct bc_volume *volume, const struct bc_link *lin
 				      text));
 	if (bc_known(link, BLKCAST_L_RTT_NS))
 		printf("  rtt %s", bc_duration_format(link->rtt_ns, text));
-	if (volume->role == BLKCAST_ROLE_PRIMARY)
-		printf("  sent %s", bc_size_format(link->sent_bytes, text));
+	printf("  sent %s", bc_size_format(link->sent_bytes, text));
 	if (link->flags & BLKCAST_F_ASYNC)
 		printf("  async");
+}
+
+static void print_live(const struct bc_volume *volume, const struct bc_link *link)
+{
+	printf("%-10s", bc_link_state_name(link->state));
+	if (volume->role == BLKCAST_ROLE_PRIMARY)
+		print_sender(volume, link);
+	else
+		print_contact(link);
 	printf("\n");
 }
 
@@ -86,6 +102,8 @@ static void print_link(const struct status_volume *volume,
 void status_print_table(const struct status_volume *volumes, size_t count,
 			struct json_object *daemon)
 {
+	if (!count)
+		printf("No volumes here; 'blkcast create' makes one.\n");
 	for (size_t i = 0; i < count; i++) {
 		print_volume(&volumes[i]);
 		status_each_link(&volumes[i], daemon, print_link, NULL);

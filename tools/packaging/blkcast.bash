@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Completion for blkcast. Commands and options are asked of the program itself.
+
+_blkcast_volumes() {
+	local dir=${BLKCAST_CONFIG_DIR:-/etc/blkcast}/volumes.d file
+	for file in "$dir"/*.conf; do
+		[ -e "$file" ] || continue
+		file=${file##*/}
+		echo "${file%.conf}"
+	done
+}
+
+_blkcast_peers() {	# VOLUME
+	sed -n 's/^\[link \(.*\)\]$/\1/p' \
+		"${BLKCAST_CONFIG_DIR:-/etc/blkcast}/volumes.d/$1.conf" 2> /dev/null
+}
+
+_blkcast() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]} words=
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		words=$(blkcast --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+		mapfile -t COMPREPLY < <(compgen -W "$words --help --version" -- "$current")
+		return
+	fi
+	case $previous in
+	--device | --meta | --store)
+		mapfile -t COMPREPLY < <(compgen -f -- "${current:-/dev/}")
+		return
+		;;
+	--peer)
+		words=$(_blkcast_peers "${COMP_WORDS[2]}")
+		;;
+	--ack)
+		words="local disk"
+		;;
+	*)
+		case $current in
+		-*)
+			words=$(blkcast "$command" --help 2> /dev/null |
+				sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+			;;
+		*)
+			words=$(_blkcast_volumes)
+			[ "$previous" != ack ] && [ "$command" = ack ] &&
+				words="local disk"
+			;;
+		esac
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	case $command in
+	snapshot | restore | info)
+		local file
+		while read -r file; do
+			COMPREPLY+=("$file")
+		done < <(compgen -f -- "$current")
+		;;
+	esac
+}
+
+complete -o filenames -F _blkcast blkcast
