@@ -3,10 +3,12 @@
  * pair: links two volumes of one host, a primary and its replica.
  *
  *	pair [-a] [-t MS] PRIMARY REPLICA
+ *	pair -d PRIMARY REPLICA
  *
  * Does what two daemons do, without a network or a key between them: connects a
  * TCP socket to itself, hands one end to each volume.  The links are named after
- * the volumes at their other ends.  -a: asynchronous; -t: timeout.
+ * the volumes at their other ends.  -a: asynchronous; -t: timeout; -d: takes the
+ * link away.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,16 +37,41 @@ static int link_both(struct bc_kernel *kernel, const struct bc_volume *primary,
 	return ret ? ret : bc_kernel_link_add(kernel, &here, error);
 }
 
-int main(int argc, char **argv)
+static int pair(struct bc_kernel *kernel, const char *name, const char *replica,
+		struct bc_error *error)
 {
 	struct bc_volume primary;
+	int ends[2], ret;
+
+	ret = bc_kernel_get(kernel, name, &primary, error);
+	if (!ret)
+		ret = socket_ends(ends, error);
+	return ret ? ret : link_both(kernel, &primary, replica, ends, error);
+}
+
+/* The other end notices, but perhaps not at once. */
+static int part(struct bc_kernel *kernel, const char *primary,
+		const char *replica, struct bc_error *error)
+{
+	int ret = bc_kernel_link_del(kernel, primary, replica, error);
+
+	if (ret)
+		return ret;
+	ret = bc_kernel_link_del(kernel, replica, primary, error);
+	return ret == -ENOENT ? 0 : ret;
+}
+
+int main(int argc, char **argv)
+{
+	int option, away = 0, ret;
 	struct bc_kernel *kernel;
 	struct bc_error error;
-	int option, ends[2];
 
-	while ((option = getopt(argc, argv, "at:")) != -1) {
+	while ((option = getopt(argc, argv, "adt:")) != -1) {
 		if (option == 'a')
 			flags = BLKCAST_F_ASYNC;
+		else if (option == 'd')
+			away = 1;
 		else if (option == 't')
 			timeout_ms = strtoul(optarg, NULL, 10);
 		else
@@ -52,12 +79,11 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind != 2)
 		return 2;
-	if (bc_kernel_open(&kernel, &error) ||
-	    bc_kernel_get(kernel, argv[optind], &primary, &error) ||
-	    socket_ends(ends, &error) ||
-	    link_both(kernel, &primary, argv[optind + 1], ends, &error)) {
+	ret = bc_kernel_open(&kernel, &error);
+	if (!ret)
+		ret = (away ? part : pair)(kernel, argv[optind], argv[optind + 1],
+					   &error);
+	if (ret)
 		fprintf(stderr, "pair: %s\n", error.text);
-		return 1;
-	}
-	return 0;
+	return ret ? 1 : 0;
 }

@@ -14,7 +14,7 @@
 #   in_sync PRIMARY REPLICA...         each in sync and caught up
 #   same PRIMARY REPLICA...            the devices hold the same bytes
 #
-# `pair PRIMARY REPLICA` in the guest links two of them.
+# `pair PRIMARY REPLICA` in the guest links two of them, `pair -d` parts them.
 
 # shellcheck disable=SC2154 # lab_tree: from lab.sh
 local_start() {

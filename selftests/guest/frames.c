@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * frames: a peer that does not keep to the protocol.
+ *
+ *	frames list replica|primary	names of the cases for this end
+ *	frames run VOLUME NAME		one of them
+ *	frames fuzz VOLUME SEED LINKS	well-formed headers, fields by lot
+ *
+ * The volume's kernel is one end of a link, this program the other.  A case is
+ * a row of frames ("shots"), of which all but the last are right and the last
+ * is wrong.  It passes if the kernel drops the link at once, the volume stays
+ * up without a link, and its device holds what it held.  A case that is marked
+ * "kept" ends in a right frame, and the link must stand.
+ *
+ * LSNs of shots count from one that the volume will not reach by itself, so no
+ * stamp that this program leaves behind equals one of a real primary.
+ */
+#include <endian.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crc32c.h"
+#include "frames.h"
+#include "sockets.h"
+#include "util.h"
+
+#define DROP_MS		5000
+#define FAR		(1ULL << 24)	/* LSNs ahead of the volume */
+
+/* ---- our end of the link ---- */
+
+struct peer {
+	struct bc_kernel *kernel;
+	struct bc_volume volume;
+	struct bc_error error;
+	int device, fd;
+	uint64_t seq;
+	unsigned char *content;	/* of the whole volume */
+};
+
+static int peer_is_replica(const struct peer *peer)
+{
+	return peer->volume.role == BLKCAST_ROLE_REPLICA;
+}
+
+static size_t peer_bytes(const struct peer *peer)
+{
+	return peer->volume.sectors * 512;
+}
+
+static int refresh(struct peer *peer)
+{
+	char name[BLKCAST_NAME_MAX];
+
+	strcpy(name, peer->volume.name);
+	bc_volume_release(&peer->volume);
+	return bc_kernel_get(peer->kernel, name, &peer->volume, &peer->error);
+}
+
+static int peer_open(struct peer *peer, const char *name)
+{
+	char path[64];
+
+	memset(peer, 0, sizeof(*peer));
+	if (bc_kernel_open(&peer->kernel, &peer->error) ||
+	    bc_kernel_get(peer->kernel, name, &peer->volume, &peer->error))
+		return -1;
+	snprintf(path, sizeof(path), "/dev/blkcast%u", peer->volume.minor);
+	peer->device = open(path, O_DIRECT |
+			    (peer_is_replica(peer) ? O_RDONLY : O_RDWR));
+	if (peer->device < 0 || peer_bytes(peer) > VOLUME_MAX ||
+	    posix_memalign((void **)&peer->content, 4096, peer_bytes(peer)))
+		return bc_fail(&peer->error, -1, "%s: not to be used", path);
+	return bc_pread_full(peer->device, peer->content, peer_bytes(peer), 0);
+}
+
+static int peer_link(struct peer *peer, uint32_t timeout_ms)
+{
+	struct bc_link_add add = {
+		.name = peer->volume.name, .link = "liar",
+		.term = peer->volume.term, .timeout_ms = timeout_ms,
+	};
+	int ends[2], ret;
+
+	if (peer_is_replica(peer)) {
+		add.history = peer->volume.history;
+		add.reigns = peer->volume.reigns;
+	}
+	ret = socket_ends(ends, &peer->error);
+	if (ret)
+		return ret;
+	add.socket = ends[0];
+	peer->fd = ends[1];
+	peer->seq = 0;
+	ret = bc_kernel_link_add(peer->kernel, &add, &peer->error);
+	close(ends[0]);
+	return ret;
+}
+
+/* Read what comes; has the other end hung up within @ms? */
+static int dropped(struct peer *peer, int ms)
+{
+	uint64_t until = bc_now_ns() + ms * 1000000ULL;
+	static char data[1 << 16];
+
+	do {
+		struct pollfd poll_fd = { .fd = peer->fd, .events = POLLIN };
+		ssize_t n;
+
+		if (poll(&poll_fd, 1, 100) <= 0)
+			continue;
+		n = recv(peer->fd, data, sizeof(data), MSG_DONTWAIT);
+		if (!n || (n < 0 && errno != EAGAIN))
+			return 1;
+	} while (bc_now_ns() < until);
+	return 0;
+}
+
+static int links_gone(struct peer *peer)
+{
+	uint64_t until = bc_now_ns() + DROP_MS * 1000000ULL;
+
+	do {
+		if (refresh(peer))
+			return 0;
+		if (!peer->volume.links)
+			return 1;
+		usleep(10000);
+	} while (bc_now_ns() < until);
+	return 0;
+}
+
+/* ---- shots ---- */
+
+static uint64_t base_lsn(struct peer *peer)
+{
+	if (!peer_is_replica(peer))
+		return peer->volume.links ? peer->volume.link[0].sent : 0;
+	return (peer->volume.lsn | (FAR - 1)) + 1;
+}
+
+static uint32_t default_length(const struct shot *shot)
+{
+	switch (shot->type) {
+	case BLKCAST_FRAME_WRITE:
+	case BLKCAST_FRAME_REGION:
+		return shot->sectors * 512;
+	case BLKCAST_FRAME_STAMPS:
+		return shot->sectors * 8;
+	case BLKCAST_FRAME_ACK:
+		return sizeof(struct blkcast_ack);
+	}
+	return 0;
+}
+
+/* The volume's own stamps, as a replica that has everything would send. */
+static int stamps_fill(struct peer *peer, uint64_t *stamps)
+{
+	uint32_t n = peer->volume.regions;
+	int ret = bc_kernel_stamps(peer->kernel, peer->volume.name, 0, n, stamps,
+				   &peer->error);
+
+	for (uint32_t i = 0; i < n; i++)
+		stamps[i] = htole64(stamps[i]);
+	return ret;
+}
+
+static void ack_fill(const struct shot *shot, uint64_t base,
+		     struct blkcast_ack *ack)
+{
+	memset(ack, 0, sizeof(*ack));
+	ack->received = htole64(base + shot->received);
+	ack->applied = htole64(base + shot->applied);
+	ack->durable = htole64(base + shot->durable);
+}
+
+/*
+ * A right write carries what is there already, a wrong one something else, so
+ * that it shows if it is taken.
+ */
+static int data_fill(struct peer *peer, const struct shot *shot, uint64_t base,
+		     int wrong, unsigned char *data, uint32_t length)
+{
+	uint64_t at = shot->sector * 512;
+
+	if (shot->type == BLKCAST_FRAME_STAMPS)
+		return stamps_fill(peer, (uint64_t *)data);
+	if (shot->type == BLKCAST_FRAME_ACK)
+		ack_fill(shot, base, (struct blkcast_ack *)data);
+	else if (wrong)
+		memset(data, 0xa5, length);
+	else if (at + length <= peer_bytes(peer))
+		memcpy(data, peer->content + at, length);
+	return 0;
+}
+
+static void frame_seal(struct blkcast_frame *frame)
+{
+	frame->crc = 0;
+	frame->crc = htole32(bc_crc32c(frame, sizeof(*frame)));
+}
+
+static void frame_tamper(struct blkcast_frame *frame, enum tamper tamper)
+{
+	switch (tamper) {
+	case MAGIC:
+		frame->magic = ~frame->magic;
+		break;
+	case DATA_CRC:
+		frame->data_crc = ~frame->data_crc;
+		break;
+	case TERM:
+		frame->term = htole32(le32toh(frame->term) + 1);
+		break;
+	case TERM_OF_LSN:
+		frame->lsn = htole64(le64toh(frame->lsn) + (1ULL << BLKCAST_SEQ_BITS));
+		break;
+	case SEQ:
+		frame->seq = htole64(le64toh(frame->seq) + 1);
+		break;
+	case RESERVED:
+		frame->reserved = htole32(1);
+		break;
+	default:
+		break;
+	}
+	frame_seal(frame);
+	if (tamper == HEADER_CRC)
+		frame->crc = ~frame->crc;
+}
+
+/* The kernel may hang up while we still send. */
+static void put(struct peer *peer, const void *data, size_t length)
+{
+	while (length) {
+		ssize_t n = send(peer->fd, data, length, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return;
+		data = (const char *)data + n;
+		length -= n;
+	}
+}
+
+static void shot_send(struct peer *peer, const struct shot *shot, uint64_t base,
+		      const void *data, uint32_t length)
+{
+	struct blkcast_frame frame = {
+		.magic = htole32(BLKCAST_FRAME_MAGIC),
+		.type = htole16(shot->type), .flags = htole16(shot->flags),
+		.length = htole32(length), .term = htole32(peer->volume.term),
+		.seq = htole64(++peer->seq), .sector = htole64(shot->sector),
+		.sectors = htole32(shot->sectors), .time = htole64(bc_now_ns()),
+		.lsn = htole64(shot->lsn && peer_is_replica(peer) ?
+			       base + shot->lsn : (uint64_t)shot->lsn),
+		.data_crc = htole32(length ? bc_crc32c(data, length) : 0),
+	};
+
+	frame_tamper(&frame, shot->tamper);
+	put(peer, &frame, shot->tamper == CUT_HEADER ? 30 : sizeof(frame));
+	if (shot->tamper != CUT_HEADER)
+		put(peer, data, shot->tamper == CUT_DATA ? length / 2 : length);
+	if (shot->tamper == CUT_HEADER || shot->tamper == CUT_DATA)
+		shutdown(peer->fd, SHUT_WR);
+}
+
+/* Write what is there already, and wait until it is sent. */
+static int write_here(struct peer *peer)
+{
+	uint64_t until = bc_now_ns() + DROP_MS * 1000000ULL;
+
+	if (pwrite(peer->device, peer->content, 4096, 0) != 4096 ||
+	    fdatasync(peer->device))
+		return bc_fail_errno(&peer->error, -errno, "cannot write");
+	do {
+		if (refresh(peer) || !peer->volume.links)
+			return bc_fail(&peer->error, -1, "dropped too early");
+		if (peer->volume.link[0].sent == peer->volume.lsn)
+			return 0;
+		usleep(10000);
+	} while (bc_now_ns() < until);
+	return bc_fail(&peer->error, -1, "nothing was sent");
+}
+
+static int shoot(struct peer *peer, const struct shot *shot, uint64_t base,
+		 int wrong)
+{
+	static unsigned char data[BLKCAST_PAYLOAD_MAX + 4096];
+	struct shot full = *shot;
+	uint32_t length;
+
+	if (shot->tamper == WRITE_HERE)
+		return write_here(peer);
+	if (shot->tamper == SILENCE)
+		return 0;
+	if (shot->sectors >= EVERY - 1 && shot->type == BLKCAST_FRAME_STAMPS)
+		full.sectors = peer->volume.regions + EVERY - shot->sectors;
+	length = shot->length ? shot->length : default_length(&full);
+	if (length > sizeof(data))
+		length = 0;
+	if (data_fill(peer, &full, base, wrong, data, length))
+		return -1;
+	shot_send(peer, &full, base, data, length);
+	return 0;
+}
+
+static int shoot_all(struct peer *peer, const struct frame_case *test)
+{
+	uint64_t base = base_lsn(peer);
+
+	for (int i = 0; i < test->count; i++) {
+		int wrong = i == test->count - 1 && !test->kept;
+
+		if (!peer_is_replica(peer))
+			base = base_lsn(peer);
+		if (shoot(peer, &test->shots[i], base, wrong))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- verdicts ---- */
+
+static int content_same(struct peer *peer)
+{
+	unsigned char *now;
+	int same;
+
+	if (posix_memalign((void **)&now, 4096, peer_bytes(peer)))
+		return 0;
+	same = !bc_pread_full(peer->device, now, peer_bytes(peer), 0) &&
+	       !memcmp(now, peer->content, peer_bytes(peer));
+	free(now);
+	return same;
+}
+
+static const struct frame_case *find(const struct peer *peer, const char *name)
+{
+	const struct frame_case *test = peer_is_replica(peer) ? replica_cases :
+					primary_cases;
+
+	while (test->name && strcmp(test->name, name))
+		test++;
+	return test->name ? test : NULL;
+}
+
+static int run(const char *volume, const char *name)
+{
+	const struct frame_case *test;
+	struct peer peer;
+	int silent, gone;
+
+	if (peer_open(&peer, volume))
+		return printf("%s\n", peer.error.text), 1;
+	test = find(&peer, name);
+	if (!test)
+		return printf("no case '%s'\n", name), 2;
+	silent = test->shots[0].tamper == SILENCE;
+	if (peer_link(&peer, silent ? 1000 : 60000) || shoot_all(&peer, test))
+		return printf("%s\n", peer.error.text), 1;
+	gone = dropped(&peer, test->kept ? 300 : DROP_MS);
+	if (gone == test->kept)
+		return printf("the link %s\n", gone ? "was dropped" : "still stands"), 1;
+	close(peer.fd);
+	if (!links_gone(&peer))
+		return printf("the link does not go: %s\n", peer.error.text), 1;
+	if (!content_same(&peer))
+		return printf("the content has changed\n"), 1;
+	return 0;
+}
+
+/* ---- by lot ---- */
+
+static const uint16_t types[] = {
+	BLKCAST_FRAME_WRITE, BLKCAST_FRAME_ZEROES, BLKCAST_FRAME_FLUSH,
+	BLKCAST_FRAME_NOP, BLKCAST_FRAME_GAP, BLKCAST_FRAME_REGION,
+	BLKCAST_FRAME_FORGET, BLKCAST_FRAME_DONE, BLKCAST_FRAME_PING,
+};
+
+static const uint16_t answers[] = {
+	BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_ACK, BLKCAST_FRAME_DONE_OK,
+	BLKCAST_FRAME_ERROR,
+};
+
+static struct shot random_shot(struct peer *peer, int64_t *lsn)
+{
+	static const uint32_t sizes[] = { 0, 1, 8, 64, 127, 128, 129, 512, EVERY };
+	int replica = peer_is_replica(peer);
+	struct shot shot = {
+		.type = replica ? types[random() % BC_ARRAY_SIZE(types)] :
+			answers[random() % BC_ARRAY_SIZE(answers)],
+		.flags = random() % 4, .lsn = *lsn += random() % 8 != 0,
+		.sector = random() % (random() % 4 ? peer->volume.sectors + 64 : 16),
+		.sectors = sizes[random() % BC_ARRAY_SIZE(sizes)],
+		.received = random() % 3 - 1, .applied = random() % 3 - 1,
+		.tamper = random() % 64 ? RIGHT : random() % SILENCE,
+	};
+
+	if (shot.type == BLKCAST_FRAME_REGION && random() % 4)
+		shot.flags = FIRST | LAST, shot.sectors = REGION;
+	if (shot.type == BLKCAST_FRAME_STAMPS && random() % 2)
+		shot.sector = 0, shot.sectors = EVERY, shot.flags = LAST;
+	if (shot.type == BLKCAST_FRAME_PING)
+		shot.lsn = 0;
+	if (shot.type == BLKCAST_FRAME_FORGET)
+		shot.sector %= peer->volume.regions + 1;
+	return shot;
+}
+
+static int fuzz(const char *volume, unsigned int seed, int links)
+{
+	struct peer peer;
+
+	srandom(seed);
+	if (peer_open(&peer, volume))
+		return printf("%s\n", peer.error.text), 1;
+	while (links--) {
+		uint64_t base = base_lsn(&peer);
+		int64_t lsn = 0;
+
+		if (peer_link(&peer, 10000))
+			return printf("%s\n", peer.error.text), 1;
+		for (int i = random() % 40; i; i--) {
+			struct shot shot = random_shot(&peer, &lsn);
+
+			if (shoot(&peer, &shot, base, 1))
+				return printf("%s\n", peer.error.text), 1;
+		}
+		close(peer.fd);
+		if (!links_gone(&peer))
+			return printf("link does not go: %s\n", peer.error.text), 1;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct frame_case *test;
+
+	if (argc == 3 && !strcmp(argv[1], "list")) {
+		test = *argv[2] == 'r' ? replica_cases : primary_cases;
+		for (; test->name; test++)
+			printf("%s\n", test->name);
+		return 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "run"))
+		return run(argv[2], argv[3]);
+	if (argc == 5 && !strcmp(argv[1], "fuzz"))
+		return fuzz(argv[2], strtoul(argv[3], NULL, 0), atoi(argv[4]));
+	return 2;
+}

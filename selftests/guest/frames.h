@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cases of frames.c: rows of frames, the last of which a peer must not send
+ * (DROPS), or may (KEEPS).
+ */
+#ifndef SELFTESTS_FRAMES_H
+#define SELFTESTS_FRAMES_H
+
+#include <stdint.h>
+
+#include "blkcast_wire.h"
+
+#define VOLUME_MAX	(64U << 20)	/* bytes of the volume at most */
+#define REGION		128		/* its regions' sectors */
+
+enum tamper {
+	RIGHT,
+	MAGIC, HEADER_CRC, DATA_CRC, TERM, TERM_OF_LSN, SEQ, RESERVED,
+	CUT_HEADER, CUT_DATA,	/* and close */
+	SILENCE,		/* nothing at all comes */
+	WRITE_HERE,		/* no frame: the primary's device is written to */
+};
+
+/*
+ * @lsn, and an ACK's @received, @applied, @durable, are relative: to FAR on a
+ * replica, to what was sent last on a primary.  @length: bytes of payload if it
+ * is not what @type and @sectors say.
+ */
+struct shot {
+	uint16_t type, flags;
+	enum tamper tamper;
+	int64_t lsn, received, applied, durable;
+	uint64_t sector;
+	uint32_t sectors, length;
+};
+
+#define SHOTS_MAX	4
+
+struct frame_case {
+	const char *name;
+	int kept, count;
+	struct shot shots[SHOTS_MAX];
+};
+
+#define CASE(title, keep, ...) { \
+	.name = title, .kept = keep, .shots = { __VA_ARGS__ }, \
+	.count = sizeof((struct shot[]){ __VA_ARGS__ }) / sizeof(struct shot) \
+}
+#define DROPS(title, ...) CASE(title, 0, __VA_ARGS__)
+#define KEEPS(title, ...) CASE(title, 1, __VA_ARGS__)
+
+#define FIRST	BLKCAST_FRAME_FIRST
+#define LAST	BLKCAST_FRAME_LAST
+#define F(kind, ...) { .type = BLKCAST_FRAME_##kind, ##__VA_ARGS__ }
+#define WRITE(number, ...) F(WRITE, .lsn = number, .sectors = 8, ##__VA_ARGS__)
+#define PIECE(at, count, ...) F(REGION, .lsn = 1, .sector = at, .sectors = count, \
+				##__VA_ARGS__)
+#define NOTHING(what) { .type = 0xffff, .tamper = what }
+#define EVERY	0xffffffff	/* STAMPS: all regions */
+
+/* The kernel's end is a replica: we are its primary. */
+static const struct frame_case replica_cases[] = {
+	KEEPS("a ping", F(PING)),
+	KEEPS("a nop, then a flush", F(NOP, .lsn = 1), F(FLUSH, .lsn = 2)),
+	KEEPS("a region in two pieces", F(GAP), PIECE(0, 64, .flags = FIRST),
+	      PIECE(64, 64, .flags = LAST)),
+	DROPS("no magic number", F(PING, .tamper = MAGIC)),
+	DROPS("header checksum", F(PING, .tamper = HEADER_CRC)),
+	DROPS("data checksum", WRITE(1, .tamper = DATA_CRC)),
+	DROPS("data checksum of a region", PIECE(0, REGION,
+	      .flags = FIRST | LAST, .tamper = DATA_CRC)),
+	DROPS("another term", F(PING, .tamper = TERM)),
+	DROPS("first frame is not number 1", F(PING, .tamper = SEQ)),
+	DROPS("a number is left out", F(PING), F(PING, .tamper = SEQ)),
+	DROPS("reserved field", F(PING, .tamper = RESERVED)),
+	DROPS("longer than allowed", F(WRITE, .lsn = 1, .sectors = 8,
+	      .length = BLKCAST_PAYLOAD_MAX + 512)),
+	DROPS("unknown frame", F(PING), { .type = 10 }),
+	DROPS("frame 0", { .type = 0 }),
+	DROPS("stamps from a primary", F(STAMPS, .sectors = EVERY,
+	      .flags = LAST)),
+	DROPS("ack from a primary", F(ACK)),
+	DROPS("done-ok from a primary", F(DONE_OK)),
+	DROPS("write beyond the end", WRITE(1, .sector = VOLUME_MAX)),
+	DROPS("write at the last sector there is", WRITE(1, .sector = -8ULL)),
+	DROPS("write with an end that overflows", WRITE(1, .sector = -4ULL)),
+	DROPS("write across two regions", WRITE(1, .sector = REGION - 4)),
+	DROPS("write of nothing", F(WRITE, .lsn = 1)),
+	DROPS("write with too little data", WRITE(1, .length = 2048)),
+	DROPS("write with too much data", WRITE(1, .length = 8192)),
+	DROPS("write with a number of another term", WRITE(1,
+	      .tamper = TERM_OF_LSN)),
+	DROPS("a number twice", F(NOP, .lsn = 1), WRITE(1)),
+	DROPS("numbers go back", F(NOP, .lsn = 2), WRITE(1)),
+	DROPS("a flush's number goes back", F(FLUSH, .lsn = 2), F(FLUSH,
+	      .lsn = 1)),
+	DROPS("zeroes beyond the end", F(ZEROES, .lsn = 1, .sector = VOLUME_MAX,
+	      .sectors = 8)),
+	DROPS("zeroes across regions", F(ZEROES, .lsn = 1, .sector = REGION - 8,
+	      .sectors = 16)),
+	DROPS("zeroes of everything", F(ZEROES, .lsn = 1, .sectors = -1U)),
+	DROPS("zeroes with data", F(ZEROES, .lsn = 1, .sectors = 8,
+	      .length = 4096)),
+	DROPS("flush with data", F(FLUSH, .lsn = 1, .length = 512)),
+	DROPS("nop with data", F(NOP, .lsn = 1, .length = 512)),
+	DROPS("gap with data", F(GAP, .length = 512)),
+	DROPS("done with data", F(DONE, .length = 512)),
+	DROPS("ping with a number", F(PING, .lsn = 1)),
+	DROPS("a region's middle first", F(GAP), PIECE(64, 64, .flags = LAST)),
+	DROPS("a first piece that is not the first", F(GAP), PIECE(64, 64,
+	      .flags = FIRST | LAST)),
+	DROPS("a region's pieces out of order", F(GAP), PIECE(0, 32,
+	      .flags = FIRST), PIECE(64, 32)),
+	DROPS("a piece twice", F(GAP), PIECE(0, 64, .flags = FIRST), PIECE(0,
+	      64)),
+	DROPS("first piece twice", F(GAP), PIECE(0, 64, .flags = FIRST),
+	      PIECE(0, 64, .flags = FIRST)),
+	DROPS("a region too long", F(GAP), PIECE(0, 64, .flags = FIRST),
+	      PIECE(64, 128, .flags = LAST)),
+	DROPS("a last piece before the end", F(GAP), PIECE(0, 64,
+	      .flags = FIRST | LAST)),
+	DROPS("an end without a last piece", F(GAP), PIECE(0, 128,
+	      .flags = FIRST)),
+	DROPS("another region between pieces", F(GAP), PIECE(0, 64,
+	      .flags = FIRST), PIECE(192, 64, .flags = LAST)),
+	DROPS("a write between pieces", F(GAP), PIECE(0, 64, .flags = FIRST),
+	      WRITE(1)),
+	DROPS("done between pieces", F(GAP), PIECE(0, 64, .flags = FIRST),
+	      F(DONE, .lsn = 1)),
+	DROPS("another stamp between pieces", F(GAP), PIECE(0, 64,
+	      .flags = FIRST), F(REGION, .lsn = 2, .sector = 64, .sectors = 64,
+	      .flags = LAST)),
+	DROPS("a stamp of a later term", F(GAP), PIECE(0, 128,
+	      .flags = FIRST | LAST, .tamper = TERM_OF_LSN)),
+	DROPS("a region beyond the end", F(GAP), PIECE(VOLUME_MAX, 128,
+	      .flags = FIRST | LAST)),
+	DROPS("forget beyond the end", F(GAP), F(FORGET, .sector = VOLUME_MAX)),
+	DROPS("forget the last region there is", F(GAP), F(FORGET,
+	      .sector = -1ULL)),
+	DROPS("forget with data", F(GAP), F(FORGET, .length = 512)),
+	DROPS("half a header", F(PING), F(PING, .tamper = CUT_HEADER)),
+	DROPS("half a write", WRITE(1, .tamper = CUT_DATA)),
+	DROPS("silence", NOTHING(SILENCE)),
+	{ .name = NULL }
+};
+
+#define STAMPS	F(STAMPS, .sectors = EVERY, .flags = LAST)
+
+/* The kernel's end is a primary: we are its replica. */
+static const struct frame_case primary_cases[] = {
+	KEEPS("equal stamps", STAMPS),
+	KEEPS("an ack of what was sent", STAMPS, NOTHING(WRITE_HERE), F(ACK)),
+	DROPS("no magic number", F(ACK, .tamper = MAGIC)),
+	DROPS("header checksum", STAMPS, F(STAMPS, .tamper = HEADER_CRC)),
+	DROPS("checksum of the stamps", F(STAMPS, .sectors = EVERY,
+	      .flags = LAST, .tamper = DATA_CRC)),
+	DROPS("another term", STAMPS, F(ACK, .tamper = TERM)),
+	DROPS("a number is left out", STAMPS, F(ACK, .tamper = SEQ)),
+	DROPS("reserved field", F(ACK, .tamper = RESERVED)),
+	DROPS("longer than allowed", F(STAMPS, .sectors = EVERY, .flags = LAST,
+	      .length = BLKCAST_PAYLOAD_MAX + 8)),
+	DROPS("unknown frame", STAMPS, { .type = 68 }),
+	DROPS("a write from a replica", STAMPS, WRITE(1)),
+	DROPS("a ping from a replica", F(PING)),
+	DROPS("stamps twice", STAMPS, STAMPS),
+	DROPS("too many stamps", F(STAMPS, .sectors = EVERY - 1,
+	      .flags = LAST)),
+	DROPS("most stamps there are", F(STAMPS, .sectors = -3U, .length = 512,
+	      .flags = LAST)),
+	DROPS("no stamps", F(STAMPS)),
+	DROPS("stamps without the first", F(STAMPS, .sector = 1, .sectors = 1)),
+	DROPS("stamps with a hole", F(STAMPS, .sectors = 1), F(STAMPS,
+	      .sector = 2, .sectors = 1)),
+	DROPS("last stamps that are not", F(STAMPS, .sectors = 1,
+	      .flags = LAST)),
+	DROPS("all stamps and no last", F(STAMPS, .sectors = EVERY)),
+	DROPS("fewer stamps than it says", F(STAMPS, .sectors = 2,
+	      .length = 8)),
+	DROPS("ack of what was never sent", STAMPS, F(ACK, .received = 1)),
+	DROPS("ack of more than was sent", STAMPS, NOTHING(WRITE_HERE), F(ACK,
+	      .received = 1)),
+	DROPS("applied before received", STAMPS, NOTHING(WRITE_HERE), F(ACK,
+	      .received = -1)),
+	DROPS("durable before applied", STAMPS, NOTHING(WRITE_HERE), F(ACK,
+	      .applied = -1)),
+	DROPS("acks go back", STAMPS, NOTHING(WRITE_HERE), F(ACK), F(ACK,
+	      .received = -1, .applied = -1, .durable = -1)),
+	DROPS("a short ack", STAMPS, F(ACK, .length = 56)),
+	DROPS("a long ack", STAMPS, F(ACK, .length = 72)),
+	DROPS("done-ok for no done", STAMPS, F(DONE_OK, .lsn = 99)),
+	DROPS("done-ok with data", STAMPS, F(DONE_OK, .length = 512)),
+	DROPS("an error", STAMPS, F(ERROR, .lsn = 5)),
+	DROPS("half a header", F(ACK, .tamper = CUT_HEADER)),
+	DROPS("half of the stamps", F(STAMPS, .sectors = EVERY, .flags = LAST,
+	      .tamper = CUT_DATA)),
+	DROPS("silence", NOTHING(SILENCE)),
+	{ .name = NULL }
+};
+
+#endif /* SELFTESTS_FRAMES_H */
