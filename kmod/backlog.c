@@ -2,9 +2,10 @@
 /*
  * The backlog: recent writes and flushes in LSN order, data included.
  *
- * Links drain it, each from a cursor of its own.  An entry goes when the
- * backing device and every link are done with it.  The volume's thread reserves
- * room before it appends; while there is none
+ * Links drain it, each from a cursor of its own.  Entries that the backing device
+ * and every link are done with stay for replicas that return (stream.c), until
+ * their room or their memory is needed.  The volume's thread reserves room before
+ * it appends; while there is none
  *
  *	- a link that completions wait for (in sync, not asynchronous) slows the
  *	  writers down,
@@ -58,34 +59,73 @@ static struct blkcast_link *entry_holder(struct blkcast_op *op)
 	return holder;
 }
 
-/* Let go of the oldest entries that nobody needs.  Caller holds vol->lock. */
+/* The oldest entry if nobody needs it, or NULL. */
+static struct blkcast_op *entry_free(struct blkcast_volume *v)
+{
+	struct blkcast_op *op;
+
+	op = list_first_entry_or_null(&v->log, struct blkcast_op, log_node);
+	return op && op->local_done && !entry_holder(op) ? op : NULL;
+}
+
+static void entry_release(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+
+	list_del_init(&op->log_node);
+	v->log_bytes -= blkcast_op_memory(op);
+	v->log_floor = op->lsn;
+	blkcast_op_put(op);
+}
+
+/* Somebody is done with an entry.  Caller holds vol->lock. */
 void blkcast_log_trim(struct blkcast_volume *v)
 {
-	struct blkcast_op *op, *next;
+	struct blkcast_op *op;
 
 	lockdep_assert_held(&v->lock);
-	list_for_each_entry_safe(op, next, &v->log, log_node) {
-		if (!op->local_done || entry_holder(op))
-			break;
-		list_del_init(&op->log_node);
-		v->log_bytes -= blkcast_op_memory(op);
-		blkcast_op_put(op);
-	}
+	while (!v->log_keeps && (op = entry_free(v)))
+		entry_release(op);
 	wake_up(&v->idle);
+}
+
+/* Memory is short: what is kept for replicas that may return goes. */
+void blkcast_log_shed(struct blkcast_volume *v)
+{
+	struct blkcast_op *op;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	while ((op = entry_free(v)))
+		entry_release(op);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/* From now on entries stay as long as there is room.  Caller holds vol->lock. */
+void blkcast_log_keep(struct blkcast_volume *v, bool keep)
+{
+	lockdep_assert_held(&v->lock);
+	v->log_keeps = keep;
+	blkcast_log_trim(v);
 }
 
 /* Is there room, or can it be made at once?  Caller holds vol->lock. */
 static bool log_room_locked(struct blkcast_volume *v, u64 bytes)
 {
 	struct blkcast_link *l;
+	struct blkcast_op *op;
 
 	while (v->log_bytes && v->log_bytes + bytes > v->log_budget) {
+		op = entry_free(v);
+		if (op) {
+			entry_release(op);
+			continue;
+		}
 		l = entry_holder(list_first_entry(&v->log, struct blkcast_op,
 						  log_node));
 		if (!l || blkcast_link_waited(l))
 			return false;
 		blkcast_stream_drop(l);
-		blkcast_log_trim(v);
 	}
 	return true;
 }

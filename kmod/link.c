@@ -86,8 +86,8 @@ int blkcast_link_park(struct blkcast_link *l, int error)
 static void link_free(struct blkcast_link *l)
 {
 	sockfd_put(l->sock);
-	kvfree(l->dirty);
-	vfree(l->buf);
+	blkcast_replica_free(l);
+	blkcast_resync_free(l);
 	kfree(l);
 }
 
@@ -148,6 +148,8 @@ static int replica_follow(struct blkcast_volume *v,
 			  struct netlink_ext_ack *extack)
 {
 	const char *wrong = history_check(p);
+	u32 last = blkcast_lsn_term(v->position);
+	bool same_reign;
 	int err;
 
 	if (wrong) {
@@ -173,6 +175,9 @@ static int replica_follow(struct blkcast_volume *v,
 		NL_SET_ERR_MSG(extack, "cannot flush the backing device");
 		return err;
 	}
+	same_reign = blkcast_super_reign_id(p->history, p->reigns, last) ==
+		     blkcast_super_reign_id(v->super->history,
+					    le32_to_cpu(v->super->reigns), last);
 	err = blkcast_map_doubt_reigns(v, p->history, p->reigns) ?:
 	      blkcast_super_adopt(v, p->term, p->history, p->reigns);
 	if (err) {
@@ -181,21 +186,9 @@ static int replica_follow(struct blkcast_volume *v,
 	}
 	spin_lock_irq(&v->lock);
 	v->term = p->term;
+	if (!same_reign)
+		v->position = 0;
 	spin_unlock_irq(&v->lock);
-	return 0;
-}
-
-static int primary_prepare(struct blkcast_link *l)
-{
-	struct blkcast_volume *v = l->vol;
-
-	l->dirty = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
-	l->buf = vmalloc((size_t)1 << (v->region_shift + SECTOR_SHIFT));
-	if (!l->dirty || !l->buf)
-		return -ENOMEM;
-	/* Rule 10: nothing streams into a region before it is compared. */
-	bitmap_fill(l->dirty, v->regions);
-	l->dirty_count = v->regions;
 	return 0;
 }
 
@@ -263,6 +256,7 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	init_waitqueue_head(&l->wake);
 	INIT_WORK(&l->reap, link_reap);
 	INIT_LIST_HEAD(&l->applying);
+	INIT_LIST_HEAD(&l->hashed);
 	socket_prepare(l);
 	return l;
 }
@@ -294,7 +288,7 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 		NL_SET_ERR_MSG(extack, "not the term of this primary");
 		return -ESTALE;
 	}
-	return primary_prepare(l);
+	return blkcast_resync_init(l);
 }
 
 /**
@@ -342,6 +336,7 @@ int blkcast_link_add(struct blkcast_volume *v,
 	/* Under the lock it cannot fail, hence not be freed, before both run. */
 	spin_lock_irq(&v->lock);
 	list_add_tail(&l->node, &v->links);
+	blkcast_log_keep(v, v->role == BLKCAST_ROLE_PRIMARY);
 	wake_up_process(l->rx);
 	wake_up_process(l->tx);
 	spin_unlock_irq(&v->lock);

@@ -58,6 +58,15 @@ struct blkcast_link {
 	struct blkcast_op	*unapplied;	/* L: oldest not applied */
 	unsigned long		*dirty;		/* L: a bit a region */
 	u32			dirty_count;	/* L */
+	unsigned long		*compare;	/* L: a bit a region: by hash */
+	struct blkcast_ask	*asks;		/* L: resync.c: being compared */
+	u32			asked;		/* L: how many */
+	bool			positioned;	/* R: POSITION has come */
+	bool			map_due;	/* L: the replica has to send its map */
+	u64			resync_start;	/* I: ktime_get_ns() */
+	u32			resynced;	/* L: regions made equal since */
+	s64			resync_budget;	/* X: bytes, while writers are at work */
+	u64			resync_when;	/* X: when it was last filled up */
 	u32			stamps_done;	/* R primary: compared; X replica: sent */
 	u32			resync_at;	/* X: where to look for the next */
 	bool			gap_sent;	/* L: replica is marked inconsistent */
@@ -81,6 +90,10 @@ struct blkcast_link {
 	u32			copy_left;	/* R: sectors of a region to come */
 	sector_t		copy_next;	/* R: where they begin */
 	u64			copy_stamp;	/* R */
+	bool			copy_sparse;	/* R: pieces may leave gaps */
+	bool			copy_open;	/* R: more pieces have to come */
+	bool			map_asked;	/* L: by the primary */
+	struct list_head	hashed;		/* L: answers to COMPARE */
 };
 
 /* Primary: completions wait for this link.  Caller holds vol->lock. */
@@ -124,11 +137,27 @@ u32 blkcast_op_crc(struct blkcast_op *op);
 /* stream.c: the primary's end */
 int blkcast_stream_tx(void *link);
 int blkcast_stream_rx(void *link);
-void blkcast_stream_dirty(struct blkcast_link *l, u32 region);
 void blkcast_stream_drop(struct blkcast_link *l);
+
+/* resync.c: what the primary does about regions that differ */
+int blkcast_resync_init(struct blkcast_link *l);
+void blkcast_resync_free(struct blkcast_link *l);
+void blkcast_resync_dirty(struct blkcast_link *l, u32 region);
+void blkcast_resync_stamp(struct blkcast_link *l, u32 region, u64 theirs);
+void blkcast_resync_skip(struct blkcast_link *l);
+bool blkcast_resync_gap_due(struct blkcast_link *l);
+int blkcast_resync_gap(struct blkcast_link *l);
+int blkcast_resync_hashes(struct blkcast_link *l, const struct blkcast_frame *f);
+bool blkcast_resync_due(struct blkcast_link *l);
+u32 blkcast_resync_wait(struct blkcast_link *l);
+int blkcast_resync_step(struct blkcast_link *l);
+u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region);
+void blkcast_block_hash(struct blkcast_volume *v, u32 region, u32 block,
+			const void *data, u8 *hash);
 
 /* replica.c: the replica's end */
 int blkcast_replica_tx(void *link);
 int blkcast_replica_rx(void *link);
+void blkcast_replica_free(struct blkcast_link *l);
 
 #endif /* _BLKCAST_LINK_H */

@@ -449,6 +449,9 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 	spin_lock_irq(&v->lock);
 	primary = v->role == BLKCAST_ROLE_PRIMARY;
 	lsn = primary ? ++v->lsn : BLKCAST_LSN_DOUBT;
+	/* No replay over what no entry of the backlog says. */
+	if (primary)
+		v->log_floor = lsn;
 	list_for_each_entry(l, &v->links, node) {
 		if (!primary && !l->local_error)
 			l->local_error = -EIO;
@@ -462,7 +465,7 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 		/* A write that came meanwhile has the newer stamp; keep it. */
 		blkcast_map_stamp(v, r, max(lsn, v->map.stamps[r]));
 		list_for_each_entry(l, &v->links, node)
-			blkcast_stream_dirty(l, r);
+			blkcast_resync_dirty(l, r);
 	}
 	spin_unlock_irq(&v->lock);
 	blkcast_write_reached(v);

@@ -20,6 +20,17 @@
 
 static struct kmem_cache *op_cache;
 
+/* Before anybody waits for memory, the backlog gives back what it can spare. */
+static void *op_mempool_alloc(struct blkcast_volume *v, mempool_t *pool)
+{
+	void *p = mempool_alloc(pool, GFP_NOWAIT | __GFP_NOWARN);
+
+	if (p)
+		return p;
+	blkcast_log_shed(v);
+	return mempool_alloc(pool, GFP_NOIO);
+}
+
 /*
  * What comes in takes from vol->op_pool and waits there; what it needs in turn
  * to come to its end takes from vol->aux_pool, which is never held by what waits.
@@ -27,7 +38,7 @@ static struct kmem_cache *op_cache;
 struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
 				    enum blkcast_op_kind kind, mempool_t *pool)
 {
-	struct blkcast_op *op = mempool_alloc(pool, GFP_NOIO);
+	struct blkcast_op *op = op_mempool_alloc(v, pool);
 
 	memset(op, 0, offsetof(struct blkcast_op, pages));
 	op->vol = v;
@@ -58,7 +69,7 @@ void blkcast_op_alloc_pages(struct blkcast_op *op)
 
 	while (op->nr_pages < n)
 		op->pages[op->nr_pages++] =
-			mempool_alloc(&op->vol->page_pool, GFP_NOIO);
+			op_mempool_alloc(op->vol, &op->vol->page_pool);
 }
 
 void blkcast_op_get(struct blkcast_op *op)

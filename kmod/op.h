@@ -41,6 +41,7 @@ struct blkcast_op {
 	struct blkcast_volume	*vol;		/* I */
 	struct blkcast_link	*link;		/* I: replica: where it came from */
 	struct blkcast_op	*parent;	/* I: write that waits for this flush */
+	void			*owner;		/* I: LOCK: who asked for it */
 	struct bio		*bio;		/* I: primary: NULL if nobody waits */
 	enum blkcast_op_kind	kind;		/* I */
 	mempool_t		*pool;		/* I */

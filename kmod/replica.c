@@ -18,6 +18,8 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
 
 #include "link.h"
 #include "trace.h"
@@ -25,6 +27,16 @@
 static void apply_commit(struct blkcast_op *op);
 
 /* ---- applying ---- */
+
+/*
+ * While it is in sync this copy is the stream up to what is applied.  Caller
+ * holds vol->lock.
+ */
+static void position_advance(struct blkcast_link *l)
+{
+	if (l->state == BLKCAST_LINK_IN_SYNC)
+		l->vol->position = l->applied;
+}
 
 /* Let go of what is applied, in order of arrival.  Caller holds vol->lock. */
 static void applied_advance(struct blkcast_link *l)
@@ -38,6 +50,7 @@ static void applied_advance(struct blkcast_link *l)
 		if (!l->local_error) {
 			l->seq_applied = op->seq;
 			l->applied = max(l->applied, op->lsn);
+			position_advance(l);
 		}
 		l->applying_bytes -= blkcast_op_memory(op);
 		list_del_init(&op->apply_node);
@@ -78,7 +91,7 @@ static void apply_granted(struct blkcast_op *op)
 static void apply_commit(struct blkcast_op *op)
 {
 	op->end = apply_end;
-	if (op->error)
+	if (op->error || op->kind == BLKCAST_OP_LOCK)
 		apply_end(op, op->error);
 	else
 		blkcast_op_submit(op, 0);
@@ -95,8 +108,8 @@ static void apply_start(struct blkcast_op *op, u64 stamp)
 	spin_lock_irq(&v->lock);
 	list_add_tail(&op->apply_node, &l->applying);
 	l->applying_bytes += blkcast_op_memory(op);
-	v->writes++;
-	v->write_bytes += blkcast_op_bytes(op);
+	v->writes += blkcast_op_writes(op);
+	v->write_bytes += blkcast_op_writes(op) ? blkcast_op_bytes(op) : 0;
 	/* Inv. 5 outlives the frames that come before the link's end. */
 	blkcast_map_stamp(v, op->region,
 			  l->local_error ? BLKCAST_LSN_DOUBT : stamp);
@@ -314,6 +327,7 @@ static int flush_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	spin_lock_irq(&l->vol->lock);
 	l->applied = lsn;
 	l->durable = lsn;
+	position_advance(l);
 	spin_unlock_irq(&l->vol->lock);
 	seq_pass(l, f);
 	return 0;
@@ -327,6 +341,7 @@ static int gap_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 	drain(l);
 	spin_lock_irq(&l->vol->lock);
+	l->vol->position = 0;
 	if (l->state == BLKCAST_LINK_IN_SYNC)
 		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
 	spin_unlock_irq(&l->vol->lock);
@@ -334,45 +349,192 @@ static int gap_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	return err;
 }
 
-/* Is this the piece that has to come?  Inv. 4 wants them all, in order. */
-static bool copy_expected(struct blkcast_link *l, const struct blkcast_frame *f)
+/* The first frame of a copy opens it; Inv. 4 wants the rest in order. */
+static bool copy_begin(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	u64 sector = le64_to_cpu(f->sector), stamp = le64_to_cpu(f->lsn);
-	u32 sectors = le32_to_cpu(f->sectors), flags = le16_to_cpu(f->flags);
 	struct blkcast_volume *v = l->vol;
 	u32 region;
 
-	if (!frame_range_valid(v, f) || blkcast_lsn_term(stamp) > l->term ||
-	    stamp == BLKCAST_LSN_NEVER)
+	if (l->copy_left || sector >= v->sectors || stamp == BLKCAST_LSN_NEVER ||
+	    blkcast_lsn_term(stamp) > l->term)
 		return false;
-	if (flags & BLKCAST_FRAME_FIRST) {
-		region = blkcast_region(v, sector);
-		if (l->copy_left || sector != blkcast_region_start(v, region))
-			return false;
-		l->copy_left = blkcast_region_sectors(v, region);
-		l->copy_next = sector;
-		l->copy_stamp = stamp;
-	}
-	if (!l->copy_left || sector != l->copy_next || sectors > l->copy_left ||
-	    stamp != l->copy_stamp)
+	region = blkcast_region(v, sector);
+	if (sector != blkcast_region_start(v, region))
 		return false;
-	l->copy_left -= sectors;
-	l->copy_next += sectors;
-	return !l->copy_left == !!(flags & BLKCAST_FRAME_LAST);
+	l->copy_left = blkcast_region_sectors(v, region);
+	l->copy_next = sector;
+	l->copy_stamp = stamp;
+	l->copy_sparse = le16_to_cpu(f->flags) & BLKCAST_FRAME_SPARSE;
+	return true;
 }
 
-static int region_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+/* Take a piece out of what is to come. */
+static bool copy_piece(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 sector = le64_to_cpu(f->sector), gap;
+	u32 sectors = le32_to_cpu(f->sectors);
+	bool last = le16_to_cpu(f->flags) & BLKCAST_FRAME_LAST;
+
+	if (!frame_range_valid(l->vol, f) || sector < l->copy_next)
+		return false;
+	gap = sector - l->copy_next;
+	if ((gap && !l->copy_sparse) || gap > l->copy_left ||
+	    sectors > l->copy_left - gap)
+		return false;
+	l->copy_left -= gap + sectors;
+	l->copy_next = sector + sectors;
+	return l->copy_sparse ? !last : last == !l->copy_left;
+}
+
+static int region_data_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	struct blkcast_op *op;
 
-	if (!copy_expected(l, f))
+	if (!copy_piece(l, f))
 		return -EPROTO;
 	op = data_recv(l, f);
 	if (IS_ERR(op))
 		return PTR_ERR(op);
 	/* Its stamp is no position in the stream. */
 	op->lsn = 0;
-	apply_start(op, l->copy_left ? BLKCAST_LSN_DOUBT : l->copy_stamp);
+	l->copy_open = l->copy_sparse || l->copy_left;
+	apply_start(op, l->copy_open ? BLKCAST_LSN_DOUBT : l->copy_stamp);
+	return 0;
+}
+
+/*
+ * The first and the last frame of a sparse copy have no content: the region is
+ * in doubt in between.  The last goes through the pen like a write, so that the
+ * new stamp gets to disk.
+ */
+static int region_bound_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u16 flags = le16_to_cpu(f->flags);
+	struct blkcast_volume *v = l->vol;
+	struct blkcast_op *op;
+	u32 region;
+
+	if (!l->copy_sparse || f->length ||
+	    !(flags & (BLKCAST_FRAME_FIRST | BLKCAST_FRAME_LAST)))
+		return -EPROTO;
+	region = blkcast_region(v, le64_to_cpu(f->sector));
+	op = frame_op(l, f, BLKCAST_OP_LOCK);
+	op->lsn = 0;
+	blkcast_op_set_range(op, blkcast_region_start(v, region),
+			     blkcast_region_sectors(v, region));
+	l->copy_open = !(flags & BLKCAST_FRAME_LAST);
+	if (!l->copy_open)
+		l->copy_left = 0;
+	apply_start(op, l->copy_open ? BLKCAST_LSN_DOUBT : l->copy_stamp);
+	return 0;
+}
+
+static int region_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u16 flags = le16_to_cpu(f->flags);
+
+	if (flags & BLKCAST_FRAME_FIRST ? !copy_begin(l, f) :
+					  !l->copy_open)
+		return -EPROTO;
+	if (le64_to_cpu(f->lsn) != l->copy_stamp ||
+	    le64_to_cpu(f->sector) >= l->vol->sectors)
+		return -EPROTO;
+	return f->sectors ? region_data_recv(l, f) : region_bound_recv(l, f);
+}
+
+/* ---- comparing ---- */
+
+/* What COMPARE found, on its way to the sender. */
+struct hashed {
+	struct list_head node;
+	u32 region, blocks;
+	u8 hashes[][BLKCAST_HASH_SIZE];
+};
+
+static int region_load(struct blkcast_volume *v, u32 region, void *buf)
+{
+	size_t bytes = (size_t)blkcast_region_sectors(v, region) << SECTOR_SHIFT;
+	u64 pos = (v->data_start + blkcast_region_start(v, region)) << SECTOR_SHIFT;
+
+	if (test_bit(region, v->map.touched))
+		return blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, buf,
+				       bytes);
+	memset(buf, 0, bytes);
+	return 0;
+}
+
+static int region_hash(struct blkcast_link *l, u32 region)
+{
+	struct blkcast_volume *v = l->vol;
+	u32 blocks = blkcast_region_blocks(v, region), b;
+	struct hashed *h;
+	void *buf;
+	int err;
+
+	buf = vmalloc((size_t)blocks * BLKCAST_COMPARE_BLOCK);
+	h = kmalloc(struct_size(h, hashes, blocks), GFP_KERNEL);
+	err = buf && h ? region_load(v, region, buf) : -ENOMEM;
+	if (err) {
+		kfree(h);
+		goto out;
+	}
+	h->region = region;
+	h->blocks = blocks;
+	for (b = 0; b < blocks; b++)
+		blkcast_block_hash(v, region, b, buf, h->hashes[b]);
+	spin_lock_irq(&v->lock);
+	list_add_tail(&h->node, &l->hashed);
+	spin_unlock_irq(&v->lock);
+out:
+	vfree(buf);
+	return err;
+}
+
+static void compare_work(struct work_struct *work)
+{
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+	unsigned int noio = memalloc_noio_save();
+	struct blkcast_volume *v = op->vol;
+	struct blkcast_link *l = op->link;
+	int err = region_hash(l, op->region);
+
+	memalloc_noio_restore(noio);
+	spin_lock_irq(&v->lock);
+	blkcast_range_leave(op);
+	if (err && !l->local_error)
+		l->local_error = err;
+	op->applied = true;
+	applied_advance(l);
+	spin_unlock_irq(&v->lock);
+}
+
+static void compare_granted(struct blkcast_op *op)
+{
+	INIT_WORK(&op->work, compare_work);
+	queue_work(blkcast_wq, &op->work);
+}
+
+static int compare_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 region = le64_to_cpu(f->sector);
+	struct blkcast_volume *v = l->vol;
+	struct blkcast_op *op;
+	bool mine;
+
+	if (f->length || f->lsn || region >= v->regions)
+		return -EPROTO;
+	op = frame_op(l, f, BLKCAST_OP_LOCK);
+	blkcast_op_set_range(op, blkcast_region_start(v, region),
+			     blkcast_region_sectors(v, region));
+	op->step = compare_granted;
+	spin_lock_irq(&v->lock);
+	list_add_tail(&op->apply_node, &l->applying);
+	l->applying_bytes += blkcast_op_memory(op);
+	mine = blkcast_range_enter(op);
+	spin_unlock_irq(&v->lock);
+	if (mine)
+		compare_granted(op);
 	return 0;
 }
 
@@ -407,6 +569,7 @@ static int done_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		return err;
 	spin_lock_irq(&v->lock);
 	l->done_due = le64_to_cpu(f->lsn);
+	v->position = l->applied;
 	if (!l->error)
 		blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
 	spin_unlock_irq(&v->lock);
@@ -426,11 +589,22 @@ static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	return 0;
 }
 
+static int map_asked(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	if (f->length || l->map_asked)
+		return -EPROTO;
+	spin_lock_irq(&l->vol->lock);
+	l->map_asked = true;
+	wake_up_all(&l->wake);
+	spin_unlock_irq(&l->vol->lock);
+	return 0;
+}
+
 static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	u16 type = le16_to_cpu(f->type);
 
-	if (l->copy_left && type != BLKCAST_FRAME_REGION)
+	if (l->copy_open && type != BLKCAST_FRAME_REGION)
 		return -EPROTO;
 	switch (type) {
 	case BLKCAST_FRAME_WRITE:
@@ -449,6 +623,10 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 		return forget_recv(l, f);
 	case BLKCAST_FRAME_DONE:
 		return done_recv(l, f);
+	case BLKCAST_FRAME_COMPARE:
+		return compare_recv(l, f);
+	case BLKCAST_FRAME_MAP:
+		return map_asked(l, f);
 	case BLKCAST_FRAME_PING:
 		return ping_recv(l, f);
 	default:
@@ -567,9 +745,58 @@ static int error_send(struct blkcast_link *l)
 	return blkcast_frame_send(l, &f, NULL, false) ?: l->local_error;
 }
 
+/* Where this copy stands, if it is the stream up to there and nothing else. */
+static int position_send(struct blkcast_link *l)
+{
+	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_POSITION) };
+	struct blkcast_volume *v = l->vol;
+
+	if (!(blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT) &&
+	    !blkcast_map_in_doubt(v))
+		f.lsn = cpu_to_le64(v->position);
+	return blkcast_frame_send(l, &f, NULL, false);
+}
+
+static struct hashed *hashed_take(struct blkcast_link *l)
+{
+	struct hashed *h;
+
+	spin_lock_irq(&l->vol->lock);
+	h = list_first_entry_or_null(&l->hashed, struct hashed, node);
+	if (h)
+		list_del(&h->node);
+	spin_unlock_irq(&l->vol->lock);
+	return h;
+}
+
+static int hashes_send(struct blkcast_link *l)
+{
+	struct hashed *h;
+	int err = 0;
+
+	while (!err && (h = hashed_take(l))) {
+		struct blkcast_frame f = {
+			.type = cpu_to_le16(BLKCAST_FRAME_HASHES),
+			.sector = cpu_to_le64(h->region),
+			.sectors = cpu_to_le32(h->blocks),
+			.length = cpu_to_le32(h->blocks * BLKCAST_HASH_SIZE),
+		};
+
+		err = blkcast_frame_send(l, &f, h->hashes, false);
+		kfree(h);
+	}
+	return err;
+}
+
+static bool map_due(struct blkcast_link *l)
+{
+	return READ_ONCE(l->map_asked) && l->stamps_done < l->vol->regions;
+}
+
 static bool answer_due(struct blkcast_link *l)
 {
-	return READ_ONCE(l->error) || READ_ONCE(l->ack_due) ||
+	return map_due(l) || !list_empty_careful(&l->hashed) ||
+	       READ_ONCE(l->error) || READ_ONCE(l->ack_due) ||
 	       READ_ONCE(l->done_due) || READ_ONCE(l->local_error);
 }
 
@@ -579,10 +806,14 @@ int blkcast_replica_tx(void *data)
 	struct blkcast_link *l = data;
 	int err;
 
-	err = map_send(l);
+	err = position_send(l);
 	while (!err) {
 		wait_event(l->wake, answer_due(l));
 		err = READ_ONCE(l->error);
+		if (!err && map_due(l))
+			err = map_send(l);
+		if (!err)
+			err = hashes_send(l);
 		if (!err && l->local_error)
 			err = error_send(l);
 		if (!err && l->done_due)
@@ -592,4 +823,13 @@ int blkcast_replica_tx(void *data)
 	}
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
+}
+
+/* What was meant for the sender when the link ended. */
+void blkcast_replica_free(struct blkcast_link *l)
+{
+	struct hashed *h;
+
+	while ((h = hashed_take(l)))
+		kfree(h);
 }

@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The primary's end of a link: the stream of writes, and resync.
+ * The primary's end of a link: the stream of writes, and what comes back.
  *
- * The sender takes entries from the backlog in LSN order.  What it may not send
- * and why:
+ * A link begins with the replica's POSITION.  If the backlog still holds all
+ * that follows it, the stream goes on from there; else the replica is asked for
+ * its MAP and every region counts as dirty until its stamp is found equal
+ * (resync.c).  Until either is settled nothing is sent: the backlog holds it.
  *
- *  1. A link starts with every region dirty; a region turns clean when the
- *     replica's stamp has been found equal (stamps_compare) or it has been
- *     copied whole (resync_region).  Until all stamps are compared nothing is
- *     sent at all: the backlog holds it.                       rules 10, 11
- *  2. A write into a dirty region is not sent; its LSN still moves the stream
- *     on (NOP).  What is dropped turns its region dirty (blkcast_stream_drop).
- *  3. Before the first frame after 1 or 2 left a hole, GAP has the replica mark
- *     itself inconsistent.                                     rule 12
- *  4. A region is read, with its stamp, while a LOCK op keeps every write out;
- *     from then on its writes are streamed.                    rule 14
- *  5. DONE goes out when nothing is dirty and the stream has passed the newest
- *     LSN at which a region was read.                          rule 15
- *  6. After DONE_OK completions wait for the link (JOINING); it is in sync when
- *     all up to that moment is durable there.                  rule 19
+ * The sender takes entries from the backlog in LSN order.  A write into a dirty
+ * region is not sent; its LSN still moves the stream on (NOP).  What is dropped
+ * when the backlog is full turns its region dirty (blkcast_stream_drop), and a
+ * dropped flush goes out in its place: a barrier binds (rule 17).
  *
- *	COMPARING --last STAMPS--> RESYNC --DONE_OK--> JOINING --ACK--> IN_SYNC
- *	                             ^-------- dirty again -----+----------'
+ * After DONE_OK completions wait for the link (JOINING); it is in sync when all
+ * up to that moment is durable there (rule 19).
+ *
+ *	COMPARING --position or last STAMPS--> RESYNC --DONE_OK--> JOINING
+ *	  JOINING --ACK--> IN_SYNC		JOINING, IN_SYNC --dirty--> RESYNC
  */
-#include <linux/completion.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -40,22 +34,6 @@ static struct blkcast_op *log_after(struct blkcast_op *op)
 	return list_next_entry(op, log_node);
 }
 
-/* A region differs from now on.  Caller holds vol->lock. */
-void blkcast_stream_dirty(struct blkcast_link *l, u32 region)
-{
-	lockdep_assert_held(&l->vol->lock);
-	if (!l->dirty || l->state == BLKCAST_LINK_DOWN)
-		return;
-	l->done_sent = false;
-	if (!__test_and_set_bit(region, l->dirty))
-		l->dirty_count++;
-	if (!l->behind_since)
-		l->behind_since = ktime_get_ns();
-	if (l->state > BLKCAST_LINK_RESYNC)
-		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
-	wake_up(&l->wake);
-}
-
 /*
  * The backlog is full: let the link's entries go.  What it has been sent it
  * has; the rest is dirty.  Caller holds vol->lock.
@@ -69,7 +47,7 @@ void blkcast_stream_drop(struct blkcast_link *l)
 	lockdep_assert_held(&l->vol->lock);
 	for (op = l->next; op; op = log_after(op)) {
 		if (blkcast_op_writes(op))
-			blkcast_stream_dirty(l, op->region);
+			blkcast_resync_dirty(l, op->region);
 		else
 			l->lost_flush = op->lsn;
 	}
@@ -90,16 +68,7 @@ struct entry {
 	bool flush;		/* in place of one that was dropped: rule 17 */
 };
 
-static bool gap_due(struct blkcast_link *l)
-{
-	bool due = l->dirty_count && !l->gap_sent;
-
-	if (due)
-		l->gap_sent = true;
-	return due;
-}
-
-/* Inv. 1: nothing while stamps are being compared. */
+/* Nothing before it is settled what the replica lacks. */
 static bool entries_due(struct blkcast_link *l)
 {
 	return l->state > BLKCAST_LINK_COMPARING && (l->next || l->lost_flush);
@@ -113,7 +82,7 @@ static struct entry entry_take(struct blkcast_link *l)
 	spin_lock_irq(&l->vol->lock);
 	if (!entries_due(l))
 		goto out;
-	e.gap = gap_due(l);
+	e.gap = blkcast_resync_gap_due(l);
 	if (l->lost_flush) {
 		e.flush = true;
 		e.lsn = l->lost_flush;
@@ -132,13 +101,6 @@ static struct entry entry_take(struct blkcast_link *l)
 out:
 	spin_unlock_irq(&l->vol->lock);
 	return e;
-}
-
-static int gap_send(struct blkcast_link *l)
-{
-	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_GAP) };
-
-	return blkcast_frame_send(l, &f, NULL, true);
 }
 
 static int entry_send(struct blkcast_link *l, struct entry *e)
@@ -188,7 +150,7 @@ static int stream_entries(struct blkcast_link *l)
 		if (!e.lsn)
 			break;
 		skipped = 0;
-		err = e.gap ? gap_send(l) : 0;
+		err = e.gap ? blkcast_resync_gap(l) : 0;
 		if (e.op) {
 			err = err ?: entry_send(l, &e);
 			blkcast_op_put(e.op);
@@ -201,192 +163,6 @@ static int stream_entries(struct blkcast_link *l)
 	if (skipped && !err)
 		err = position_send(l, BLKCAST_FRAME_NOP, skipped);
 	return err;
-}
-
-/* ---- resync ---- */
-
-static bool region_pick(struct blkcast_link *l, u32 *region)
-{
-	u32 n = l->vol->regions;
-	bool due;
-
-	spin_lock_irq(&l->vol->lock);
-	due = l->state == BLKCAST_LINK_RESYNC && l->dirty_count;
-	if (due) {
-		*region = find_next_bit(l->dirty, n, l->resync_at);
-		if (*region >= n)
-			*region = find_first_bit(l->dirty, n);
-		l->resync_at = *region + 1;
-	}
-	spin_unlock_irq(&l->vol->lock);
-	return due;
-}
-
-struct region_lock {
-	struct blkcast_op *op;
-	struct completion granted;
-};
-
-static void region_granted(struct blkcast_op *op)
-{
-	struct region_lock *lock = (struct region_lock *)op->parent;
-
-	complete(&lock->granted);
-}
-
-/* Wait until no write is in flight in the region, and keep new ones out. */
-static void region_lock(struct blkcast_link *l, u32 region,
-			struct region_lock *lock)
-{
-	struct blkcast_volume *v = l->vol;
-	struct blkcast_op *op = blkcast_op_alloc(v, BLKCAST_OP_LOCK,
-						 &v->aux_pool);
-	bool mine;
-
-	init_completion(&lock->granted);
-	blkcast_op_set_range(op, blkcast_region_start(v, region),
-			     blkcast_region_sectors(v, region));
-	op->step = region_granted;
-	op->parent = (struct blkcast_op *)lock;
-	lock->op = op;
-	spin_lock_irq(&v->lock);
-	mine = blkcast_range_enter(op);
-	spin_unlock_irq(&v->lock);
-	if (!mine)
-		wait_for_completion(&lock->granted);
-}
-
-/*
- * Let writes in again; from here on they are streamed if the region was @copied
- * and its stamp is still the one that goes with the copy (a failed flush may
- * have changed it).
- */
-static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
-			  bool copied, u64 stamp)
-{
-	struct blkcast_volume *v = l->vol;
-
-	spin_lock_irq(&v->lock);
-	if (copied && v->map.stamps[lock->op->region] == stamp && __test_and_clear_bit(lock->op->region, l->dirty)) {
-		l->dirty_count--;
-		l->copied_at = v->lsn;
-	}
-	blkcast_range_leave(lock->op);
-	spin_unlock_irq(&v->lock);
-	blkcast_op_put(lock->op);
-}
-
-static int region_send(struct blkcast_link *l, u32 region, u64 stamp)
-{
-	struct blkcast_volume *v = l->vol;
-	u32 left = blkcast_region_sectors(v, region);
-	sector_t sector = blkcast_region_start(v, region);
-	u16 flags = BLKCAST_FRAME_FIRST;
-	void *data = l->buf;
-	int err = 0;
-
-	while (left && !err) {
-		u32 n = min_t(u32, left, BLKCAST_OP_SECTORS_MAX);
-		struct blkcast_frame f = {
-			.type = cpu_to_le16(BLKCAST_FRAME_REGION),
-			.lsn = cpu_to_le64(stamp),
-			.sector = cpu_to_le64(sector),
-			.sectors = cpu_to_le32(n),
-			.length = cpu_to_le32(n << SECTOR_SHIFT),
-		};
-
-		left -= n;
-		if (!left)
-			flags |= BLKCAST_FRAME_LAST;
-		f.flags = cpu_to_le16(flags);
-		err = blkcast_frame_send(l, &f, data, left);
-		flags = 0;
-		data += n << SECTOR_SHIFT;
-		sector += n;
-		WRITE_ONCE(l->resync_bytes,
-			   l->resync_bytes + (n << SECTOR_SHIFT));
-	}
-	return err;
-}
-
-static int forget_send(struct blkcast_link *l, u32 region)
-{
-	struct blkcast_frame f = {
-		.type = cpu_to_le16(BLKCAST_FRAME_FORGET),
-		.sector = cpu_to_le64(region),
-	};
-
-	return blkcast_frame_send(l, &f, NULL, false);
-}
-
-static int region_read(struct blkcast_link *l, u32 region)
-{
-	struct blkcast_volume *v = l->vol;
-	u64 pos = (v->data_start + blkcast_region_start(v, region)) <<
-		  SECTOR_SHIFT;
-	int err;
-
-	err = blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, l->buf,
-			      (size_t)blkcast_region_sectors(v, region) <<
-			      SECTOR_SHIFT);
-	if (err)
-		vol_err_ratelimited(v, "cannot read region %u for link %s: %d\n",
-				    region, l->name, err);
-	return err;
-}
-
-/* Inv. 4.  Copy one dirty region, if there is any. */
-static int resync_region(struct blkcast_link *l)
-{
-	struct blkcast_volume *v = l->vol;
-	struct region_lock lock;
-	bool touched, gap;
-	u64 stamp;
-	u32 region;
-	int err;
-
-	if (!region_pick(l, &region))
-		return 0;
-	spin_lock_irq(&v->lock);
-	gap = gap_due(l);
-	spin_unlock_irq(&v->lock);
-	err = gap ? gap_send(l) : 0;
-	if (err)
-		return err;
-
-	region_lock(l, region, &lock);
-	spin_lock_irq(&v->lock);
-	stamp = v->map.stamps[region];
-	touched = test_bit(region, v->map.touched);
-	spin_unlock_irq(&v->lock);
-	err = touched ? region_read(l, region) : 0;
-	region_unlock(l, &lock, !err, stamp);
-	if (err)
-		return err;
-	return touched ? region_send(l, region, stamp) : forget_send(l, region);
-}
-
-static bool done_due(struct blkcast_link *l)
-{
-	return l->state == BLKCAST_LINK_RESYNC && !l->dirty_count &&
-	       !l->done_sent && (!l->next || l->next->lsn > l->copied_at);
-}
-
-/* Inv. 5. */
-static int resync_done(struct blkcast_link *l)
-{
-	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_DONE) };
-	bool due;
-
-	spin_lock_irq(&l->vol->lock);
-	due = done_due(l);
-	if (due) {
-		l->done_sent = true;
-		l->gap_sent = false;
-		f.lsn = cpu_to_le64(++l->done_id);
-	}
-	spin_unlock_irq(&l->vol->lock);
-	return due ? blkcast_frame_send(l, &f, NULL, false) : 0;
 }
 
 /* ---- the sender ---- */
@@ -430,10 +206,28 @@ static bool stream_due(struct blkcast_link *l)
 	bool due;
 
 	spin_lock_irq(&l->vol->lock);
-	due = l->error || entries_due(l) || done_due(l) ||
-	      (l->state == BLKCAST_LINK_RESYNC && l->dirty_count);
+	due = l->error || l->map_due || entries_due(l) || blkcast_resync_due(l);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
+}
+
+/* jiffies until there may be something to do that nobody wakes us for. */
+static long tx_patience(struct blkcast_link *l)
+{
+	u32 resync = blkcast_resync_wait(l);
+
+	return resync ? msecs_to_jiffies(resync) :
+			nsecs_to_jiffies(ping_ns(l)) + 1;
+}
+
+static int map_ask(struct blkcast_link *l)
+{
+	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_MAP) };
+
+	if (!READ_ONCE(l->map_due))
+		return 0;
+	WRITE_ONCE(l->map_due, false);
+	return blkcast_frame_send(l, &f, NULL, false);
 }
 
 int blkcast_stream_tx(void *data)
@@ -443,15 +237,14 @@ int blkcast_stream_tx(void *data)
 	int err;
 
 	do {
-		wait_event_timeout(l->wake, stream_due(l),
-				   nsecs_to_jiffies(ping_ns(l)) + 1);
+		wait_event_timeout(l->wake, stream_due(l), tx_patience(l));
 		err = READ_ONCE(l->error);
+		if (!err)
+			err = map_ask(l);
 		if (!err)
 			err = stream_entries(l);
 		if (!err)
-			err = resync_region(l);
-		if (!err)
-			err = resync_done(l);
+			err = blkcast_resync_step(l);
 		if (!err)
 			err = ping(l);
 		if (!err)
@@ -463,22 +256,66 @@ int blkcast_stream_tx(void *data)
 
 /* ---- what the replica answers ---- */
 
-/* Inv. 1: compare a piece of the replica's map. */
+/*
+ * The replica holds the stream up to @lsn and nothing else.  Rule 18: go on from
+ * there if that is of this reign and nothing behind it has left the backlog.
+ */
+static bool replay_from(struct blkcast_link *l, u64 lsn)
+{
+	struct blkcast_volume *v = l->vol;
+	struct blkcast_op *op;
+
+	lockdep_assert_held(&v->lock);
+	if (blkcast_lsn_term(lsn) != l->term || lsn < v->log_floor ||
+	    lsn > v->lsn)
+		return false;
+	list_for_each_entry(op, &v->log, log_node) {
+		if (op->lsn <= lsn)
+			continue;
+		l->next = op;
+		l->unreceived = op;
+		l->unapplied = op;
+		break;
+	}
+	l->sent = lsn;
+	blkcast_resync_skip(l);
+	return true;
+}
+
+static int position_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_volume *v = l->vol;
+	u64 lsn = le64_to_cpu(f->lsn);
+	bool replay = false;
+
+	if (f->length || l->positioned)
+		return -EPROTO;
+	l->positioned = true;
+	spin_lock_irq(&v->lock);
+	if (!l->error) {
+		replay = replay_from(l, lsn);
+		l->map_due = !replay;
+		if (replay)
+			blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+		wake_up(&l->wake);
+	}
+	spin_unlock_irq(&v->lock);
+	if (replay)
+		vol_info(v, "link %s: goes on where it was, at %u.%llu\n", l->name,
+			 blkcast_lsn_term(lsn), blkcast_lsn_seq(lsn));
+	return 0;
+}
+
+/* Compare a piece of the replica's map. */
 static void stamps_compare(struct blkcast_link *l, const __le64 *stamps,
 			   u32 first, u32 count)
 {
-	struct blkcast_volume *v = l->vol;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
-		u32 r = first + i;
-
-		spin_lock_irq(&v->lock);
-		if (blkcast_stamps_equal(le64_to_cpu(stamps[i]),
-					 v->map.stamps[r]) &&
-		    __test_and_clear_bit(r, l->dirty))
-			l->dirty_count--;
-		spin_unlock_irq(&v->lock);
+		spin_lock_irq(&l->vol->lock);
+		blkcast_resync_stamp(l, first + i, le64_to_cpu(stamps[i]));
+		spin_unlock_irq(&l->vol->lock);
 		if (!(i % 1024))
 			cond_resched();
 	}
@@ -493,7 +330,8 @@ static int stamps_recv(struct blkcast_link *l, const struct blkcast_frame *f,
 	bool last = le16_to_cpu(f->flags) & BLKCAST_FRAME_LAST;
 	int err;
 
-	if (l->state != BLKCAST_LINK_COMPARING || first != l->stamps_done ||
+	if (l->state != BLKCAST_LINK_COMPARING || !l->positioned ||
+	    first != l->stamps_done ||
 	    !count || count > BLKCAST_STAMPS_MAX || count > v->regions - first ||
 	    le32_to_cpu(f->length) != count * sizeof(*buf) ||
 	    last != (first + count == v->regions))
@@ -580,7 +418,6 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->flush_ns = le64_to_cpu(a.flush_ns);
 		rtt_update(l, f, &a);
 		ack_advance(l);
-		/* Inv. 6. */
 		if (l->state == BLKCAST_LINK_JOINING && l->durable > l->join_lsn) {
 			l->behind_since = 0;
 			blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
@@ -622,6 +459,10 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 	switch (le16_to_cpu(f.type)) {
 	case BLKCAST_FRAME_STAMPS:
 		return stamps_recv(l, &f, buf);
+	case BLKCAST_FRAME_POSITION:
+		return position_recv(l, &f);
+	case BLKCAST_FRAME_HASHES:
+		return blkcast_resync_hashes(l, &f);
 	case BLKCAST_FRAME_ACK:
 		return ack_recv(l, &f);
 	case BLKCAST_FRAME_DONE_OK:

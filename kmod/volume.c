@@ -228,6 +228,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
 	v->log_budget = p->backlog;
+	v->resync_rate = BLKCAST_RESYNC_RATE_DEFAULT;
 	v->backing_dev = p->backing;
 	v->meta_dev = p->meta;
 	return v;
@@ -291,6 +292,9 @@ static int volume_start(struct blkcast_volume *v, struct netlink_ext_ack *extack
 		NL_SET_ERR_MSG(extack, "cannot read the stamp map");
 		return err;
 	}
+	/* A consistent copy is the stream up to its newest stamp. */
+	if (!(blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT))
+		v->position = v->lsn;
 	v->thread = kthread_create(volume_thread, v, "blkcast/%s", v->name);
 	if (IS_ERR(v->thread))
 		return PTR_ERR(v->thread);
@@ -419,6 +423,9 @@ static void volume_quiesce(struct blkcast_volume *v)
 	blkcast_links_drop(v);
 	/* A link that came in sync meanwhile has put a flush on its way. */
 	wait_event(v->idle, ops_gone(v));
+	spin_lock_irq(&v->lock);
+	blkcast_log_keep(v, false);
+	spin_unlock_irq(&v->lock);
 }
 
 /* Lay the reign down: everything flushed, then the mark cleared. */
@@ -528,6 +535,8 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->role = BLKCAST_ROLE_PRIMARY;
 	v->term = term;
 	v->lsn = blkcast_lsn(term, 1);
+	v->log_floor = v->lsn;
+	v->position = 0;
 	spin_unlock_irq(&v->lock);
 	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
 	invalidate_bdev(v->disk->part0);

@@ -37,6 +37,8 @@
 #define BLKCAST_BACKLOG_MIN	(1ULL << 20)
 #define BLKCAST_BACKLOG_MAX	(4ULL << 30)
 #define BLKCAST_BACKLOG_DEFAULT	(64ULL << 20)
+#define BLKCAST_RESYNC_RATE_MIN	(64ULL << 10)
+#define BLKCAST_RESYNC_RATE_DEFAULT (8ULL << 20)
 
 /**
  * struct blkcast_volume - one volume's copy on this host
@@ -75,6 +77,10 @@ struct blkcast_volume {
 	u32			term;		/* A and L: of the newest reign */
 	u64			lsn;		/* L: newest LSN given or received */
 	enum blkcast_ack_mode	ack;		/* L */
+	u64			resync_rate;	/* L: bytes a second under load */
+	u64			write_when;	/* L: ktime_get_ns() of the last write */
+	u64			position;	/* L: replica: holds the stream up to here
+						 * and nothing else; 0: not known */
 	bool			accepting;	/* L: primary: takes writes */
 	u32			flush_failing;	/* L: failed, not yet dealt with */
 	bool			gone;		/* L: going down, refuse to open */
@@ -92,6 +98,8 @@ struct blkcast_volume {
 	u64			logged_writes;	/* L: appended ever */
 	u64			logged_bytes;	/* L: of data, appended ever */
 	u64			log_budget;	/* I */
+	u64			log_floor;	/* L: all above is in the log */
+	bool			log_keeps;	/* L: entries stay for who returns */
 	struct list_head	waiting;	/* L: ops that await replicas */
 	struct list_head	links;		/* L; changed under A or by reaping */
 
@@ -154,6 +162,8 @@ bool blkcast_log_room(struct blkcast_volume *v, u64 bytes);
 void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes);
 void blkcast_log_append(struct blkcast_op *op);
 void blkcast_log_trim(struct blkcast_volume *v);
+void blkcast_log_shed(struct blkcast_volume *v);
+void blkcast_log_keep(struct blkcast_volume *v, bool keep);
 
 /* netlink.c */
 void blkcast_event(struct blkcast_volume *v, enum blkcast_event event,

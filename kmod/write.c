@@ -255,8 +255,9 @@ static void write_failed(struct work_struct *work)
 		blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
 	blkcast_map_stamp(v, op->region, ++v->lsn);
+	v->log_floor = v->lsn;
 	list_for_each_entry(l, &v->links, node)
-		blkcast_stream_dirty(l, op->region);
+		blkcast_resync_dirty(l, op->region);
 	spin_unlock_irq(&v->lock);
 	blkcast_write_reached(v);
 	write_finish(op);
@@ -430,6 +431,7 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 	if (accepted) {
 		v->ops++;
 		v->writes += kind != BLKCAST_OP_FLUSH;
+		v->write_when = op->start;
 		v->write_bytes += blkcast_op_bytes(op);
 		__blkcast_op_ready(op);
 	}

@@ -17,14 +17,23 @@
  *	GAP		the stream is about to leave holes: mark the copy
  *			inconsistent, durably, before going on
  *	REGION		a piece of a region's content as of stamp @lsn; pieces
- *			ascend, the first and the last are flagged
+ *			ascend, the first and the last are flagged; without gaps,
+ *			unless the first is flagged SPARSE: then what is left out
+ *			is equal, and the first and the last have no content
  *	FORGET		the region was never written here: it reads as zeros
  *	DONE		all regions are equal now: flush, clear the mark, answer
+ *	COMPARE		answer with HASHES of the region's blocks
+ *	MAP		answer with STAMPS
  *	PING		answer with an ACK
  *
  * Replica to primary:
  *
+ *	POSITION	once, first: this copy holds all of the stream up to
+ *			@lsn and nothing else; 0: it cannot say so.  The primary
+ *			goes on from there if its backlog reaches back so far,
+ *			else it asks for the MAP
  *	STAMPS		once, in ascending pieces: the replica's stamp map
+ *	HASHES		answer to COMPARE: a hash of each block of the region
  *	ACK		positions reached, cumulative
  *	DONE_OK		answer to DONE, echoing its @lsn
  *	ERROR		the replica failed locally and leaves; @lsn is an errno
@@ -45,6 +54,13 @@
 #define BLKCAST_PAYLOAD_MAX	(256U << 10)
 #define BLKCAST_STAMPS_MAX	(BLKCAST_PAYLOAD_MAX / 8)
 
+/*
+ * Regions in doubt are compared in blocks of 4 KiB (the last of a volume may be
+ * short) by BLAKE2s with 16 bytes of output.
+ */
+#define BLKCAST_COMPARE_BLOCK	4096
+#define BLKCAST_HASH_SIZE	16
+
 enum blkcast_frame_type {
 	BLKCAST_FRAME_WRITE	= 1,
 	BLKCAST_FRAME_ZEROES	= 2,
@@ -55,16 +71,21 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_FORGET	= 7,
 	BLKCAST_FRAME_DONE	= 8,
 	BLKCAST_FRAME_PING	= 9,
+	BLKCAST_FRAME_COMPARE	= 10,
+	BLKCAST_FRAME_MAP	= 11,
 
 	BLKCAST_FRAME_STAMPS	= 64,
 	BLKCAST_FRAME_ACK	= 65,
 	BLKCAST_FRAME_DONE_OK	= 66,
 	BLKCAST_FRAME_ERROR	= 67,
+	BLKCAST_FRAME_POSITION	= 68,
+	BLKCAST_FRAME_HASHES	= 69,
 };
 
 /* blkcast_frame.flags */
 #define BLKCAST_FRAME_FIRST	(1U << 0)	/* REGION: first piece */
 #define BLKCAST_FRAME_LAST	(1U << 1)	/* REGION, STAMPS: last piece */
+#define BLKCAST_FRAME_SPARSE	(1U << 2)	/* REGION, first: equal blocks left out */
 
 /**
  * struct blkcast_frame - the header of every frame
@@ -77,10 +98,11 @@ enum blkcast_frame_type {
  * @term: term of the primary of this link, in both directions
  * @seq: number of this frame on this link and direction, from 1
  * @lsn: WRITE ZEROES FLUSH NOP: its LSN.  REGION: the region's stamp.
- *	DONE, DONE_OK: number of the attempt.  ERROR: errno
- * @sector: WRITE ZEROES REGION: first sector.  FORGET, STAMPS: first region
- * @sectors: WRITE ZEROES REGION: number of sectors, within one region
- *	STAMPS: number of stamps
+ *	DONE, DONE_OK: number of the attempt.  ERROR: errno.  POSITION: see above
+ * @sector: WRITE ZEROES REGION: first sector.  FORGET COMPARE HASHES: region.
+ *	STAMPS: first region
+ * @sectors: WRITE ZEROES REGION: number of sectors, within one region.
+ *	STAMPS: number of stamps.  HASHES: number of blocks
  * @reserved: 0
  * @time: primary's CLOCK_MONOTONIC in ns when it sent the frame; an ACK
  *	echoes the time of the newest frame it has received
