@@ -64,11 +64,9 @@ $(BLKCAST_CACHE)/kernels/%/complete:
 # ---- user space ----
 
 tools:
-	@mkdir -p $(B)/tools
 	@$(MAKE) -C tools O=$(B)/tools all
 
 bpf:
-	@mkdir -p $(B)/bpf
 	@$(MAKE) -C bpf O=$(B)/bpf all
 
 # ---- proof ----
