@@ -115,7 +115,7 @@ static void crc_vectors(void)
 static void layout_fits(void)
 {
 	static const uint64_t sizes[] = {
-		2 << 20, (2 << 20) + 512, 63ULL << 20, (1ULL << 40) + 12345 * 512,
+		3 << 20, (3 << 20) + 512, 63ULL << 20, (1ULL << 40) + 12345 * 512,
 		20ULL << 40, 64ULL << 40
 	};
 

@@ -3,9 +3,10 @@
  * blkcast create: metadata and configuration of a new volume, or of one more
  * copy of a volume that exists (--uuid and --size of the first).
  *
- * Flow: look at everything, refuse or go on; write the metadata; write the
- * configuration.  Until the first write nothing has changed, and a failure
- * afterwards makes the metadata unreadable again.
+ * Flow: look at everything, refuse or go on; write the configuration; wipe what
+ * is to be overwritten; write the metadata.  The configuration comes first
+ * because it is what can fail without the device being touched, and it is taken
+ * away again if the device fails.
  *
  * A new copy starts with all regions never written: they read as zeros here and
  * everywhere, so nothing needs to be synced.  --keep-data instead stamps all
@@ -131,7 +132,8 @@ static int make_meta_file(const struct bc_volume_config *config, bool *made,
 	if (fd < 0)
 		return bc_fail_errno(error, -errno, "cannot make %s", config->meta);
 	*made = true;
-	ret = -posix_fallocate(fd, 0, layout.meta_bytes);
+	ret = -posix_fallocate(fd, 0, layout.meta_bytes > BC_META_DEVICE_MIN ?
+			       layout.meta_bytes : BC_META_DEVICE_MIN);
 	if (!ret && fsync(fd))
 		ret = -errno;
 	close(fd);
@@ -202,7 +204,7 @@ static int check_content(struct bc_copy *copy, const struct bc_volume_config *co
 		return bc_fail(error, -EEXIST,
 			       "%s holds %s; --keep-data makes it the volume's content, --force overwrites it",
 			       config->backing, probe.type);
-	return probe.type[0] ? probe_wipe(config->backing, error) : 0;
+	return 0;
 }
 
 static int check_meta_content(struct bc_copy *copy,
@@ -261,25 +263,36 @@ static int make_stamps(uint64_t **stamps, const struct bc_layout *layout,
 	return 0;
 }
 
-static int write_all(struct bc_copy *copy, const struct bc_volume_config *config,
-		     const struct bc_layout *layout, struct bc_error *error)
+static int write_device(struct bc_copy *copy, const struct bc_volume_config *config,
+			const struct bc_layout *layout, struct bc_error *error)
 {
 	struct bc_blockdev *on = bc_copy_meta_device(copy);
-	struct bc_error ignored;
 	uint64_t *stamps = NULL;
 	int ret;
 
 	fill_super(&copy->meta.super, config, layout);
 	ret = make_stamps(&stamps, layout, error);
+	if (!ret && !keep_data)
+		ret = probe_wipe(config->backing, error);
 	if (!ret)
 		ret = bc_meta_format(&copy->meta, on->fd, on->bytes,
 				     bc_copy_meta_path(config), stamps, error);
 	free(stamps);
-	if (ret)
-		return ret;
+	return ret;
+}
+
+static int write_all(struct bc_copy *copy, const struct bc_volume_config *config,
+		     const struct bc_layout *layout, struct bc_error *error)
+{
+	struct bc_error ignored;
+	int ret;
+
 	ret = bc_volume_config_save(config, error);
 	if (ret)
-		bc_meta_wipe(&copy->meta, &ignored);
+		return ret;
+	ret = write_device(copy, config, layout, error);
+	if (ret)
+		bc_volume_config_remove(config->name, &ignored);
 	return ret;
 }
 

@@ -92,7 +92,9 @@ static void report_text(const struct snap_trailer *trailer, uint64_t stored, dou
 			le32toh(trailer->doubt));
 	fputs("\n", stderr);
 	if (le32toh(trailer->flags) & SNAP_TRAILER_FUZZY)
-		fprintf(stderr, "%s: written to meanwhile, so the image is not of one moment; a volume restored from it is completed when it connects\n",
+		fprintf(stderr, trailer->regions ?
+			"%s: written to meanwhile, so the image is not of one moment; a volume restored from it is completed when it connects\n" :
+			"%s: mounted, so it may have been written to meanwhile and the image not be of one moment\n",
 			from);
 }
 

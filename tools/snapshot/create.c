@@ -32,6 +32,7 @@ enum slot_state { SLOT_FREE, SLOT_READING, SLOT_PACKING, SLOT_PACKED };
  * struct slot - one chunk on its way
  * @raw: its content
  * @packed: its zstd frame, @stored bytes
+ * @never: nothing of it was ever written
  * @reads: in flight
  */
 struct slot {
@@ -45,6 +46,7 @@ struct slot {
 	const char *frame;
 	struct stamps_window window;
 	unsigned int reads, again;
+	bool never;
 };
 
 struct create {
@@ -193,6 +195,7 @@ static int output_segment(struct create *create, uint64_t first, unsigned int co
 		chunk[i] = (struct writer_chunk) {
 			.digest = slot->digest, .offset = slot->number * SNAP_CHUNK_SIZE,
 			.stored = slot->stored, .bytes = slot->bytes, .data = slot->frame,
+			.never = slot->never,
 		};
 	}
 	return writer_segment(create->plan->writer, chunk, count, error);
@@ -299,7 +302,7 @@ static int slot_check(struct slot *slot, struct bc_error *error)
 	}
 	if (slot->reads)
 		return 0;
-	stamps_enter(stamps, &slot->window);
+	slot->never = stamps_enter(stamps, &slot->window);
 	slot_set(slot, SLOT_PACKING);
 	pool_submit(&create->pool, &slot->job);
 	return 0;

@@ -143,6 +143,10 @@ static void run_unpack(struct pool_job *job, void *context)
 		return;
 	}
 	slot->zero = !slot->raw[0] && !memcmp(slot->raw, slot->raw + 1, slot->chunk.bytes - 1);
+	if (slot->chunk.never && !slot->zero) {
+		chunk_fail(slot, "said to be never written, and not zero");
+		return;
+	}
 	/* Writes may be rounded up. */
 	memset(slot->raw + slot->chunk.bytes, 0, slot->extract->raw_size - slot->chunk.bytes);
 	slot->step = STEP_UNPACKED;
@@ -284,10 +288,18 @@ static void slot_write(struct slot *slot)
 		ring_write(&extract->ring, target->fd, slot->raw, slot_length(slot), offset, slot);
 }
 
+/* A volume's copy need not hold what was never written: reads do not get there. */
+static bool slot_needs_write(const struct slot *slot)
+{
+	const struct target *target = slot->extract->plan->target;
+
+	return target && !(target->volume && slot->chunk.never);
+}
+
 /* A slot that comes from the pool. */
 static void slot_go_on(struct slot *slot)
 {
-	if (slot->step == STEP_VERIFIED || !slot->extract->plan->target)
+	if (slot->step == STEP_VERIFIED || !slot_needs_write(slot))
 		slot_finish(slot);
 	else
 		slot_write(slot);

@@ -128,7 +128,7 @@ static const char *chunk_check(const struct snap_chunk *chunk, const struct snap
 	uint32_t i;
 
 	for (i = 0; i < le32toh(chunk->extents); i++, extent++) {
-		if (le32toh(extent->flags) & ~SNAP_EXTENT_ZERO || !extent->bytes)
+		if (le32toh(extent->flags) & ~SNAP_EXTENT_FLAGS || !extent->bytes)
 			return "SEGMENT with an extent of an unknown kind";
 		if (!(le32toh(extent->flags) & SNAP_EXTENT_ZERO))
 			bytes += le32toh(extent->bytes);

@@ -25,8 +25,10 @@
  *	payload = struct snap_segment, snap_chunk[chunks], snap_extent[extents];
  *	the extents of all chunks stand in the order of the chunks.
  *	A full snapshot covers the image from 0 to its end without a gap; every
- *	chunk is chunk_size long but the last, and has one extent.  A delta
- *	holds the regions that differ from its parent; extents ascend strictly.
+ *	chunk is chunk_size long but the last, and has one extent, flagged
+ *	SNAP_EXTENT_NEVER if nothing in it was ever written (so that from a
+ *	pipe, too, such parts of a volume need not be touched).  A delta holds
+ *	the regions that differ from its parent; extents ascend strictly.
  *
  * STAMPS	the stamp map (see kmod/uapi/blkcast_lsn.h), in ascending pieces of
  *	at most SNAP_STAMPS_PIECE stamps, each a zstd frame of u64 inside the
@@ -180,6 +182,8 @@ struct snap_chunk {
 
 /* snap_extent.flags */
 #define SNAP_EXTENT_ZERO	(1U << 0)	/* delta: reads as zeros, no bytes */
+#define SNAP_EXTENT_NEVER	(1U << 1)	/* full: zeros, the stamps NEVER or in doubt */
+#define SNAP_EXTENT_FLAGS	0x3U
 
 /**
  * struct snap_extent - where some bytes of a chunk belong

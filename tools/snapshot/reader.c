@@ -104,6 +104,9 @@ static int reader_prepare(struct reader *reader, struct bc_error *error)
 			       "%s is a delta snapshot, which this blkcast cannot read",
 			       reader->input.name);
 	reader->chunks = (reader_bytes(reader) + chunk_size - 1) / chunk_size;
+	reader->never = calloc(reader->chunks + 1, 1);
+	if (!reader->never)
+		return bc_fail(error, -ENOMEM, "out of memory");
 	if (!reader_has_stamps(reader))
 		return 0;
 	reader->regions = snap_regions(super);
@@ -115,45 +118,60 @@ static int reader_prepare(struct reader *reader, struct bc_error *error)
 	return 0;
 }
 
-/* A regular file: find TRAILER from behind.  Everything is checked again later. */
-static int reader_look_at_end(struct reader *reader, struct bc_error *error)
+struct trailer_frame {
+	struct snap_head head;
+	struct snap_trailer trailer;
+};
+
+static bool trailer_frame_good(const struct trailer_frame *frame, uint64_t offset)
 {
-	struct {
-		struct snap_head head;
-		struct snap_trailer trailer;
-	} frame;
+	return !snap_head_check(&frame->head, offset) &&
+	       le32toh(frame->head.length) == sizeof(frame->trailer) &&
+	       !snap_frame_check(frame) && le16toh(frame->head.type) == SNAP_TRAILER &&
+	       !snap_trailer_check(&frame->trailer, sizeof(frame->trailer));
+}
+
+/* Read the frame before the seek table, if there is room for both. */
+static int trailer_frame_read(const struct input *input, struct trailer_frame *frame,
+			      uint64_t *offset, struct bc_error *error)
+{
 	uint8_t foot[SNAP_SEEK_FOOT];
-	const struct input *input = &reader->input;
-	uint64_t table, offset;
-	uint32_t frames;
+	uint64_t behind;
+	__le32 frames;
 	int err;
 
-	if (input->size < sizeof(frame) + SNAP_SEEK_HEAD + SNAP_SEEK_FOOT)
-		goto truncated;
+	memset(frame, 0, sizeof(*frame));
+	if (input->size < sizeof(foot))
+		return 0;
 	err = input_peek(input, foot, sizeof(foot), input->size - sizeof(foot), error);
 	if (err)
 		return err;
 	memcpy(&frames, foot, sizeof(frames));
-	table = SNAP_SEEK_HEAD + (uint64_t)le32toh(frames) * sizeof(struct snap_seek_entry) +
-		SNAP_SEEK_FOOT;
-	if (table + sizeof(frame) > input->size)
-		goto truncated;
-	offset = input->size - table - sizeof(frame);
-	err = input_peek(input, &frame, sizeof(frame), offset, error);
+	behind = sizeof(*frame) + SNAP_SEEK_HEAD + SNAP_SEEK_FOOT +
+		 (uint64_t)le32toh(frames) * sizeof(struct snap_seek_entry);
+	if (behind > input->size)
+		return 0;
+	*offset = input->size - behind;
+	return input_peek(input, frame, sizeof(*frame), *offset, error);
+}
+
+/* A regular file: find TRAILER from behind.  Everything is checked again later. */
+static int reader_look_at_end(struct reader *reader, struct bc_error *error)
+{
+	const struct input *input = &reader->input;
+	struct trailer_frame frame;
+	uint64_t offset = 0;
+	int err = trailer_frame_read(input, &frame, &offset, error);
+
 	if (err)
 		return err;
-	if (snap_head_check(&frame.head, offset) ||
-	    le32toh(frame.head.length) != sizeof(frame.trailer) || snap_frame_check(&frame) ||
-	    le16toh(frame.head.type) != SNAP_TRAILER ||
-	    snap_trailer_check(&frame.trailer, sizeof(frame.trailer)))
-		goto truncated;
+	if (!trailer_frame_good(&frame, offset))
+		return bc_fail(error, -ENODATA,
+			       "%s is truncated: there is no TRAILER before its end at byte %llu (or its end is damaged)",
+			       input->name, (unsigned long long)input->size);
 	reader->trailer = frame.trailer;
 	reader->trailer_known = true;
 	return 0;
-truncated:
-	return bc_fail(error, -ENODATA,
-		       "%s is truncated: there is no TRAILER before its end at byte %llu (or its end is damaged)",
-		       input->name, (unsigned long long)input->size);
 }
 
 int reader_open(struct reader *reader, const char *path, struct bc_error *error)
@@ -168,7 +186,9 @@ int reader_open(struct reader *reader, const char *path, struct bc_error *error)
 	reader->segment = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->segment));
 	reader->root = XXH64_createState();
 	reader->stamps_root = XXH64_createState();
-	if (!reader->frame || !reader->segment || !reader->root || !reader->stamps_root) {
+	reader->extent = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->extent));
+	if (!reader->frame || !reader->segment || !reader->extent ||
+	    !reader->root || !reader->stamps_root) {
 		err = bc_fail(error, -ENOMEM, "out of memory");
 		goto cleanup;
 	}
@@ -196,6 +216,8 @@ void reader_close(struct reader *reader)
 	free(reader->piece);
 	free(reader->frame);
 	free(reader->segment);
+	free(reader->extent);
+	free(reader->never);
 	memset(reader, 0, sizeof(*reader));
 	reader->input.fd = -1;
 }
@@ -218,7 +240,7 @@ static const char *segment_check_places(const struct reader *reader,
 	for (i = 0; i < le32toh(segment->chunks); i++) {
 		const struct snap_chunk *chunk = &segment->chunk[i];
 
-		if (le32toh(chunk->extents) != 1 || extent[i].flags ||
+		if (le32toh(chunk->extents) != 1 || le32toh(extent[i].flags) & SNAP_EXTENT_ZERO ||
 		    le64toh(extent[i].offset) != (first + i) * chunk_size ||
 		    le32toh(chunk->bytes) != snap_chunk_bytes(reader_bytes(reader), chunk_size,
 							      first + i))
@@ -255,6 +277,8 @@ static int reader_segment(struct reader *reader, struct bc_error *error)
 	reader->segment_chunks = le32toh(segment->chunks);
 	reader->segment_at = 0;
 	memcpy(reader->segment, segment->chunk, reader->segment_chunks * sizeof(*reader->segment));
+	memcpy(reader->extent, snap_segment_extents(segment),
+	       reader->segment_chunks * sizeof(*reader->extent));
 	add_le64(&reader->seen.segments, 1);
 	return 0;
 }
@@ -263,6 +287,7 @@ static int reader_segment(struct reader *reader, struct bc_error *error)
 static int reader_announce(struct reader *reader, struct reader_chunk *chunk,
 			   struct bc_error *error)
 {
+	const struct snap_extent *extent = &reader->extent[reader->segment_at];
 	const struct snap_chunk *from = &reader->segment[reader->segment_at++];
 
 	chunk->number = le64toh(reader->seen.chunks);
@@ -271,6 +296,8 @@ static int reader_announce(struct reader *reader, struct reader_chunk *chunk,
 	chunk->digest = le64toh(from->digest);
 	chunk->stored = le32toh(from->stored);
 	chunk->bytes = le32toh(from->bytes);
+	chunk->never = le32toh(extent->flags) & SNAP_EXTENT_NEVER;
+	reader->never[chunk->number] = chunk->never;
 	XXH64_update(reader->root, &from->digest, sizeof(from->digest));
 	add_le64(&reader->seen.chunks, 1);
 	add_le64(&reader->seen.bytes, chunk->bytes);
@@ -358,6 +385,32 @@ static const char *trailer_check_totals(const struct reader *reader,
 	return NULL;
 }
 
+/* Every region of chunk @i is never written, or in doubt. */
+static bool chunk_is_never(const struct reader *reader, uint64_t i)
+{
+	uint32_t chunk_size = le32toh(reader->super->chunk_size);
+	uint32_t shift = le32toh(reader->super->region_shift);
+	uint64_t start = i * chunk_size, r;
+	uint64_t end = start + snap_chunk_bytes(reader_bytes(reader), chunk_size, i);
+
+	for (r = start >> shift; r <= (end - 1) >> shift; r++) {
+		if (reader->stamps[r] != BLKCAST_LSN_NEVER && reader->stamps[r] != BLKCAST_LSN_DOUBT)
+			return false;
+	}
+	return true;
+}
+
+static const char *trailer_check_never(const struct reader *reader)
+{
+	uint64_t i;
+
+	for (i = 0; i < reader->chunks; i++) {
+		if (reader->never[i] && !(reader_has_stamps(reader) && chunk_is_never(reader, i)))
+			return "a chunk was said to be never written, the stamps say otherwise";
+	}
+	return NULL;
+}
+
 static int reader_trailer(struct reader *reader, struct bc_error *error)
 {
 	const struct snap_trailer *trailer = reader_payload(reader);
@@ -365,6 +418,8 @@ static int reader_trailer(struct reader *reader, struct bc_error *error)
 
 	if (!wrong)
 		wrong = trailer_check_totals(reader, trailer);
+	if (!wrong)
+		wrong = trailer_check_never(reader);
 	if (wrong)
 		return reader_refuse(reader, wrong, error);
 	if (reader->trailer_known && memcmp(&reader->trailer, trailer, sizeof(*trailer)))

@@ -31,10 +31,12 @@ enum reader_item {
  * @number: its number
  * @position: byte of the file where its frame begins, for messages
  * @offset: where its @bytes belong in the image
+ * @never: all zeros, nothing of it was ever written
  */
 struct reader_chunk {
 	uint64_t number, position, offset, digest;
 	uint32_t stored, bytes;
+	bool never;
 };
 
 /**
@@ -61,6 +63,9 @@ struct reader {
 	/* The segment under way. */
 	uint32_t segment_chunks, segment_at;
 	struct snap_chunk *segment;
+	struct snap_extent *extent;
+	/* A byte a chunk: said to be never written. */
+	uint8_t *never;
 };
 
 int reader_open(struct reader *reader, const char *path, struct bc_error *error);

@@ -67,8 +67,9 @@ int stamps_check(struct stamps *stamps, struct stamps_window *window,
 	return unproven;
 }
 
-void stamps_enter(struct stamps *stamps, const struct stamps_window *window)
+bool stamps_enter(struct stamps *stamps, const struct stamps_window *window)
 {
+	bool never = window->count > 0;
 	uint32_t i;
 
 	for (i = 0; i < window->count; i++) {
@@ -80,7 +81,9 @@ void stamps_enter(struct stamps *stamps, const struct stamps_window *window)
 		else if (stamps->stamp[r] != stamp)
 			stamps->stamp[r] = BLKCAST_LSN_DOUBT;
 		stamps->known[r] = 1;
+		never &= stamp == BLKCAST_LSN_NEVER;
 	}
+	return never;
 }
 
 uint32_t stamps_finish(struct stamps *stamps)

@@ -72,8 +72,11 @@ int stamps_begin(struct stamps *stamps, struct stamps_window *window, uint64_t o
 int stamps_check(struct stamps *stamps, struct stamps_window *window,
 		 struct bc_error *error);
 
-/* Enter the window into the map: proven regions with their stamp, else doubt. */
-void stamps_enter(struct stamps *stamps, const struct stamps_window *window);
+/*
+ * Enter the window into the map: proven regions with their stamp, else doubt.
+ * True: none of them was ever written.
+ */
+bool stamps_enter(struct stamps *stamps, const struct stamps_window *window);
 
 /* Regions that nobody read are in doubt; returns the number in doubt. */
 uint32_t stamps_finish(struct stamps *stamps);

@@ -95,6 +95,7 @@ static size_t segment_fill(struct snap_segment *segment, const struct writer_chu
 		};
 		extent[i] = (struct snap_extent) {
 			.offset = htole64(chunk[i].offset), .bytes = htole32(chunk[i].bytes),
+			.flags = htole32(chunk[i].never ? SNAP_EXTENT_NEVER : 0),
 		};
 	}
 	return (char *)(extent + chunks) - (char *)segment;

@@ -9,6 +9,7 @@
 #ifndef SNAPSHOT_WRITER_H
 #define SNAPSHOT_WRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <xxhash.h>
 
@@ -29,11 +30,15 @@ struct writer {
 	char *frame;	/* room for one metadata frame */
 };
 
-/* A packed chunk; it covers @bytes of the image from @offset. */
+/*
+ * A packed chunk; it covers @bytes of the image from @offset, of which, if
+ * @never, nothing was ever written.
+ */
 struct writer_chunk {
 	uint64_t digest, offset;
 	uint32_t stored, bytes;
 	const void *data;
+	bool never;
 };
 
 int writer_open(struct writer *writer, struct output *output, struct bc_error *error);
