@@ -267,6 +267,15 @@ static void shot_send(struct peer *peer, const struct shot *shot, uint64_t base,
 		shutdown(peer->fd, SHUT_WR);
 }
 
+/* A replica's first frame: it does not know where in the stream it is. */
+static void introduce(struct peer *peer)
+{
+	static const struct shot position = { .type = BLKCAST_FRAME_POSITION };
+
+	if (!peer_is_replica(peer))
+		shot_send(peer, &position, 0, NULL, 0);
+}
+
 /* Write what is there already, and wait until it is sent. */
 static int write_here(struct peer *peer)
 {
@@ -359,7 +368,10 @@ static int run(const char *volume, const char *name)
 	if (!test)
 		return printf("no case '%s'\n", name), 2;
 	silent = test->shots[0].tamper == SILENCE;
-	if (peer_link(&peer, silent ? 1000 : 60000) || shoot_all(&peer, test))
+	if (peer_link(&peer, silent ? 1000 : 60000))
+		return printf("%s\n", peer.error.text), 1;
+	introduce(&peer);
+	if (shoot_all(&peer, test))
 		return printf("%s\n", peer.error.text), 1;
 	gone = dropped(&peer, test->kept ? 300 : DROP_MS);
 	if (gone == test->kept)
@@ -378,11 +390,12 @@ static const uint16_t types[] = {
 	BLKCAST_FRAME_WRITE, BLKCAST_FRAME_ZEROES, BLKCAST_FRAME_FLUSH,
 	BLKCAST_FRAME_NOP, BLKCAST_FRAME_GAP, BLKCAST_FRAME_REGION,
 	BLKCAST_FRAME_FORGET, BLKCAST_FRAME_DONE, BLKCAST_FRAME_PING,
+	BLKCAST_FRAME_COMPARE, BLKCAST_FRAME_MAP,
 };
 
 static const uint16_t answers[] = {
 	BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_ACK, BLKCAST_FRAME_DONE_OK,
-	BLKCAST_FRAME_ERROR,
+	BLKCAST_FRAME_ERROR, BLKCAST_FRAME_POSITION, BLKCAST_FRAME_HASHES,
 };
 
 static struct shot random_shot(struct peer *peer, int64_t *lsn)
@@ -392,7 +405,7 @@ static struct shot random_shot(struct peer *peer, int64_t *lsn)
 	struct shot shot = {
 		.type = replica ? types[random() % BC_ARRAY_SIZE(types)] :
 			answers[random() % BC_ARRAY_SIZE(answers)],
-		.flags = random() % 4, .lsn = *lsn += random() % 8 != 0,
+		.flags = random() % 8, .lsn = *lsn += random() % 8 != 0,
 		.sector = random() % (random() % 4 ? peer->volume.sectors + 64 : 16),
 		.sectors = sizes[random() % BC_ARRAY_SIZE(sizes)],
 		.received = random() % 3 - 1, .applied = random() % 3 - 1,
@@ -403,9 +416,11 @@ static struct shot random_shot(struct peer *peer, int64_t *lsn)
 		shot.flags = FIRST | LAST, shot.sectors = REGION;
 	if (shot.type == BLKCAST_FRAME_STAMPS && random() % 2)
 		shot.sector = 0, shot.sectors = EVERY, shot.flags = LAST;
-	if (shot.type == BLKCAST_FRAME_PING)
+	if (shot.type == BLKCAST_FRAME_PING || shot.type == BLKCAST_FRAME_COMPARE)
 		shot.lsn = 0;
-	if (shot.type == BLKCAST_FRAME_FORGET)
+	if (shot.type == BLKCAST_FRAME_FORGET ||
+	    shot.type == BLKCAST_FRAME_COMPARE ||
+	    shot.type == BLKCAST_FRAME_HASHES)
 		shot.sector %= peer->volume.regions + 1;
 	return shot;
 }
@@ -423,6 +438,8 @@ static int fuzz(const char *volume, unsigned int seed, int links)
 
 		if (peer_link(&peer, 10000))
 			return printf("%s\n", peer.error.text), 1;
+		if (random() % 8)
+			introduce(&peer);
 		for (int i = random() % 40; i; i--) {
 			struct shot shot = random_shot(&peer, &lsn);
 
