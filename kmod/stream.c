@@ -282,6 +282,16 @@ static bool replay_from(struct blkcast_link *l, u64 lsn)
 	return true;
 }
 
+/*
+ * It is settled what the replica lacks.  Nobody waits for it before the stream
+ * has passed what has gathered in the backlog by now.  Caller holds vol->lock.
+ */
+static void resync_enter(struct blkcast_link *l)
+{
+	l->copied_at = l->vol->lsn;
+	blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+}
+
 static int position_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	struct blkcast_volume *v = l->vol;
@@ -296,7 +306,7 @@ static int position_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		replay = replay_from(l, lsn);
 		l->map_due = !replay;
 		if (replay)
-			blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+			resync_enter(l);
 		wake_up(&l->wake);
 	}
 	spin_unlock_irq(&v->lock);
@@ -347,7 +357,7 @@ static int stamps_recv(struct blkcast_link *l, const struct blkcast_frame *f,
 		 l->dirty_count, v->regions);
 	spin_lock_irq(&v->lock);
 	if (!l->error)
-		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
+		resync_enter(l);
 	spin_unlock_irq(&v->lock);
 	return 0;
 }
