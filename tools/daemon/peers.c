@@ -71,10 +71,11 @@ static void peer_wait(struct peer *peer)
 
 static void peer_failed(struct peer *peer, bool permanent, const char *reason)
 {
-	if (strcmp(peer->reason, reason))
+	if (strcmp(peer->reason, reason)) {
 		log_warning("volume %s: link %s: %s", peer->volume,
 			    peer->config.peer, reason);
-	snprintf(peer->reason, sizeof(peer->reason), "%s", reason);
+		snprintf(peer->reason, sizeof(peer->reason), "%s", reason);
+	}
 	peer->permanent = permanent;
 	peer->failures++;
 	peer_wait(peer);
