@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What must not become a link does not: each refusal is a clear sentence on the
+# host that asked, stands in the log of both, and changes nothing.
+#
+#   g1 (primary) ---- LAN ---- g2 (replica)
+#
+# kernels: both
+# shellcheck disable=SC2016 # for the guest's shell
+
+# shellcheck source=selftests/lib/ktap.sh
+. "$(dirname "$0")/../lib/ktap.sh"
+# shellcheck source=selftests/qemu/lab.sh
+. "$(dirname "$0")/../qemu/lab.sh"
+# shellcheck source=selftests/lib/hosts.sh
+. "$(dirname "$0")/../lib/hosts.sh"
+
+connect() { vm_exec g1 'blkcast connect data --peer g2 --address g2 --wait 3'; }
+config() { vm_exec g1 'md5sum /etc/blkcast/volumes.d/data.conf'; }
+
+# refused NAME REGEX: connect says so, g2 logs it, nothing is changed
+refused() {
+	local before
+	before=$(config)
+	vm_exec g2 ': > /run/blkcastd.log'
+	refuses "$1" "$2" connect
+	like "$1: the other host's log says so" "$(vm_exec g2 'cat /run/blkcastd.log')" "$2"
+	is "$1: the configuration is as it was" "$(config)" "$before"
+	is "$1: no link" "$(field g1 'v["links"]') $(field g2 'v["links"]')" '[] []'
+}
+
+lab_start
+vm_add g1 -d 64M
+vm_add g2 -d 64M
+vm_start g1 g2
+hosts_key
+
+# ---- the daemon's own conditions ----
+
+vm_exec g1 'mkdir -p /etc/blkcast'
+refuses "no key" 'no key at /etc/blkcast/key' vm_exec g1 blkcastd
+vm_exec g1 'install -m 644 /lab/key /etc/blkcast/key'
+refuses "a key others can read" 'accessible to others .*chmod 600' vm_exec g1 blkcastd
+vm_exec g1 'chmod 600 /etc/blkcast/key'
+refuses "no module" 'the blkcast module is not loaded: modprobe blkcast' vm_exec g1 blkcastd
+vm_load g1
+vm_exec g1 'printf "[daemon]\nlisten = nowhere:x\n" > /etc/blkcast/blkcast.conf'
+refuses "a configuration with an error" 'blkcast.conf:2: ' vm_exec g1 blkcastd
+vm_exec g1 'rm /etc/blkcast/blkcast.conf'
+refuses "wrong usage" 'Usage' vm_exec g1 'blkcastd something'
+refuses "connect without a daemon" 'blkcastd is not running' vm_exec g1 \
+	'blkcast create data --device /dev/vda > /dev/null && blkcast up data && blkcast primary data &&
+	 blkcast connect data --peer g2 --address g2'
+vm_exec g1 'blkcast disconnect data --peer g2; blkcast down data; blkcast destroy data --force'
+daemon_start g1
+refuses "two daemons at once" 'another blkcastd runs already \(pid [0-9]+' vm_exec g1 blkcastd
+check "the first one is not disturbed" vm_exec g1 'blkcast status'
+
+# ---- the other host ----
+
+volume_create g1
+vm_exec g1 'blkcast primary data'
+refuses "nobody there" 'g2 at g2: cannot connect: Connection refused' connect
+vm_exec g1 'blkcast disconnect data --peer g2'
+refuses "no such host" 'cannot find the address' vm_exec g1 \
+	'blkcast connect data --peer g2 --address no-such-host --wait 3'
+vm_exec g1 'blkcast disconnect data --peer g2'
+host_start g2
+refuses "not up there" 'volume data is not up on g2' connect
+vm_exec g1 'blkcast disconnect data --peer g2'
+
+volume_create g2
+vm_exec g2 'blkcast down data && blkcast destroy data --force &&
+	blkcast create data --device /dev/vda > /dev/null && blkcast up data'
+refused "wrong volume" "wrong volume: data on g1 has the uuid $volume_uuid"
+
+vm_exec g2 "blkcast down data && blkcast destroy data --force &&
+	blkcast create data --device /dev/vda --uuid $volume_uuid --size 32M > /dev/null &&
+	blkcast up data"
+refused "smaller copy" "smaller: 33554432 bytes, on g1 $volume_bytes"
+
+vm_exec g2 "blkcast down data && blkcast destroy data --force &&
+	blkcast create data --device /dev/vda --uuid $volume_uuid --size $volume_bytes \
+		--region-size 128K > /dev/null && blkcast up data"
+refused "other regions" 'regions of 128 KiB, on g1 of 64 KiB'
+
+vm_exec g2 "blkcast down data && blkcast destroy data --force"
+volume_create g2
+vm_exec g2 'blkcast genkey --force'
+daemon_stop g2
+daemon_start g2
+refused "wrong key" 'wrong key: g[12] and g[12] do not have the same key'
+vm_exec g2 'install -m 600 /lab/key /etc/blkcast/key'
+daemon_stop g2
+daemon_start g2
+
+# ---- two reigns of one term ----
+
+vm_exec g2 'blkcast primary data && blkcast replica data'
+refused "split brain" 'split brain: term 1 of data was reigned twice'
+vm_exec g2 'for _ in 1 2 3; do blkcast primary data; blkcast replica data; done
+	blkcast down data && blkcast destroy data --force'
+volume_create g2
+
+# ---- strangers at the door ----
+
+vm_exec g1 'for _ in $(seq 20); do
+		head -c $((RANDOM % 3000)) /dev/urandom > /dev/tcp/g2/7790
+		printf "\0\0\0\0" > /dev/tcp/g2/7790
+		printf "\20\0\0\0{\"type\":\"hello\"" > /dev/tcp/g2/7790
+		head -c 100000 /dev/zero > /dev/tcp/g2/7790
+	done 2> /dev/null
+	for _ in $(seq 100); do sleep 20 > /dev/tcp/g2/7790 & done' > /dev/null
+check "noise and silent callers: the daemon lives" vm_exec g2 'blkcast status'
+check "and links all the same, once the silent ones are sent away" wait_until 40 connect
+check "in sync" wait_until 20 field_is g1 'link["g2"]["state"]' in-sync
+
+# ---- configuration that is wrong while the daemon runs ----
+
+vm_exec g1 'echo "colour = red" >> /etc/blkcast/volumes.d/data.conf
+	kill -HUP "$(cat /run/blkcast/blkcastd.pid)"; sleep 1'
+like "a wrong file: the log names file and line" "$(vm_exec g1 'cat /run/blkcastd.log')" \
+	"data.conf:[0-9]+: unknown key 'colour'.*the old configuration stays"
+is "and the link stays" "$(field g2 'link["g1"]["state"]')" in-sync
+ktap_done
