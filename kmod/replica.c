@@ -14,6 +14,9 @@
  *  3. GAP marks the copy inconsistent, durably, before any later frame.
  *  4. From its first piece until it is whole a copied region is in doubt.
  *  5. A write that fails here puts its region in doubt and ends the link.
+ *  6. vol->position is an LSN up to which this copy is the stream and nothing
+ *     else (0: not known): set by DONE and by what is applied while in sync,
+ *     cleared by GAP.  A returning link starts with it (POSITION).
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>

@@ -79,8 +79,7 @@ struct blkcast_volume {
 	enum blkcast_ack_mode	ack;		/* L */
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
-	u64			position;	/* L: replica: holds the stream up to here
-						 * and nothing else; 0: not known */
+	u64			position;	/* L: replica: see replica.c, inv. 6 */
 	bool			accepting;	/* L: primary: takes writes */
 	u32			flush_failing;	/* L: failed, not yet dealt with */
 	bool			gone;		/* L: going down, refuse to open */
