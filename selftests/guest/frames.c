@@ -150,6 +150,8 @@ static uint32_t default_length(const struct shot *shot)
 		return shot->sectors * 512;
 	case BLKCAST_FRAME_STAMPS:
 		return shot->sectors * 8;
+	case BLKCAST_FRAME_HASHES:
+		return shot->sectors * BLKCAST_HASH_SIZE;
 	case BLKCAST_FRAME_ACK:
 		return sizeof(struct blkcast_ack);
 	}
@@ -186,9 +188,11 @@ static int data_fill(struct peer *peer, const struct shot *shot, uint64_t base,
 {
 	uint64_t at = shot->sector * 512;
 
-	if (shot->type == BLKCAST_FRAME_STAMPS)
+	if (shot->tamper == DOUBTS)
+		memset(data, 0xff, length);
+	else if (shot->type == BLKCAST_FRAME_STAMPS)
 		return stamps_fill(peer, (uint64_t *)data);
-	if (shot->type == BLKCAST_FRAME_ACK)
+	else if (shot->type == BLKCAST_FRAME_ACK)
 		ack_fill(shot, base, (struct blkcast_ack *)data);
 	else if (wrong)
 		memset(data, 0xa5, length);
@@ -294,6 +298,25 @@ static int write_here(struct peer *peer)
 	return bc_fail(&peer->error, -1, "nothing was sent");
 }
 
+/* Read frames until the first COMPARE is among them. */
+static int await_compare(struct peer *peer)
+{
+	struct timeval patience = { .tv_sec = DROP_MS / 1000 };
+	static unsigned char data[BLKCAST_PAYLOAD_MAX];
+	struct blkcast_frame frame = { .type = 0 };
+
+	setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while (le16toh(frame.type) != BLKCAST_FRAME_COMPARE) {
+		if (recv(peer->fd, &frame, sizeof(frame), MSG_WAITALL) !=
+		    sizeof(frame) || le32toh(frame.length) > sizeof(data))
+			return bc_fail(&peer->error, -1, "no COMPARE came");
+		if (frame.length &&
+		    recv(peer->fd, data, le32toh(frame.length), MSG_WAITALL) <= 0)
+			return bc_fail(&peer->error, -1, "half a frame came");
+	}
+	return 0;
+}
+
 static int shoot(struct peer *peer, const struct shot *shot, uint64_t base,
 		 int wrong)
 {
@@ -303,6 +326,8 @@ static int shoot(struct peer *peer, const struct shot *shot, uint64_t base,
 
 	if (shot->tamper == WRITE_HERE)
 		return write_here(peer);
+	if (shot->tamper == AWAIT_COMPARE)
+		return await_compare(peer);
 	if (shot->tamper == SILENCE)
 		return 0;
 	if (shot->sectors >= EVERY - 1 && shot->type == BLKCAST_FRAME_STAMPS)
@@ -370,7 +395,8 @@ static int run(const char *volume, const char *name)
 	silent = test->shots[0].tamper == SILENCE;
 	if (peer_link(&peer, silent ? 1000 : 60000))
 		return printf("%s\n", peer.error.text), 1;
-	introduce(&peer);
+	if (!test->bare)
+		introduce(&peer);
 	if (shoot_all(&peer, test))
 		return printf("%s\n", peer.error.text), 1;
 	gone = dropped(&peer, test->kept ? 300 : DROP_MS);

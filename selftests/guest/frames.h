@@ -19,6 +19,8 @@ enum tamper {
 	CUT_HEADER, CUT_DATA,	/* and close */
 	SILENCE,		/* nothing at all comes */
 	WRITE_HERE,		/* no frame: the primary's device is written to */
+	AWAIT_COMPARE,		/* no frame: until the primary asks for hashes */
+	DOUBTS,			/* STAMPS: all of them in doubt */
 };
 
 /*
@@ -36,18 +38,21 @@ struct shot {
 
 #define SHOTS_MAX	4
 
+/* @bare: without the POSITION that a replica begins with. */
 struct frame_case {
 	const char *name;
-	int kept, count;
+	int kept, bare, count;
 	struct shot shots[SHOTS_MAX];
 };
 
-#define CASE(title, keep, ...) { \
-	.name = title, .kept = keep, .shots = { __VA_ARGS__ }, \
+#define CASE(title, keep, bared, ...) { \
+	.name = title, .kept = keep, .bare = bared, .shots = { __VA_ARGS__ }, \
 	.count = sizeof((struct shot[]){ __VA_ARGS__ }) / sizeof(struct shot) \
 }
-#define DROPS(title, ...) CASE(title, 0, __VA_ARGS__)
-#define KEEPS(title, ...) CASE(title, 1, __VA_ARGS__)
+#define DROPS(title, ...) CASE(title, 0, 0, __VA_ARGS__)
+#define KEEPS(title, ...) CASE(title, 1, 0, __VA_ARGS__)
+#define DROPS_BARE(title, ...) CASE(title, 0, 1, __VA_ARGS__)
+#define KEEPS_BARE(title, ...) CASE(title, 1, 1, __VA_ARGS__)
 
 #define FIRST	BLKCAST_FRAME_FIRST
 #define LAST	BLKCAST_FRAME_LAST
@@ -55,6 +60,9 @@ struct frame_case {
 #define WRITE(number, ...) F(WRITE, .lsn = number, .sectors = 8, ##__VA_ARGS__)
 #define PIECE(at, count, ...) F(REGION, .lsn = 1, .sector = at, .sectors = count, \
 				##__VA_ARGS__)
+#define SPARSE(at, ...) F(REGION, .lsn = 1, .sector = at, \
+			  .flags = FIRST | BLKCAST_FRAME_SPARSE, ##__VA_ARGS__)
+#define END(at)	F(REGION, .lsn = 1, .sector = at, .flags = LAST)
 #define NOTHING(what) { .type = 0xffff, .tamper = what }
 #define EVERY	0xffffffff	/* STAMPS: all regions */
 
@@ -142,16 +150,23 @@ static const struct frame_case replica_cases[] = {
 	DROPS("compare of no region", F(COMPARE, .sector = 1U << 30)),
 	DROPS("compare with an LSN", F(COMPARE, .lsn = 1)),
 	DROPS("map twice", F(MAP), F(MAP)),
-	DROPS("sparse copy that goes back", F(REGION, .lsn = 1,
-	      .flags = FIRST | BLKCAST_FRAME_SPARSE), PIECE(64, 8),
+	KEEPS("sparse copy", F(GAP), SPARSE(0), PIECE(64, 8), END(0)),
+	DROPS("sparse copy that goes back", SPARSE(0), PIECE(64, 8),
 	      PIECE(8, 8)),
-	DROPS("sparse copy out of its region", F(REGION, .lsn = 1,
-	      .flags = FIRST | BLKCAST_FRAME_SPARSE), PIECE(REGION, 8)),
-	DROPS("end of a copy that was not begun", F(REGION, .lsn = 1,
-	      .flags = LAST)),
+	DROPS("sparse copy out of its region", SPARSE(0), PIECE(REGION, 8)),
+	DROPS("sparse copy across the end of its region", SPARSE(0),
+	      PIECE(REGION - 8, 16)),
+	DROPS("sparse copy that ends in another region", F(GAP), SPARSE(0),
+	      END(5 * REGION)),
+	DROPS("sparse copy that ends with content", SPARSE(0),
+	      PIECE(REGION - 8, 8, .flags = LAST)),
+	DROPS("sparse copy begun twice", SPARSE(0), SPARSE(0)),
+	DROPS("end of a copy that was not begun", END(0)),
+	DROPS("end of a copy that is not sparse", F(GAP), PIECE(0, 64,
+	      .flags = FIRST), END(0)),
 	DROPS("a copy without content", F(REGION, .lsn = 1, .flags = FIRST)),
-	DROPS("a write into an open copy", F(REGION, .lsn = 1,
-	      .flags = FIRST | BLKCAST_FRAME_SPARSE), WRITE(1)),
+	DROPS("a write into an open copy", SPARSE(0), WRITE(1)),
+	DROPS("compare in an open copy", SPARSE(0), F(COMPARE)),
 	DROPS("half a header", F(PING), F(PING, .tamper = CUT_HEADER)),
 	DROPS("half a write", WRITE(1, .tamper = CUT_DATA)),
 	DROPS("silence", NOTHING(SILENCE)),
@@ -159,6 +174,8 @@ static const struct frame_case replica_cases[] = {
 };
 
 #define STAMPS	F(STAMPS, .sectors = EVERY, .flags = LAST)
+#define ASKED	F(STAMPS, .sectors = EVERY, .flags = LAST, .tamper = DOUBTS), \
+		NOTHING(AWAIT_COMPARE)
 
 /* The kernel's end is a primary: we are its replica. */
 static const struct frame_case primary_cases[] = {
@@ -175,6 +192,15 @@ static const struct frame_case primary_cases[] = {
 	      .length = BLKCAST_PAYLOAD_MAX + 8)),
 	DROPS("unknown frame", STAMPS, { .type = 99 }),
 	DROPS("position twice", F(POSITION)),
+	DROPS_BARE("position with data", F(POSITION, .length = 512)),
+	KEEPS_BARE("a position of no reign", F(POSITION, .lsn = -1)),
+	DROPS_BARE("stamps before a position", STAMPS),
+	KEEPS("hashes that were asked for", ASKED, F(HASHES, .sectors = 16)),
+	DROPS("hashes twice", ASKED, F(HASHES, .sectors = 16),
+	      F(HASHES, .sectors = 16)),
+	DROPS("too few hashes", ASKED, F(HASHES, .sectors = 15)),
+	DROPS("fewer hashes than it says", ASKED, F(HASHES, .sectors = 16,
+	      .length = 240)),
 	DROPS("hashes nobody asked for", STAMPS, F(HASHES, .sectors = 16,
 	      .length = 256)),
 	DROPS("hashes of no region", STAMPS, F(HASHES, .sector = 1U << 30,

@@ -18,7 +18,7 @@
 . "$(dirname "$0")/../lib/local.sh"
 
 frames=$lab_tree/.build/selftests/guest/frames
-links=${LINKS:-300}
+links=${LINKS:-100}
 
 link_works() { on 'pair a b' && wait_until 30 in_sync a b && same a b; }
 
