@@ -311,6 +311,11 @@ static void wrong_reign(void)
 	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
 	expect_refused("both hosts are primary", false);
 	sides_init();
+	replica.fake.volume.super_flags = BLKCAST_SUPER_PRIMARY;
+	replica.fake.volume.reigns = 1;
+	replica.fake.volume.term = 1;
+	expect_refused("went down as primary", true);
+	sides_init();
 	replica.fake.history[1].reign = htole64(34);
 	expect_refused("split brain", true);
 	sides_init();

@@ -5,6 +5,7 @@
  * ends with the link in place either way.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,6 +48,20 @@ static int make_link(const char *path, const char *target, struct bc_error *erro
 	return 0;
 }
 
+/* The node's first event may have come before the volume could be asked for. */
+static void poke_udev(uint32_t minor)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/block/blkcast%u/uevent", minor);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	bc_write_full(fd, "change", strlen("change"));
+	close(fd);
+}
+
 int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
 {
 	char node[32], target[32], path[BC_PATH_MAX];
@@ -62,6 +77,8 @@ int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
 				       name, node);
 		nap();
 	}
+	if (!access("/run/udev/control", F_OK) && !link_is(path, target))
+		poke_udev(minor);
 	while (!access("/run/udev/control", F_OK) && !link_is(path, target) &&
 	       bc_now_ns() - start < UDEV_MS * 1000000ULL)
 		nap();

@@ -17,8 +17,9 @@
  *
  * From the proofs on every message carries a code (proof.h).  At any point a
  * side may send refuse {reason, permanent} and close; the replica also where
- * the first frame is expected, when its kernel refuses.  The primary tells the
- * two apart by their first four bytes and takes nothing of a kernel frame.
+ * the first frame is expected, when its kernel refuses.  A replica's kernel is
+ * the first to speak (POSITION, see blkcast_wire.h), so the primary tells the two
+ * apart by their first four bytes; it takes nothing of a kernel frame.
  *
  * This file knows neither sockets nor time: session.c feeds it frames and sends
  * what it queues, which also makes it testable.

@@ -226,6 +226,24 @@ static int check_split(const struct offer *offer, const struct bc_volume *copy,
 	return 0;
 }
 
+/*
+ * This copy's host went down as primary, and somebody else has begun a reign
+ * since: it may hold writes that were acknowledged and that nobody else has
+ * (RULES 20 and 22).  Giving them up takes an operator's word.
+ */
+static int check_deposed(const struct offer *offer, const struct bc_volume *copy,
+			 const char *node, const char *peer, struct bc_error *error)
+{
+	uint32_t own = copy->reigns ? le32toh(copy->history[copy->reigns - 1].term) : 0;
+
+	if (!(copy->super_flags & BLKCAST_SUPER_PRIMARY) || offer->term <= own)
+		return 0;
+	return bc_fail(error, -EUCLEAN,
+		       "%s went down as primary of %s (term %u) and may have writes that %s (term %u) lacks; 'blkcast down %s' and 'blkcast up %s --yield' on %s give them up",
+		       node, copy->name, own, peer, offer->term, copy->name,
+		       copy->name, node);
+}
+
 int offer_check(const struct offer *offer, const struct bc_volume *copy,
 		const char *node, const char *peer, bool *permanent,
 		struct bc_error *error)
@@ -253,5 +271,6 @@ int offer_check(const struct offer *offer, const struct bc_volume *copy,
 	if (ret)
 		return ret;
 	*permanent = true;
-	return check_term(offer, copy, node, peer, error);
+	ret = check_term(offer, copy, node, peer, error);
+	return ret ? ret : check_deposed(offer, copy, node, peer, error);
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the module sends: absent stays unknown, malformed stays unknown. */
+/* links: tools/lib/kernel_parse.c tools/lib/kernel_names.c */
+/* libs: libmnl */
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "expect.h"
+#include "kernel_parse.h"
+#include "util.h"
+
+static char buffer[8192];
+
+static struct nlmsghdr *message_new(uint8_t cmd)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct genlmsghdr *genl = mnl_nlmsg_put_extra_header(message, sizeof(*genl));
+
+	genl->cmd = cmd;
+	return message;
+}
+
+static void link_put(struct nlmsghdr *message, const char *name, bool lag_known)
+{
+	struct nlattr *nest = mnl_attr_nest_start(message, BLKCAST_A_LINKS);
+
+	mnl_attr_put_strz(message, BLKCAST_L_NAME, name);
+	mnl_attr_put_u8(message, BLKCAST_L_STATE, BLKCAST_LINK_RESYNC);
+	if (lag_known)
+		mnl_attr_put_u64(message, BLKCAST_L_LAG_NS, 0);
+	mnl_attr_nest_end(message, nest);
+}
+
+static void volume_whole(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_GET);
+	struct blkcast_reign history[3] = { { .term = 1 }, { .term = 2 }, { .term = 5 } };
+	struct bc_volume volume = { 0 };
+
+	mnl_attr_put_strz(message, BLKCAST_A_NAME, "data");
+	mnl_attr_put_u8(message, BLKCAST_A_ROLE, BLKCAST_ROLE_PRIMARY);
+	mnl_attr_put_u64(message, BLKCAST_A_LSN, blkcast_lsn(5, 9));
+	mnl_attr_put(message, BLKCAST_A_HISTORY, sizeof(history), history);
+	link_put(message, "g2", true);
+	link_put(message, "g3", false);
+	EXPECT(bc_parse_volume(message, &volume) == MNL_CB_OK);
+	EXPECT(!strcmp(volume.name, "data") && volume.lsn == blkcast_lsn(5, 9));
+	EXPECT(bc_known(&volume, BLKCAST_A_LSN) && !bc_known(&volume, BLKCAST_A_TERM));
+	EXPECT(volume.reigns == 3 && volume.history[2].term == 5);
+	EXPECT(volume.links == 2 && !strcmp(volume.link[1].name, "g3"));
+	EXPECT(bc_known(&volume.link[0], BLKCAST_L_LAG_NS) && !volume.link[0].lag_ns);
+	EXPECT(!bc_known(&volume.link[1], BLKCAST_L_LAG_NS));
+	EXPECT(!strcmp(bc_link_state_name(volume.link[1].state), "resync"));
+	bc_volume_release(&volume);
+}
+
+static void volume_malformed(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_GET);
+	struct bc_volume volume = { 0 };
+	char long_name[100];
+
+	memset(long_name, 'x', sizeof(long_name));
+	mnl_attr_put(message, BLKCAST_A_NAME, sizeof(long_name), long_name);
+	mnl_attr_put(message, BLKCAST_A_TERM, 3, "abc");
+	mnl_attr_put(message, BLKCAST_A_UUID, 15, long_name);
+	mnl_attr_put(message, BLKCAST_A_HISTORY, 25, long_name);
+	mnl_attr_put(message, 1000, 4, "none");
+	mnl_attr_put(message, BLKCAST_A_LINKS, 0, NULL);
+	EXPECT(bc_parse_volume(message, &volume) == MNL_CB_OK);
+	EXPECT(volume.known == 1ULL << BLKCAST_A_LINKS);
+	EXPECT(!volume.reigns && volume.links == 1 && !volume.link[0].known);
+	bc_volume_release(&volume);
+}
+
+static void stamps_bounded(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_STAMPS);
+	uint64_t sent[4] = { 1, 2, 3, 4 }, got[3] = { 0 };
+	struct bc_stamps stamps = { got, 2, 0 };
+
+	mnl_attr_put(message, BLKCAST_A_STAMPS, sizeof(sent), sent);
+	EXPECT(bc_parse_stamps(message, &stamps) == MNL_CB_OK);
+	EXPECT(stamps.got == 2 && got[0] == 1 && got[1] == 2 && !got[2]);
+}
+
+static void events(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_EVENT);
+	struct bc_event event;
+
+	mnl_attr_put_strz(message, BLKCAST_A_NAME, "data");
+	mnl_attr_put_strz(message, BLKCAST_A_LINK, "g2");
+	mnl_attr_put_u8(message, BLKCAST_A_EVENT, BLKCAST_EVENT_LINK_DOWN);
+	mnl_attr_put_u32(message, BLKCAST_A_ERROR, 104);
+	EXPECT(bc_parse_event(message, &event));
+	EXPECT(!strcmp(event.name, "data") && !strcmp(event.link, "g2"));
+	EXPECT(event.event == BLKCAST_EVENT_LINK_DOWN && event.error == 104);
+	EXPECT(!bc_parse_event(message_new(BLKCAST_CMD_GET), &event));
+	EXPECT(!bc_parse_event(message_new(BLKCAST_CMD_EVENT), &event));
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "a volume with its links and history", volume_whole },
+		{ "attributes of a wrong form are left unknown", volume_malformed },
+		{ "more stamps than asked for are cut", stamps_bounded },
+		{ "events", events },
+	};
+
+	run_tests(tests, BC_ARRAY_SIZE(tests));
+}
