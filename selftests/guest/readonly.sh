@@ -15,38 +15,24 @@
 # shellcheck source=selftests/lib/local.sh
 . "$(dirname "$0")/../lib/local.sh"
 
-# Both copies hold what /tmp/model does; pages of the cache are not asked.
-as_model() {
-	on 'for name in a b; do
-		cmp /tmp/model <(dd if=/dev/blkcast/$name bs=1M iflag=direct status=none) || exit
-	done'
-}
-
-# put BYTES OFFSET: random bytes on the primary and in the model
-put() {
-	on "head -c $1 /dev/urandom > /tmp/piece &&
-		dd if=/tmp/piece of=/tmp/model bs=512 seek=$(($2 / 512)) conv=notrunc status=none &&
-		dd if=/tmp/piece of=/dev/blkcast/a bs=512 seek=$(($2 / 512)) oflag=direct status=none"
-}
-
 local_start 2 16
 on 'for disk in 0 1; do head -c 16M /dev/urandom > /dev/ram$disk; done'
 local_create a /dev/ram0 --force
 local_create b /dev/ram1 --force
-on 'truncate -s "$(blockdev --getsize64 /dev/blkcast/a)" /tmp/model'
-check "a new volume is zeros on every copy" as_model
+model_new a
+check "a new volume is zeros on every copy" as_model a b
 
 on 'blkcast primary a && pair a b'
 wait_until 30 in_sync a b
-put 4096 1048576		# the first block of a region
-put 512 $((3 * 1048576 + 4096))	# one sector within a region
-put 131072 $((5 * 1048576 - 65536 + 512))	# across three regions
-check "what was not written still is, beside what was" as_model
+put a 4096 1048576		# the first block of a region
+put a 512 $((3 * 1048576 + 4096))	# one sector within a region
+put a 131072 $((5 * 1048576 - 65536 + 512))	# across three regions
+check "what was not written still is, beside what was" as_model a b
 on 'blkcast down a && blkcast down b && blkcast up a && blkcast up b'
-check "after down and up as well" as_model
+check "after down and up as well" as_model a b
 on 'blkcast primary a && pair a b'
 wait_until 30 in_sync a b
-check "and after they have met again" as_model
+check "and after they have met again" as_model a b
 
 write_b='dd if=/dev/urandom of=/dev/blkcast/b bs=4k count=1 oflag=direct conv=notrunc'
 refuses "a write to a replica" 'Read-only file system' on "$write_b"
@@ -56,8 +42,8 @@ refuses "a filesystem" 'ead-only' on 'mkfs.ext4 -q -F /dev/blkcast/b'
 on 'blockdev --setrw /dev/blkcast/b'
 refuses "a write, the device having been set writable" 'Read-only file system' \
 	on "$write_b"
-check "a write to the primary still works" put 4096 0
-check "nothing else has changed" as_model
+check "a write to the primary still works" put a 4096 0
+check "nothing else has changed" as_model a b
 on 'mkfs.ext4 -q -F /dev/blkcast/a && mount /dev/blkcast/a /mnt && echo here > /mnt/file && umount /mnt'
 wait_until 30 in_sync a b
 refuses "mounting a replica for writing" 'ead-only|write-protected' \

@@ -13,6 +13,9 @@
 #   field_is NAME PYTHON VALUE
 #   in_sync PRIMARY REPLICA...         each in sync and caught up
 #   same PRIMARY REPLICA...            the devices hold the same bytes
+#   model_new NAME                     /tmp/model: zeros, as large as the volume
+#   put NAME BYTES OFFSET              random bytes on the device and in the model
+#   as_model NAME...                   the devices hold what the model does
 #
 # `pair PRIMARY REPLICA` in the guest links two of them, `pair -d` parts them.
 
@@ -67,4 +70,23 @@ same() {
 		on "cmp <(dd if=/dev/blkcast/$primary bs=1M iflag=direct status=none) \
 			<(dd if=/dev/blkcast/$replica bs=1M iflag=direct status=none)" || return 1
 	done
+}
+
+model_new() {
+	on "truncate -s \"\$(blockdev --getsize64 /dev/blkcast/$1)\" /tmp/model"
+}
+
+put() {
+	on "head -c $2 /dev/urandom > /tmp/piece &&
+		for to in 'of=/tmp/model' 'of=/dev/blkcast/$1 oflag=direct'; do
+			dd if=/tmp/piece \$to bs=512 seek=$(($3 / 512)) \
+				conv=notrunc,fsync status=none || exit
+		done"
+}
+
+as_model() {
+	on "for name in $*; do
+		cmp /tmp/model <(dd if=/dev/blkcast/\$name bs=1M iflag=direct \
+			status=none) || exit
+	done"
 }
