@@ -59,45 +59,57 @@ static struct blkcast_link *entry_holder(struct blkcast_op *op)
 	return holder;
 }
 
-/* The oldest entry if nobody needs it, or NULL. */
-static struct blkcast_op *entry_free(struct blkcast_volume *v)
-{
-	struct blkcast_op *op;
-
-	op = list_first_entry_or_null(&v->log, struct blkcast_op, log_node);
-	return op && op->local_done && !entry_holder(op) ? op : NULL;
-}
-
+/* Let the oldest entry go.  The floor never sinks: see write_failed(). */
 static void entry_release(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
 
 	list_del_init(&op->log_node);
 	v->log_bytes -= blkcast_op_memory(op);
-	v->log_floor = op->lsn;
+	v->log_floor = max(v->log_floor, op->lsn);
 	blkcast_op_put(op);
+}
+
+/*
+ * Release the oldest entry if nobody needs it; with @drop links that writers do
+ * not wait for lose it.  False: it has to stay, or there is none.
+ */
+static bool entry_spare(struct blkcast_volume *v, bool drop)
+{
+	struct blkcast_link *l;
+	struct blkcast_op *op;
+
+	op = list_first_entry_or_null(&v->log, struct blkcast_op, log_node);
+	if (!op)
+		return false;
+	while ((l = entry_holder(op))) {
+		if (!drop || blkcast_link_waited(l))
+			return false;
+		blkcast_stream_drop(l);
+	}
+	if (!op->local_done)
+		return false;
+	entry_release(op);
+	return true;
 }
 
 /* Somebody is done with an entry.  Caller holds vol->lock. */
 void blkcast_log_trim(struct blkcast_volume *v)
 {
-	struct blkcast_op *op;
-
 	lockdep_assert_held(&v->lock);
-	while (!v->log_keeps && (op = entry_free(v)))
-		entry_release(op);
+	while ((!v->log_keeps || v->starving) && entry_spare(v, v->starving))
+		;
 	wake_up(&v->idle);
 }
 
-/* Memory is short: what is kept for replicas that may return goes. */
-void blkcast_log_shed(struct blkcast_volume *v)
+/* Somebody begins (1) or ceases (-1) to wait for memory that entries hold. */
+void blkcast_log_starve(struct blkcast_volume *v, int n)
 {
-	struct blkcast_op *op;
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
-	while ((op = entry_free(v)))
-		entry_release(op);
+	v->starving += n;
+	blkcast_log_trim(v);
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
@@ -112,21 +124,9 @@ void blkcast_log_keep(struct blkcast_volume *v, bool keep)
 /* Is there room, or can it be made at once?  Caller holds vol->lock. */
 static bool log_room_locked(struct blkcast_volume *v, u64 bytes)
 {
-	struct blkcast_link *l;
-	struct blkcast_op *op;
-
-	while (v->log_bytes && v->log_bytes + bytes > v->log_budget) {
-		op = entry_free(v);
-		if (op) {
-			entry_release(op);
-			continue;
-		}
-		l = entry_holder(list_first_entry(&v->log, struct blkcast_op,
-						  log_node));
-		if (!l || blkcast_link_waited(l))
+	while (v->log_bytes && v->log_bytes + bytes > v->log_budget)
+		if (!entry_spare(v, true))
 			return false;
-		blkcast_stream_drop(l);
-	}
 	return true;
 }
 

@@ -178,6 +178,11 @@ static int replica_follow(struct blkcast_volume *v,
 	same_reign = blkcast_super_reign_id(p->history, p->reigns, last) ==
 		     blkcast_super_reign_id(v->super->history,
 					    le32_to_cpu(v->super->reigns), last);
+	if (!same_reign) {
+		spin_lock_irq(&v->lock);
+		v->position = 0;
+		spin_unlock_irq(&v->lock);
+	}
 	err = blkcast_map_doubt_reigns(v, p->history, p->reigns) ?:
 	      blkcast_super_adopt(v, p->term, p->history, p->reigns);
 	if (err) {
@@ -186,8 +191,6 @@ static int replica_follow(struct blkcast_volume *v,
 	}
 	spin_lock_irq(&v->lock);
 	v->term = p->term;
-	if (!same_reign)
-		v->position = 0;
 	spin_unlock_irq(&v->lock);
 	return 0;
 }

@@ -92,6 +92,8 @@ struct blkcast_link {
 	u64			copy_stamp;	/* R */
 	bool			copy_sparse;	/* R: pieces may leave gaps */
 	bool			copy_open;	/* R: more pieces have to come */
+	u32			copy_region;	/* R */
+	u32			comparing;	/* L: COMPAREs not yet answered */
 	bool			map_asked;	/* L: by the primary */
 	struct list_head	hashed;		/* L: answers to COMPARE */
 };

@@ -375,7 +375,7 @@ static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
 		struct blkcast_group *g = &v->map.groups[c->groups[i]];
 
 		if (g->entered != c->entered[i] || g->pending ||
-		    v->flush_failing)
+		    v->failing)
 			continue;
 		g->active = false;
 		swap(v->map.blocks[n], v->map.blocks[i]);
@@ -441,17 +441,13 @@ static void walk_pause(struct blkcast_volume *v, u32 region)
 void blkcast_map_doubt_active(struct blkcast_volume *v)
 {
 	struct blkcast_link *l;
+	u64 lsn = BLKCAST_LSN_DOUBT;
 	bool primary;
-	u64 lsn;
 	u32 r;
 
 	vol_warn(v, "flush failed: what all active regions hold is not known\n");
 	spin_lock_irq(&v->lock);
 	primary = v->role == BLKCAST_ROLE_PRIMARY;
-	lsn = primary ? ++v->lsn : BLKCAST_LSN_DOUBT;
-	/* No replay over what no entry of the backlog says. */
-	if (primary)
-		v->log_floor = lsn;
 	list_for_each_entry(l, &v->links, node) {
 		if (!primary && !l->local_error)
 			l->local_error = -EIO;
@@ -459,11 +455,16 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 	}
 	for (r = 0; r < v->regions; r++) {
 		walk_pause(v, r);
+		/*
+		 * A write that came in a pause must not have the newer stamp,
+		 * and no replay may pass over what no entry says.
+		 */
+		if (primary && !(r % MAP_WALK))
+			v->log_floor = lsn = ++v->lsn;
 		if (!v->map.groups[group_of(r)].active ||
 		    !test_bit(r, v->map.touched))
 			continue;
-		/* A write that came meanwhile has the newer stamp; keep it. */
-		blkcast_map_stamp(v, r, max(lsn, v->map.stamps[r]));
+		blkcast_map_stamp(v, r, lsn);
 		list_for_each_entry(l, &v->links, node)
 			blkcast_resync_dirty(l, r);
 	}
@@ -565,7 +566,8 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 		walk_pause(v, r);
 		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
 			continue;
-		blkcast_map_stamp(v, r, lsn);
+		blkcast_map_stamp(v, r, test_bit(r, v->map.touched) ?
+				  lsn : BLKCAST_LSN_NEVER);
 		n++;
 	}
 	spin_unlock_irq(&v->lock);

@@ -20,15 +20,17 @@
 
 static struct kmem_cache *op_cache;
 
-/* Before anybody waits for memory, the backlog gives back what it can spare. */
+/* While anybody waits for memory, the backlog gives back what it can spare. */
 static void *op_mempool_alloc(struct blkcast_volume *v, mempool_t *pool)
 {
 	void *p = mempool_alloc(pool, GFP_NOWAIT | __GFP_NOWARN);
 
 	if (p)
 		return p;
-	blkcast_log_shed(v);
-	return mempool_alloc(pool, GFP_NOIO);
+	blkcast_log_starve(v, 1);
+	p = mempool_alloc(pool, GFP_NOIO);
+	blkcast_log_starve(v, -1);
+	return p;
 }
 
 /*

@@ -312,9 +312,12 @@ static int backing_flush(struct blkcast_link *l)
 	}
 	spin_lock_irq(&v->lock);
 	l->flush_ns = ktime_get_ns() - start;
-	l->durable = l->applied;
+	/* Another's flush may have failed just before, and taken the data. */
+	err = l->local_error;
+	if (!err)
+		l->durable = l->applied;
 	spin_unlock_irq(&v->lock);
-	return 0;
+	return err;
 }
 
 /* Inv. 2.  Applied and durable are one thing for a flush: one step, one ack. */
@@ -359,12 +362,13 @@ static bool copy_begin(struct blkcast_link *l, const struct blkcast_frame *f)
 	struct blkcast_volume *v = l->vol;
 	u32 region;
 
-	if (l->copy_left || sector >= v->sectors || stamp == BLKCAST_LSN_NEVER ||
+	if (l->copy_open || sector >= v->sectors || stamp == BLKCAST_LSN_NEVER ||
 	    blkcast_lsn_term(stamp) > l->term)
 		return false;
 	region = blkcast_region(v, sector);
 	if (sector != blkcast_region_start(v, region))
 		return false;
+	l->copy_region = region;
 	l->copy_left = blkcast_region_sectors(v, region);
 	l->copy_next = sector;
 	l->copy_stamp = stamp;
@@ -416,16 +420,14 @@ static int region_bound_recv(struct blkcast_link *l, const struct blkcast_frame 
 	u16 flags = le16_to_cpu(f->flags);
 	struct blkcast_volume *v = l->vol;
 	struct blkcast_op *op;
-	u32 region;
 
 	if (!l->copy_sparse || f->length ||
-	    !(flags & (BLKCAST_FRAME_FIRST | BLKCAST_FRAME_LAST)))
+	    !(flags & BLKCAST_FRAME_FIRST) == !(flags & BLKCAST_FRAME_LAST))
 		return -EPROTO;
-	region = blkcast_region(v, le64_to_cpu(f->sector));
 	op = frame_op(l, f, BLKCAST_OP_LOCK);
 	op->lsn = 0;
-	blkcast_op_set_range(op, blkcast_region_start(v, region),
-			     blkcast_region_sectors(v, region));
+	blkcast_op_set_range(op, blkcast_region_start(v, l->copy_region),
+			     blkcast_region_sectors(v, l->copy_region));
 	l->copy_open = !(flags & BLKCAST_FRAME_LAST);
 	if (!l->copy_open)
 		l->copy_left = 0;
@@ -441,7 +443,8 @@ static int region_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 					  !l->copy_open)
 		return -EPROTO;
 	if (le64_to_cpu(f->lsn) != l->copy_stamp ||
-	    le64_to_cpu(f->sector) >= l->vol->sectors)
+	    le64_to_cpu(f->sector) >= l->vol->sectors ||
+	    blkcast_region(l->vol, le64_to_cpu(f->sector)) != l->copy_region)
 		return -EPROTO;
 	return f->sectors ? region_data_recv(l, f) : region_bound_recv(l, f);
 }
@@ -477,13 +480,17 @@ static int region_hash(struct blkcast_link *l, u32 region)
 
 	buf = vmalloc((size_t)blocks * BLKCAST_COMPARE_BLOCK);
 	h = kmalloc(struct_size(h, hashes, blocks), GFP_KERNEL);
-	err = buf && h ? region_load(v, region, buf) : -ENOMEM;
+	err = buf && h ? 0 : -ENOMEM;
 	if (err) {
 		kfree(h);
 		goto out;
 	}
 	h->region = region;
 	h->blocks = blocks;
+	/* What cannot be read equals nothing and will be written anew. */
+	memset(h->hashes, 0, blocks * BLKCAST_HASH_SIZE);
+	if (region_load(v, region, buf))
+		blocks = 0;
 	for (b = 0; b < blocks; b++)
 		blkcast_block_hash(v, region, b, buf, h->hashes[b]);
 	spin_lock_irq(&v->lock);
@@ -518,6 +525,18 @@ static void compare_granted(struct blkcast_op *op)
 	queue_work(blkcast_wq, &op->work);
 }
 
+/* The primary keeps within what it may ask for at once. */
+static bool compare_admit(struct blkcast_link *l)
+{
+	bool admit;
+
+	spin_lock_irq(&l->vol->lock);
+	admit = l->comparing < BLKCAST_COMPARE_MAX;
+	l->comparing += admit;
+	spin_unlock_irq(&l->vol->lock);
+	return admit;
+}
+
 static int compare_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	u64 region = le64_to_cpu(f->sector);
@@ -525,7 +544,7 @@ static int compare_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	struct blkcast_op *op;
 	bool mine;
 
-	if (f->length || f->lsn || region >= v->regions)
+	if (f->length || f->lsn || region >= v->regions || !compare_admit(l))
 		return -EPROTO;
 	op = frame_op(l, f, BLKCAST_OP_LOCK);
 	blkcast_op_set_range(op, blkcast_region_start(v, region),
@@ -766,8 +785,10 @@ static struct hashed *hashed_take(struct blkcast_link *l)
 
 	spin_lock_irq(&l->vol->lock);
 	h = list_first_entry_or_null(&l->hashed, struct hashed, node);
-	if (h)
+	if (h) {
 		list_del(&h->node);
+		l->comparing--;
+	}
 	spin_unlock_irq(&l->vol->lock);
 	return h;
 }

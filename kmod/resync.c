@@ -34,7 +34,6 @@
 #include "link.h"
 
 #define RESYNC_ASKED_BYTES	(8U << 20)	/* compared at once, at most */
-#define RESYNC_ASKED_MAX	64		/* ... in regions */
 #define RESYNC_QUIET_NS		(200 * NSEC_PER_MSEC)	/* idle after this */
 
 /* A region that is being compared.  L vol->lock */
@@ -225,6 +224,8 @@ static int region_take(struct blkcast_link *l, u32 region, u64 *stamp)
 	touched = test_bit(region, v->map.touched);
 	*stamp = touched ? v->map.stamps[region] : BLKCAST_LSN_NEVER;
 	spin_unlock_irq(&v->lock);
+	l->resync_budget -= touched ?
+		blkcast_region_sectors(v, region) << SECTOR_SHIFT : PAGE_SIZE;
 	err = touched ? region_read(l, region) : 0;
 	region_unlock(l, &lock, !err, *stamp);
 	return err;
@@ -247,7 +248,6 @@ static int piece_send(struct blkcast_link *l, u32 region, u64 stamp, u32 at,
 	};
 
 	WRITE_ONCE(l->resync_bytes, l->resync_bytes + bytes);
-	l->resync_budget -= bytes;
 	return blkcast_frame_send(l, &f, l->buf + at,
 				  !(flags & BLKCAST_FRAME_LAST));
 }
@@ -321,7 +321,7 @@ static int forget_send(struct blkcast_link *l, u32 region)
 static u32 asked_max(const struct blkcast_volume *v)
 {
 	return clamp(RESYNC_ASKED_BYTES >> (v->region_shift + SECTOR_SHIFT),
-		     1U, (u32)RESYNC_ASKED_MAX);
+		     1U, (u32)BLKCAST_COMPARE_MAX);
 }
 
 static int compare_send(struct blkcast_link *l, u32 region)
@@ -481,7 +481,9 @@ static bool budget_left(struct blkcast_link *l)
 		l->resync_budget = cap;
 		return true;
 	}
-	l->resync_budget += mul_u64_u64_div_u64(now - l->resync_when,
+	/* Both bounded: no overflow. */
+	l->resync_budget += mul_u64_u64_div_u64(min_t(u64, now - l->resync_when,
+						      NSEC_PER_SEC),
 						v->resync_rate, NSEC_PER_SEC);
 	l->resync_budget = min(l->resync_budget, cap);
 	l->resync_when = now;
@@ -502,7 +504,7 @@ u32 blkcast_resync_wait(struct blkcast_link *l)
 	bool wait;
 
 	spin_lock_irq(&l->vol->lock);
-	wait = region_due(l) || answer_due(l);
+	wait = region_due(l) || l->asked;
 	spin_unlock_irq(&l->vol->lock);
 	return wait ? 10 : 0;
 }

@@ -187,10 +187,11 @@ static int ping(struct blkcast_link *l)
  */
 static int progress_check(struct blkcast_link *l)
 {
-	u64 now = ktime_get_ns(), limit = (u64)l->timeout * NSEC_PER_MSEC;
+	u64 limit = (u64)l->timeout * NSEC_PER_MSEC, now;
 	bool stuck;
 
 	spin_lock_irq(&l->vol->lock);
+	now = ktime_get_ns();
 	stuck = blkcast_link_waited(l) && l->unapplied &&
 		now - l->unapplied->start > limit &&
 		now - l->progress_when > limit;
@@ -269,14 +270,15 @@ static bool replay_from(struct blkcast_link *l, u64 lsn)
 	if (blkcast_lsn_term(lsn) != l->term || lsn < v->log_floor ||
 	    lsn > v->lsn)
 		return false;
-	list_for_each_entry(op, &v->log, log_node) {
+	l->lost_flush = 0;
+	l->next = NULL;
+	list_for_each_entry_reverse(op, &v->log, log_node) {
 		if (op->lsn <= lsn)
-			continue;
+			break;
 		l->next = op;
-		l->unreceived = op;
-		l->unapplied = op;
-		break;
 	}
+	l->unreceived = l->next;
+	l->unapplied = l->next;
 	l->sent = lsn;
 	blkcast_resync_skip(l);
 	return true;
@@ -368,11 +370,13 @@ static void ack_advance(struct blkcast_link *l)
 	u32 minor = l->vol->minor;
 	struct blkcast_op *op;
 
-	for (op = l->unreceived; op && op->lsn <= l->received; op = log_after(op))
+	for (op = l->unreceived; op && op != l->next && op->lsn <= l->received;
+	     op = log_after(op))
 		trace_blkcast_link_received(minor, l->id, op->lsn,
 					    blkcast_op_bytes(op), op->start);
 	l->unreceived = op;
-	for (op = l->unapplied; op && op->lsn <= l->applied; op = log_after(op)) {
+	for (op = l->unapplied; op && op != l->next && op->lsn <= l->applied;
+	     op = log_after(op)) {
 		trace_blkcast_link_applied(minor, l->id, op->lsn,
 					   blkcast_op_bytes(op), op->start);
 		if (op->kind == BLKCAST_OP_FLUSH)

@@ -143,8 +143,12 @@ static int super_write_locked(struct blkcast_volume *v)
 	spin_unlock_irq(&v->lock);
 	/* What the disk holds after a failure is not known: write again. */
 	v->super_stale = err;
-	if (err)
-		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
+	if (!err)
+		return 0;
+	vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
+	/* The flush that came with it was the data's too. */
+	if (v->meta_internal)
+		blkcast_map_doubt_active(v);
 	return err;
 }
 

@@ -292,9 +292,6 @@ static int volume_start(struct blkcast_volume *v, struct netlink_ext_ack *extack
 		NL_SET_ERR_MSG(extack, "cannot read the stamp map");
 		return err;
 	}
-	/* A consistent copy is the stream up to its newest stamp. */
-	if (!(blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT))
-		v->position = v->lsn;
 	v->thread = kthread_create(volume_thread, v, "blkcast/%s", v->name);
 	if (IS_ERR(v->thread))
 		return PTR_ERR(v->thread);

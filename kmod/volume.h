@@ -81,7 +81,7 @@ struct blkcast_volume {
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
 	bool			accepting;	/* L: primary: takes writes */
-	u32			flush_failing;	/* L: failed, not yet dealt with */
+	u32			failing;	/* L: local I/O that failed, not yet dealt with */
 	bool			gone;		/* L: going down, refuse to open */
 	u32			openers;	/* L */
 
@@ -99,6 +99,7 @@ struct blkcast_volume {
 	u64			log_budget;	/* I */
 	u64			log_floor;	/* L: all above is in the log */
 	bool			log_keeps;	/* L: entries stay for who returns */
+	u32			starving;	/* L: how many wait for memory */
 	struct list_head	waiting;	/* L: ops that await replicas */
 	struct list_head	links;		/* L; changed under A or by reaping */
 
@@ -161,7 +162,7 @@ bool blkcast_log_room(struct blkcast_volume *v, u64 bytes);
 void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes);
 void blkcast_log_append(struct blkcast_op *op);
 void blkcast_log_trim(struct blkcast_volume *v);
-void blkcast_log_shed(struct blkcast_volume *v);
+void blkcast_log_starve(struct blkcast_volume *v, int n);
 void blkcast_log_keep(struct blkcast_volume *v, bool keep);
 
 /* netlink.c */

@@ -131,10 +131,18 @@ static bool lsns_left(struct blkcast_volume *v)
 
 /*
  * What a failure takes runs beside the volume's thread, which may be waiting
- * for the room in the backlog that this very op holds.
+ * for the room in the backlog that this very op holds.  Until it is dealt with
+ * no group may be cleaned.
  */
-static void op_fail_work(struct blkcast_op *op, work_func_t fn)
+static void op_fail_work(struct blkcast_op *op, int error, work_func_t fn)
 {
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
+	op->error = error;
+	spin_lock_irqsave(&v->lock, flags);
+	v->failing++;
+	spin_unlock_irqrestore(&v->lock, flags);
 	INIT_WORK(&op->work, fn);
 	queue_work(blkcast_wq, &op->work);
 }
@@ -162,26 +170,17 @@ static void flush_failed(struct work_struct *work)
 
 	blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
-	v->flush_failing--;
+	v->failing--;
 	spin_unlock_irq(&v->lock);
 	flush_end(op, op->error);
 }
 
 static void flush_local_end(struct blkcast_op *op, int error)
 {
-	struct blkcast_volume *v = op->vol;
-	unsigned long flags;
-
-	if (!error) {
+	if (error)
+		op_fail_work(op, error, flush_failed);
+	else
 		flush_end(op, 0);
-		return;
-	}
-	/* Until it is dealt with no group may be cleaned. */
-	spin_lock_irqsave(&v->lock, flags);
-	v->flush_failing++;
-	spin_unlock_irqrestore(&v->lock, flags);
-	op->error = error;
-	op_fail_work(op, flush_failed);
 }
 
 static void flush_commit(struct blkcast_op *op)
@@ -254,6 +253,7 @@ static void write_failed(struct work_struct *work)
 	if (op->bio->bi_opf & REQ_FUA)
 		blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
+	v->failing--;
 	blkcast_map_stamp(v, op->region, ++v->lsn);
 	v->log_floor = v->lsn;
 	list_for_each_entry(l, &v->links, node)
@@ -267,12 +267,10 @@ static void write_end(struct blkcast_op *op, int error)
 {
 	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
 				  op->start, error);
-	if (!error) {
+	if (error)
+		op_fail_work(op, error, write_failed);
+	else
 		write_finish(op);
-		return;
-	}
-	op->error = error;
-	op_fail_work(op, write_failed);
 }
 
 /* The one copy: device and links use it, whatever the writer does meanwhile. */

@@ -60,6 +60,7 @@
  */
 #define BLKCAST_COMPARE_BLOCK	4096
 #define BLKCAST_HASH_SIZE	16
+#define BLKCAST_COMPARE_MAX	64	/* asked and not yet answered */
 
 enum blkcast_frame_type {
 	BLKCAST_FRAME_WRITE	= 1,
