@@ -81,7 +81,7 @@ static void deadline_passed(void *owner)
 {
 	static const char * const waiting[] = {
 		[SESSION_RESOLVING] = "the name is not resolved within 10 s",
-		[SESSION_CONNECTING] = "no answer to the connection within 10 s",
+		[SESSION_CONNECTING] = "cannot connect: no answer within 4 s",
 		[SESSION_TALKING] = "the peer does not go on talking within 10 s",
 	};
 	struct session *session = owner;
@@ -210,6 +210,7 @@ static void set_options(int fd)
 static void start_talking(struct session *session)
 {
 	session->state = SESSION_TALKING;
+	loop_timer(session->loop, &session->deadline, SESSION_MS);
 	set_options(session->channel.fd);
 	if (session->handshake.role == PROOF_PRIMARY)
 		handshake_start(&session->handshake, &session->channel);
@@ -246,6 +247,7 @@ static void try_address(struct session *session)
 		finish(session, false);
 		return;
 	}
+	loop_timer(session->loop, &session->deadline, CONNECT_MS);
 	session_watch(session, fd, POLLOUT);
 }
 
@@ -359,7 +361,6 @@ void session_dial(struct session *session, const struct bc_address *address)
 
 void session_talk(struct session *session, int fd)
 {
-	loop_timer(session->loop, &session->deadline, SESSION_MS);
 	session->channel.fd = fd;
 	start_talking(session);
 }

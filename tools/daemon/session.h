@@ -6,7 +6,7 @@
  *
  * @done is called exactly once, unless the owner calls session_abort() first.
  * After it the session belongs to itself: a refusal is given a moment to reach
- * the peer before the socket is closed.  All of it is bounded by SESSION_MS.
+ * the peer before the socket is closed.  Every state is bounded by time.
  */
 #ifndef BC_SESSION_H
 #define BC_SESSION_H
@@ -16,6 +16,7 @@
 #include "resolve.h"
 
 #define SESSION_MS	10000
+#define CONNECT_MS	4000	/* for an address, so that a host that returns is soon found */
 #define LINGER_MS	1000
 
 enum session_state {
@@ -30,7 +31,7 @@ enum session_state {
  * @channel: its socket; while resolving, fd is -1
  * @resolver: descriptor of the answer, -1
  * @resolved, @address_at: addresses to try, in turn
- * @deadline: of the whole, then of the lingering
+ * @deadline: of what the state waits for: talking as a whole has SESSION_MS
  */
 struct session {
 	enum session_state state;
