@@ -8,7 +8,6 @@
 #	a (primary) --- liar --- b (replica)
 #
 # kernels: both
-# timeout: 600
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh

@@ -10,7 +10,6 @@
 #
 # kernels: both
 # set: core
-# timeout: 600
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh

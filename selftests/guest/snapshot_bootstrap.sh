@@ -8,7 +8,6 @@
 #	old (primary, being written to) ---- LAN ---- new
 #
 # kernels: both
-# timeout: 400
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh

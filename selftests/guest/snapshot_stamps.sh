@@ -8,7 +8,6 @@
 #	a (primary) --snapshot--> file --restore--> b (replica of a)
 #
 # kernels: both
-# timeout: 400
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
