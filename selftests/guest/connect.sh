@@ -7,7 +7,6 @@
 #   g1 ---- LAN ---- g2
 #
 # kernels: both
-# set: core
 # shellcheck disable=SC2016 # for the guest's shell
 
 # shellcheck source=selftests/lib/ktap.sh
