@@ -2,8 +2,7 @@
 /*
  * frames: a peer that does not keep to the protocol.
  *
- *	frames list replica|primary	names of the cases for this end
- *	frames run VOLUME NAME		one of them
+ *	frames run VOLUME		all cases of this end: name, tab, verdict
  *	frames fuzz VOLUME SEED LINKS	well-formed headers, fields by lot
  *
  * The volume's kernel is one end of a link, this program the other.  A case is
@@ -371,42 +370,45 @@ static int content_same(struct peer *peer)
 	return same;
 }
 
-static const struct frame_case *find(const struct peer *peer, const char *name)
+/* What is wrong, or NULL. */
+static const char *judge(struct peer *peer, const struct frame_case *test)
 {
-	const struct frame_case *test = peer_is_replica(peer) ? replica_cases :
-					primary_cases;
+	int silent = test->shots[0].tamper == SILENCE, gone;
 
-	while (test->name && strcmp(test->name, name))
-		test++;
-	return test->name ? test : NULL;
+	if (peer_link(peer, silent ? 1000 : 60000))
+		return peer->error.text;
+	if (!test->bare)
+		introduce(peer);
+	if (shoot_all(peer, test))
+		return peer->error.text;
+	gone = dropped(peer, test->kept ? 300 : DROP_MS);
+	if (gone == test->kept)
+		return gone ? "the link was dropped" : "the link still stands";
+	close(peer->fd);
+	if (!links_gone(peer))
+		return "the link does not go";
+	return content_same(peer) ? NULL : "the content has changed";
 }
 
-static int run(const char *volume, const char *name)
+static int run(const char *volume)
 {
 	const struct frame_case *test;
 	struct peer peer;
-	int silent, gone;
 
 	if (peer_open(&peer, volume))
 		return printf("%s\n", peer.error.text), 1;
-	test = find(&peer, name);
-	if (!test)
-		return printf("no case '%s'\n", name), 2;
-	silent = test->shots[0].tamper == SILENCE;
-	if (peer_link(&peer, silent ? 1000 : 60000))
-		return printf("%s\n", peer.error.text), 1;
-	if (!test->bare)
-		introduce(&peer);
-	if (shoot_all(&peer, test))
-		return printf("%s\n", peer.error.text), 1;
-	gone = dropped(&peer, test->kept ? 300 : DROP_MS);
-	if (gone == test->kept)
-		return printf("the link %s\n", gone ? "was dropped" : "still stands"), 1;
-	close(peer.fd);
-	if (!links_gone(&peer))
-		return printf("the link does not go: %s\n", peer.error.text), 1;
-	if (!content_same(&peer))
-		return printf("the content has changed\n"), 1;
+	test = peer_is_replica(&peer) ? replica_cases : primary_cases;
+	for (; test->name; test++) {
+		const char *wrong = judge(&peer, test);
+
+		printf("%s\t%s\n", test->name, wrong ? wrong : "good");
+		fflush(stdout);
+		if (!wrong)
+			continue;
+		close(peer.fd);
+		if (!links_gone(&peer))
+			return 1;
+	}
 	return 0;
 }
 
@@ -481,16 +483,8 @@ static int fuzz(const char *volume, unsigned int seed, int links)
 
 int main(int argc, char **argv)
 {
-	const struct frame_case *test;
-
-	if (argc == 3 && !strcmp(argv[1], "list")) {
-		test = *argv[2] == 'r' ? replica_cases : primary_cases;
-		for (; test->name; test++)
-			printf("%s\n", test->name);
-		return 0;
-	}
-	if (argc == 4 && !strcmp(argv[1], "run"))
-		return run(argv[2], argv[3]);
+	if (argc == 3 && !strcmp(argv[1], "run"))
+		return run(argv[2]);
 	if (argc == 5 && !strcmp(argv[1], "fuzz"))
 		return fuzz(argv[2], strtoul(argv[3], NULL, 0), atoi(argv[4]));
 	return 2;

@@ -4,7 +4,8 @@
 # A primary and its replicas in one guest, on RAM disks, for tests that need no
 # network: source this after ktap.sh and lab.sh.
 #
-#   local_start [-m MIB] DISKS MIB     guest g1, /dev/ram0 ..., module loaded
+#   local_start [OPTION...] DISKS MIB  guest g1 (options of vm_add), module loaded,
+#                                      /dev/ram0 ... of MIB each
 #   on COMMAND                         in g1
 #   local_create NAME DISK [OPTION...] a volume, up; the first one's uuid is the
 #                                      others' too
@@ -22,16 +23,16 @@
 # shellcheck disable=SC2154 # lab_tree: from lab.sh
 local_start() {
 	local -a options=()
-	if [ "$1" = -m ]; then
-		options=(-m "$2")
+	while [[ $1 == -* ]]; do
+		options+=("$1" "$2")
 		shift 2
-	fi
+	done
 	make -s -C "$lab_tree/selftests" guest || exit 1
 	lab_start
 	vm_add g1 "${options[@]}" || exit 1
 	vm_start g1 || exit 1
 	vm_load g1 || exit 1
-	on "modprobe brd rd_nr=$1 rd_size=$(($2 * 1024))" || exit 1
+	[ "$1" -eq 0 ] || on "modprobe brd rd_nr=$1 rd_size=$(($2 * 1024))" || exit 1
 }
 
 on() { vm_exec g1 "PATH=/blkcast/.build/selftests/guest:\$PATH; $1"; }
