@@ -31,8 +31,12 @@ opens_exclusively() {
 	on 'python3 -c "import os
 for disk in 0, 1: os.close(os.open(f\"/dev/ram{disk}\", os.O_RDWR | os.O_EXCL))"'
 }
-available() {	# KiB, without caches
-	on 'sync; echo 3 > /proc/sys/vm/drop_caches; sleep 1
+# KiB, without caches. What the CPUs keep on lists of their own (some MiB) counts
+# as neither free nor available, so a leak shows by its size: a sixteenth of what
+# the rounds write.
+available() {
+	on 'sync; echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory
+		sleep 1
 		awk "/^MemAvailable/ { print \$2 }" /proc/meminfo'
 }
 
@@ -53,7 +57,7 @@ is "no thread stays" "$(threads)" ""
 is "no slab cache stays" "$(caches)" ""
 check "the devices are free" opens_exclusively
 ktap_comment "available after round 2: $before KiB, after round 10: $after KiB"
-check "memory is given back" test "$((before - after))" -lt 4096
+check "memory is given back" test "$((before - after))" -lt 12288
 
 vm_load g1
 on 'blkcast up a && blkcast up b && blkcast primary a && pair a b'
