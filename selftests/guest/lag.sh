@@ -8,7 +8,6 @@
 #   g1 (primary, netem delay 100 ms) ---- LAN ---- g2 (replica)
 #
 # kernels: both
-# set: core
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
