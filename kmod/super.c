@@ -78,7 +78,7 @@ int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	const char *wrong;
 	int i, err = 0;
 
-	if (bdev_nr_bytes(v->meta.bdev) < 2 * BLKCAST_SUPER_AREA) {
+	if (bdev_nr_bytes(v->meta.bdev) < BLKCAST_META_DEVICE_MIN) {
 		NL_SET_ERR_MSG(extack, "metadata device is too small");
 		return -EINVAL;
 	}

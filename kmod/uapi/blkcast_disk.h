@@ -3,9 +3,10 @@
  * blkcast: what stands on disk.
  *
  * The metadata of a volume's copy lie at the *end* of the metadata device,
- * whose size is first rounded down to 4 KiB.  Internal metadata: the metadata
- * device is the backing device, so that an existing filesystem stays where it
- * is.  External: any other block device (a file becomes a loop device).
+ * whose size is first rounded down to 4 KiB and must be 2 MiB or more.  Internal
+ * metadata: the metadata device is the backing device, so that an existing
+ * filesystem stays where it is.  External: any other block device (a file becomes
+ * a loop device).
  *
  *	                      super_area (1 MiB)
  *	... | map, two slots a block | super 0 |   reserved   | super 1 | end
@@ -39,6 +40,7 @@
 
 #define BLKCAST_BLOCK_SIZE	4096
 #define BLKCAST_SUPER_AREA	(1U << 20)
+#define BLKCAST_META_DEVICE_MIN	(2 * BLKCAST_SUPER_AREA)
 #define BLKCAST_DISK_VERSION	1
 #define BLKCAST_SUPER_MAGIC	"blkcast\x01"	/* 8 bytes, no terminator */
 #define BLKCAST_MAP_MAGIC	0x70616d62	/* "bmap" */

@@ -132,8 +132,8 @@ static int make_meta_file(const struct bc_volume_config *config, bool *made,
 	if (fd < 0)
 		return bc_fail_errno(error, -errno, "cannot make %s", config->meta);
 	*made = true;
-	ret = -posix_fallocate(fd, 0, layout.meta_bytes > BC_META_DEVICE_MIN ?
-			       layout.meta_bytes : BC_META_DEVICE_MIN);
+	ret = -posix_fallocate(fd, 0, layout.meta_bytes > BLKCAST_META_DEVICE_MIN ?
+			       layout.meta_bytes : BLKCAST_META_DEVICE_MIN);
 	if (!ret && fsync(fd))
 		ret = -errno;
 	close(fd);

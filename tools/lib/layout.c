@@ -113,13 +113,13 @@ int bc_layout_compute(struct bc_layout *layout, uint64_t backing_bytes,
 	layout->map_blocks = divide_up(layout->regions, BLKCAST_MAP_STAMPS);
 	layout->meta_bytes = bc_layout_meta_bytes(layout->bytes,
 						  layout->region_shift);
-	if (layout->meta_bytes > end || end < BC_META_DEVICE_MIN)
+	if (layout->meta_bytes > end || end < BLKCAST_META_DEVICE_MIN)
 		return bc_fail(error, -ENOSPC,
 			       "the metadata device has %s, the metadata of this volume need %s",
 			       bc_size_format(end, have),
-			       bc_size_format(layout->meta_bytes > BC_META_DEVICE_MIN ?
+			       bc_size_format(layout->meta_bytes > BLKCAST_META_DEVICE_MIN ?
 					      layout->meta_bytes :
-					      BC_META_DEVICE_MIN, want));
+					      BLKCAST_META_DEVICE_MIN, want));
 	layout->map_offset = end - layout->meta_bytes;
 	return 0;
 }

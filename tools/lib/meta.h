@@ -24,9 +24,6 @@
 #include "blkcast_lsn.h"
 #include "error.h"
 
-/* The kernel takes no smaller one. */
-#define BC_META_DEVICE_MIN (2ULL * BLKCAST_SUPER_AREA)
-
 /**
  * struct bc_super - the superblock, decoded
  * @map_offset: in bytes, on the metadata device
