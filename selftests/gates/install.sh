@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# `make install` puts all programs and manual pages where they belong.
+. "$(dirname "$0")/../lib/ktap.sh"
+. "$(dirname "$0")/../lib/sources.sh"
+
+dest=$(mktemp -d)
+trap 'rm -rf "$dest"' EXIT
+
+install_all() {
+	local part
+	for part in tools bpf; do
+		make -s -C "$part" O="$PWD/.build/$part" DESTDIR="$dest" install || return
+	done
+}
+
+check "installed below another root" install_all
+is "manual pages" "$(cd "$dest/usr/share/man" && printf '%s\n' man*/* | sort)" \
+	"$(sources 'tools/man/*' | sed 's,.*/\(.*\.\)\([0-9]\)$,man\2/\1\2,' | sort)"
+for file in usr/sbin/blkcast usr/sbin/blkcastd usr/libexec/blkcast/blkcast-lag \
+	lib/systemd/system/blkcastd.service lib/udev/rules.d/60-blkcast.rules \
+	usr/share/bash-completion/completions/blkcast; do
+	check "$file" test -s "$dest/$file"
+done
+ktap_done
