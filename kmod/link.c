@@ -28,9 +28,16 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 		return;
 	trace_blkcast_link_state(v->minor, l->id, from, to);
 	l->state = to;
+	if (from == BLKCAST_LINK_IN_SYNC || from == BLKCAST_LINK_JOINING)
+		if (to != BLKCAST_LINK_IN_SYNC)
+			blkcast_members_leave(l);
+	if (to == BLKCAST_LINK_RESYNC) {
+		l->resync_start = ktime_get_ns();
+		l->resynced = 0;
+	}
 	if (to == BLKCAST_LINK_IN_SYNC)
 		blkcast_event(v, BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
-	else if (from == BLKCAST_LINK_IN_SYNC && to != BLKCAST_LINK_DOWN)
+	else if (from == BLKCAST_LINK_IN_SYNC && to == BLKCAST_LINK_RESYNC)
 		blkcast_event(v, BLKCAST_EVENT_LINK_BEHIND, l->name, 0);
 	wake_up(&l->wake);
 }
@@ -148,6 +155,7 @@ static int replica_follow(struct blkcast_volume *v,
 			  struct netlink_ext_ack *extack)
 {
 	const char *wrong = history_check(p);
+	bool discard = blkcast_super_flags(v) & BLKCAST_SUPER_DISCARD;
 	u32 last = blkcast_lsn_term(v->position);
 	bool same_reign;
 	int err;
@@ -157,7 +165,8 @@ static int replica_follow(struct blkcast_volume *v,
 			extack->_msg = wrong;
 		return -EINVAL;
 	}
-	if (p->term < le32_to_cpu(v->super->term)) {
+	/* The operator's word ends what this copy has promised its own reigns. */
+	if (p->term < le32_to_cpu(v->super->term) && !discard) {
 		NL_SET_ERR_MSG(extack, "a primary of a newer term has been here");
 		return -ESTALE;
 	}
@@ -192,6 +201,8 @@ static int replica_follow(struct blkcast_volume *v,
 	spin_lock_irq(&v->lock);
 	v->term = p->term;
 	spin_unlock_irq(&v->lock);
+	if (discard)
+		blkcast_map_newest(v);
 	return 0;
 }
 
@@ -251,6 +262,9 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	l->id = atomic_inc_return(&link_ids);
 	l->flags = p->flags & BLKCAST_F_ASYNC;
 	l->term = p->term;
+	l->has_node = p->node;
+	if (p->node)
+		memcpy(l->peer, p->node, sizeof(l->peer));
 	l->timeout = p->timeout;
 	l->sock = sock;
 	l->state = BLKCAST_LINK_COMPARING;

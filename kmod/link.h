@@ -28,6 +28,9 @@ struct blkcast_link {
 	u32			id;		/* I */
 	u32			flags;		/* I: BLKCAST_F_ASYNC */
 	u32			term;		/* I: of the primary */
+	bool			has_node;	/* I: @peer is known */
+	u8			peer[16];	/* I: primary: id of the replica's copy */
+	bool			member;		/* L: may be in the in-sync set on disk */
 	u32			timeout;	/* I: ms */
 	struct socket		*sock;		/* I */
 	struct task_struct	*tx, *rx;	/* I */
@@ -63,7 +66,7 @@ struct blkcast_link {
 	u32			asked;		/* L: how many */
 	bool			positioned;	/* R: POSITION has come */
 	bool			map_due;	/* L: the replica has to send its map */
-	u64			resync_start;	/* I: ktime_get_ns() */
+	u64			resync_start;	/* L: ktime_get_ns() */
 	u32			resynced;	/* L: regions made equal since */
 	s64			resync_budget;	/* X: bytes, while writers are at work */
 	u64			resync_when;	/* X: when it was last filled up */
@@ -106,6 +109,7 @@ static inline bool blkcast_link_waited(const struct blkcast_link *l)
 
 struct blkcast_link_params {
 	const char *name;
+	const u8 *node;
 	int fd;
 	u32 term, flags, timeout;
 	const struct blkcast_reign *history;
@@ -135,6 +139,10 @@ int blkcast_frame_recv_data(struct blkcast_link *l,
 int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
 			  struct blkcast_op *op);
 u32 blkcast_op_crc(struct blkcast_op *op);
+
+/* members.c */
+void blkcast_members_join(struct blkcast_link *l);
+void blkcast_members_leave(struct blkcast_link *l);
 
 /* stream.c: the primary's end */
 int blkcast_stream_tx(void *link);

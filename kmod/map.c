@@ -512,8 +512,9 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 			     const struct blkcast_reign *history, u32 count)
 {
+	u64 branch = blkcast_super_branch(v, history, count);
 	struct blkcast_map_block *b;
-	u32 r, n = 0;
+	u32 r, n = 0, newer = 0, doubts = 0;
 	int err = 0;
 
 	b = (void *)__get_free_page(GFP_KERNEL);
@@ -523,6 +524,10 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 	for (r = 0; r < v->regions && !err; r++) {
 		if (!(r % MAP_WALK))
 			cond_resched();
+		if (v->map.stamps[r] == BLKCAST_LSN_DOUBT)
+			doubts++;
+		else if (v->map.stamps[r] > branch)
+			newer++;
 		/* One that an earlier try could not make durable comes again. */
 		if (!reign_unknown(v, history, count, v->map.stamps[r]) &&
 		    !(v->map.stamps[r] == BLKCAST_LSN_DOUBT &&
@@ -540,6 +545,9 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 	free_page((unsigned long)b);
 	if (n)
 		vol_info(v, "%u regions of a reign the primary does not know\n", n);
+	if (blkcast_super_flags(v) & BLKCAST_SUPER_OWN && newer + doubts)
+		vol_info(v, "gives up what it alone wrote, if any: %u regions (%llu KiB) newer than the primary's reign, %u in doubt\n",
+			 newer, (u64)newer << (v->region_shift - 1), doubts);
 	return err;
 }
 
@@ -554,6 +562,22 @@ bool blkcast_map_in_doubt(struct blkcast_volume *v)
 		doubt = v->map.groups[g].doubts;
 	spin_unlock_irq(&v->lock);
 	return doubt;
+}
+
+/* vol->lsn is that of the newest write here.  No op is pending. */
+void blkcast_map_newest(struct blkcast_volume *v)
+{
+	u64 newest = 0;
+	u32 r;
+
+	spin_lock_irq(&v->lock);
+	for (r = 0; r < v->regions; r++) {
+		walk_pause(v, r);
+		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
+			newest = max(newest, v->map.stamps[r]);
+	}
+	v->lsn = newest;
+	spin_unlock_irq(&v->lock);
 }
 
 /* A new primary keeps its content: its doubts get a fresh stamp. */

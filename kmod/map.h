@@ -73,6 +73,7 @@ bool blkcast_map_in_doubt(struct blkcast_volume *v);
 void blkcast_map_doubt_active(struct blkcast_volume *v);
 int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 			     const struct blkcast_reign *history, u32 count);
+void blkcast_map_newest(struct blkcast_volume *v);
 void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn);
 
 #endif /* _BLKCAST_MAP_H */

@@ -29,6 +29,8 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 				sizeof(struct blkcast_reign) },
 	[BLKCAST_A_FIRST] = { .type = NLA_U32 },
 	[BLKCAST_A_COUNT] = { .type = NLA_U32 },
+	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
+	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
 };
 
 /* ---- what the handlers share ---- */
@@ -213,26 +215,51 @@ static int cmd_replica(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	err = blkcast_volume_demote(v, info->extack);
+	err = blkcast_volume_demote(v, flags_get(info) & BLKCAST_F_DISCARD,
+				    info->extack);
 	volume_unlock(v);
 	return err;
 }
 
+static int set_values(struct blkcast_volume *v, struct nlattr *ack,
+		      struct nlattr *rate, struct netlink_ext_ack *extack)
+{
+	int err = ack ? blkcast_members_set_ack(v, nla_get_u8(ack)) : 0;
+
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot write the metadata");
+		return err;
+	}
+	if (!rate)
+		return 0;
+	spin_lock_irq(&v->lock);
+	v->resync_rate = nla_get_u64(rate);
+	spin_unlock_irq(&v->lock);
+	return 0;
+}
+
 static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *ack = info->attrs[BLKCAST_A_ACK];
+	struct nlattr *rate = info->attrs[BLKCAST_A_RESYNC_RATE];
 	struct blkcast_volume *v;
+	int err;
 
-	if (need(info, BLKCAST_A_ACK))
+	if (!ack && !rate) {
+		NL_SET_ERR_MSG(info->extack, "nothing to set");
 		return -EINVAL;
+	}
+	if (rate && (nla_get_u64(rate) < BLKCAST_RESYNC_RATE_MIN ||
+		     nla_get_u64(rate) > BLKCAST_RESYNC_RATE_MAX)) {
+		NL_SET_ERR_MSG(info->extack, "resync rate must be 64 KiB/s to 1 TiB/s");
+		return -ERANGE;
+	}
 	v = volume_lock(skb, info);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	spin_lock_irq(&v->lock);
-	v->ack = nla_get_u8(info->attrs[BLKCAST_A_ACK]);
-	spin_unlock_irq(&v->lock);
-	blkcast_write_reached(v);
+	err = set_values(v, ack, rate, info->extack);
 	volume_unlock(v);
-	return 0;
+	return err;
 }
 
 static int link_params(struct genl_info *info, struct blkcast_link_params *p)
@@ -247,6 +274,8 @@ static int link_params(struct genl_info *info, struct blkcast_link_params *p)
 	p->fd = nla_get_u32(info->attrs[BLKCAST_A_SOCKET]);
 	p->term = nla_get_u32(info->attrs[BLKCAST_A_TERM]);
 	p->flags = flags_get(info);
+	if (info->attrs[BLKCAST_A_NODE])
+		p->node = nla_data(info->attrs[BLKCAST_A_NODE]);
 	if (info->attrs[BLKCAST_A_TIMEOUT])
 		p->timeout = nla_get_u32(info->attrs[BLKCAST_A_TIMEOUT]);
 	if (p->timeout < 1000 || p->timeout > 600000) {
@@ -345,6 +374,10 @@ static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now
 	if (link_lag_ns(l, now, &lag_ns) &&
 	    put_u64(msg, BLKCAST_L_LAG_NS, lag_ns))
 		return -EMSGSIZE;
+	if (l->state == BLKCAST_LINK_RESYNC &&
+	    (nla_put_u32(msg, BLKCAST_L_RESYNCED, l->resynced) ||
+	     put_u64(msg, BLKCAST_L_RESYNC_NS, now - l->resync_start)))
+		return -EMSGSIZE;
 	if (l->behind_since &&
 	    put_u64(msg, BLKCAST_L_BEHIND_NS, now - l->behind_since))
 		return -EMSGSIZE;
@@ -382,6 +415,8 @@ static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 	u64 newest = n ? le64_to_cpu(v->super->history[n - 1].reign) : 0;
 
 	return put_u64(msg, BLKCAST_A_REIGN, newest) ?:
+	       nla_put(msg, BLKCAST_A_MEMBERS, le32_to_cpu(v->super->members) *
+		       sizeof(v->super->member[0]), v->super->member) ?:
 	       nla_put(msg, BLKCAST_A_HISTORY, n * sizeof(v->super->history[0]),
 		       v->super->history);
 }
@@ -399,6 +434,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	if (nla_put_u8(msg, BLKCAST_A_ROLE, v->role) ||
 	    nla_put_u32(msg, BLKCAST_A_TERM, v->term) ||
 	    nla_put_u8(msg, BLKCAST_A_ACK, v->ack) ||
+	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
 	    nla_put_u32(msg, BLKCAST_A_OPENERS, v->openers) ||
 	    put_u64(msg, BLKCAST_A_BACKLOG_USED, v->log_bytes) ||

@@ -597,7 +597,6 @@ int blkcast_resync_init(struct blkcast_link *l)
 	/* Rule 10: nothing streams into a region before it is compared. */
 	bitmap_fill(l->dirty, v->regions);
 	l->dirty_count = v->regions;
-	l->resync_start = ktime_get_ns();
 	return 0;
 }
 

@@ -13,7 +13,7 @@
  * dropped flush goes out in its place: a barrier binds (rule 17).
  *
  * After DONE_OK completions wait for the link (JOINING); it is in sync when all
- * up to that moment is durable there (rule 19).
+ * up to that moment is durable there and the superblock says so (members.c).
  *
  *	COMPARING --position or last STAMPS--> RESYNC --DONE_OK--> JOINING
  *	  JOINING --ACK--> IN_SYNC		JOINING, IN_SYNC --dirty--> RESYNC
@@ -432,10 +432,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->flush_ns = le64_to_cpu(a.flush_ns);
 		rtt_update(l, f, &a);
 		ack_advance(l);
-		if (l->state == BLKCAST_LINK_JOINING && l->durable > l->join_lsn) {
-			l->behind_since = 0;
-			blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
-		}
+		blkcast_members_join(l);
 		blkcast_log_trim(v);
 	}
 	spin_unlock_irq(&v->lock);

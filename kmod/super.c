@@ -61,6 +61,8 @@ static const char *super_check(struct blkcast_volume *v)
 		return "superblock: history out of range";
 	if (le32_to_cpu(s->term) > BLKCAST_TERM_MAX)
 		return "superblock: term out of range";
+	if (le32_to_cpu(s->members) > BLKCAST_MEMBERS_MAX)
+		return "superblock: in-sync set out of range";
 	return NULL;
 }
 
@@ -119,6 +121,7 @@ int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	v->region_shift = le32_to_cpu(v->super->region_shift) - SECTOR_SHIFT;
 	v->regions = le32_to_cpu(v->super->regions);
 	v->term = le32_to_cpu(v->super->term);
+	v->position = le64_to_cpu(v->super->position);
 	err = 0;
 out:
 	kfree(copy[0]);
@@ -171,6 +174,88 @@ int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear)
 	return err;
 }
 
+/**
+ * blkcast_super_set_position() - durably say what this copy is, or is no more
+ * @v: the volume
+ * @lsn: it is the stream up to here and nothing else; 0: that is not known
+ *
+ * 0 comes before any change, another value after all of them are durable.
+ */
+int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn)
+{
+	__le64 old;
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	old = v->super->position;
+	if (old != cpu_to_le64(lsn) || v->super_stale) {
+		v->super->position = cpu_to_le64(lsn);
+		err = super_write_locked(v);
+		/* Which of the two stands on disk now is not known. */
+		if (err)
+			v->super->position = old;
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/**
+ * blkcast_super_set_members() - durably record the in-sync set
+ * @v: a primary
+ * @member: ids of the copies, one behind the other
+ * @count: how many, at most BLKCAST_MEMBERS_MAX
+ */
+int blkcast_super_set_members(struct blkcast_volume *v, const u8 *member,
+			      u32 count)
+{
+	struct blkcast_super *s = v->super;
+	size_t bytes = count * sizeof(s->member[0]);
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	if (le32_to_cpu(s->members) != count || v->super_stale ||
+	    memcmp(s->member, member, bytes)) {
+		memset(s->member, 0, sizeof(s->member));
+		memcpy(s->member, member, bytes);
+		s->members = cpu_to_le32(count);
+		err = super_write_locked(v);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/* What the newest reigns of @a that @b does not know have inherited. */
+static u64 reigns_inherited(const struct blkcast_reign *a, u32 count_a,
+			    const struct blkcast_reign *b, u32 count_b)
+{
+	u64 lsn = BLKCAST_LSN_DOUBT;
+
+	while (count_a--) {
+		if (blkcast_super_reign_id(b, count_b, le32_to_cpu(a[count_a].term)) ==
+		    le64_to_cpu(a[count_a].reign))
+			break;
+		lsn = le64_to_cpu(a[count_a].inherited);
+	}
+	return lsn;
+}
+
+/* The newest LSN that this copy and a primary of that history may share. */
+u64 blkcast_super_branch(struct blkcast_volume *v,
+			 const struct blkcast_reign *history, u32 count)
+{
+	const struct blkcast_super *s = v->super;
+	u32 mine = le32_to_cpu(s->reigns);
+
+	return min(reigns_inherited(history, count, s->history, mine),
+		   reigns_inherited(s->history, mine, history, count));
+}
+
+static void super_clear_members(struct blkcast_super *s)
+{
+	memset(s->member, 0, sizeof(s->member));
+	s->members = 0;
+}
+
 u32 blkcast_super_flags(struct blkcast_volume *v)
 {
 	return le32_to_cpu(READ_ONCE(v->super->flags));
@@ -215,8 +300,10 @@ int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 	s->reigns = cpu_to_le32(n + 1);
 	s->term = cpu_to_le32(term);
 	flags = le32_to_cpu(s->flags);
-	flags &= ~BLKCAST_SUPER_INCONSISTENT;
-	s->flags = cpu_to_le32(flags | BLKCAST_SUPER_PRIMARY);
+	flags &= ~(BLKCAST_SUPER_INCONSISTENT | BLKCAST_SUPER_DISCARD);
+	s->flags = cpu_to_le32(flags | BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_OWN);
+	s->position = 0;
+	super_clear_members(s);
 	err = super_write_locked(v);
 	if (err) {
 		/* The term may be on disk: forget the reign, never the count. */
@@ -236,23 +323,28 @@ int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
  * @count: how many
  *
  * The regions whose reign the two do not share are in doubt on stable storage
- * already (rule 22).
+ * already (rule 22).  What this copy wrote in a reign of its own, and its
+ * position, count no more: the link that follows changes the copy.
  */
 int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 			const struct blkcast_reign *history, u32 count)
 {
+	const __le32 own = cpu_to_le32(BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_OWN |
+				       BLKCAST_SUPER_DISCARD);
 	struct blkcast_super *s = v->super;
 	int err = 0;
 
 	mutex_lock(&v->super_lock);
 	if (le32_to_cpu(s->term) != term || le32_to_cpu(s->reigns) != count ||
 	    memcmp(s->history, history, count * sizeof(*history)) ||
-	    le32_to_cpu(s->flags) & BLKCAST_SUPER_PRIMARY || v->super_stale) {
+	    s->flags & own || s->position || v->super_stale) {
 		memset(s->history, 0, sizeof(s->history));
 		memcpy(s->history, history, count * sizeof(*history));
 		s->reigns = cpu_to_le32(count);
 		s->term = cpu_to_le32(term);
-		s->flags &= ~cpu_to_le32(BLKCAST_SUPER_PRIMARY);
+		s->flags &= ~own;
+		s->position = 0;
+		super_clear_members(s);
 		err = super_write_locked(v);
 	}
 	mutex_unlock(&v->super_lock);

@@ -227,6 +227,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->log);
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
+	blkcast_members_init(v);
 	v->log_budget = p->backlog;
 	v->resync_rate = BLKCAST_RESYNC_RATE_DEFAULT;
 	v->backing_dev = p->backing;
@@ -437,6 +438,16 @@ static int volume_lay_down(struct blkcast_volume *v)
 	return blkcast_super_set_flags(v, 0, BLKCAST_SUPER_PRIMARY);
 }
 
+/* A replica that comes back goes on where it was (replica.c, inv. 6). */
+static void volume_keep_position(struct blkcast_volume *v)
+{
+	if (v->role == BLKCAST_ROLE_REPLICA && v->position &&
+	    !(blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT) &&
+	    !blkcast_map_in_doubt(v) &&
+	    blkcast_super_set_position(v, v->position))
+		vol_warn(v, "its position is lost: stamps will be compared\n");
+}
+
 static bool volume_claim(struct blkcast_volume *v, bool gone)
 {
 	bool free;
@@ -461,9 +472,12 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	list_del(&v->node);
 	mutex_unlock(&blkcast_volumes_lock);
 	volume_quiesce(v);
+	blkcast_members_stop(v);
 	volume_disk_del(v);
 	if (blkcast_map_close(v))
 		vol_warn(v, "stamps not written: active groups will be in doubt\n");
+	else
+		volume_keep_position(v);
 	if (v->role == BLKCAST_ROLE_PRIMARY && volume_lay_down(v))
 		vol_warn(v, "the reign could not be laid down\n");
 	kthread_stop(v->thread);
@@ -534,6 +548,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->lsn = blkcast_lsn(term, 1);
 	v->log_floor = v->lsn;
 	v->position = 0;
+	v->members_hold = false;
 	spin_unlock_irq(&v->lock);
 	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
 	invalidate_bdev(v->disk->part0);
@@ -547,29 +562,39 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	return 0;
 }
 
-/* Caller holds vol->admin.  Errors: see REPLICA in uapi/blkcast_netlink.h. */
-int blkcast_volume_demote(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
 	int err;
 
-	lockdep_assert_held(&v->admin);
-	if (v->role == BLKCAST_ROLE_REPLICA) {
-		NL_SET_ERR_MSG(extack, "is a replica already");
-		return -EALREADY;
-	}
 	if (!volume_claim(v, false)) {
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
 		return -EBUSY;
 	}
 	set_disk_ro(v->disk, true);
 	volume_quiesce(v);
+	blkcast_members_stop(v);
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;
 	spin_unlock_irq(&v->lock);
+	blkcast_map_newest(v);
 	err = volume_lay_down(v);
 	vol_info(v, "replica\n");
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
 	return err;
+}
+
+/* Caller holds vol->admin.  Errors: see REPLICA in uapi/blkcast_netlink.h. */
+int blkcast_volume_demote(struct blkcast_volume *v, bool discard,
+			  struct netlink_ext_ack *extack)
+{
+	int err = 0;
+
+	lockdep_assert_held(&v->admin);
+	if (v->role == BLKCAST_ROLE_PRIMARY)
+		err = reign_end(v, extack);
+	if (err || discard)
+		return err ?: blkcast_super_set_flags(v, BLKCAST_SUPER_DISCARD, 0);
+	return 0;
 }
 
 int __init blkcast_volumes_init(void)

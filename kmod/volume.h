@@ -5,6 +5,7 @@
  * Locks, outermost first:
  *
  *	vol->admin		commands that change a volume, one at a time
+ *	  vol->members_lock	the in-sync set (members.c)
  *	  blkcast_volumes_lock	the list of volumes
  *	  map.pen		writers of map blocks
  *	    vol->super_lock	writers of the superblock
@@ -38,6 +39,7 @@
 #define BLKCAST_BACKLOG_MAX	(4ULL << 30)
 #define BLKCAST_BACKLOG_DEFAULT	(64ULL << 20)
 #define BLKCAST_RESYNC_RATE_MIN	(64ULL << 10)
+#define BLKCAST_RESYNC_RATE_MAX	(1ULL << 40)
 #define BLKCAST_RESYNC_RATE_DEFAULT (8ULL << 20)
 
 /**
@@ -77,6 +79,10 @@ struct blkcast_volume {
 	u32			term;		/* A and L: of the newest reign */
 	u64			lsn;		/* L: newest LSN given or received */
 	enum blkcast_ack_mode	ack;		/* L */
+	struct mutex		members_lock;	/* writers of the in-sync set */
+	struct delayed_work	members_work;
+	bool			members_hold;	/* L: members.c, inv. 3 */
+	u32			members_seq;	/* L: counts who left */
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
@@ -129,7 +135,7 @@ int blkcast_volume_up(const struct blkcast_volume_params *params, u32 *minor,
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack);
 int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 			   bool force, struct netlink_ext_ack *extack);
-int blkcast_volume_demote(struct blkcast_volume *v,
+int blkcast_volume_demote(struct blkcast_volume *v, bool discard,
 			  struct netlink_ext_ack *extack);
 struct blkcast_volume *blkcast_volume_find(const char *name);
 void blkcast_volume_put(struct blkcast_volume *v);
@@ -140,10 +146,15 @@ void blkcast_volumes_exit(void);
 int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack);
 int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear);
 u32 blkcast_super_flags(struct blkcast_volume *v);
+int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn);
+int blkcast_super_set_members(struct blkcast_volume *v, const u8 *member,
+			      u32 count);
 int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 			      u64 inherited);
 int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 			const struct blkcast_reign *history, u32 count);
+u64 blkcast_super_branch(struct blkcast_volume *v,
+			 const struct blkcast_reign *history, u32 count);
 u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
 			   u32 term);
 
@@ -156,6 +167,12 @@ u32 blkcast_block_crc(const void *block, size_t crc_offset);
 void blkcast_submit_bio(struct bio *bio);
 void blkcast_write_flush(struct blkcast_volume *v);
 void blkcast_write_reached(struct blkcast_volume *v);
+void blkcast_write_abort(struct blkcast_volume *v, int error);
+
+/* members.c */
+void blkcast_members_init(struct blkcast_volume *v);
+void blkcast_members_stop(struct blkcast_volume *v);
+int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack);
 
 /* backlog.c */
 bool blkcast_log_room(struct blkcast_volume *v, u64 bytes);

@@ -79,6 +79,8 @@ static bool replicas_reached(const struct blkcast_op *op)
 
 	if (op->vol->ack == BLKCAST_ACK_LOCAL)
 		return true;
+	if (op->vol->members_hold)
+		return false;
 	list_for_each_entry(l, &op->vol->links, node) {
 		if (!blkcast_link_waited(l))
 			continue;
@@ -102,6 +104,23 @@ void blkcast_write_reached(struct blkcast_volume *v)
 
 	list_for_each_entry_safe(op, next, &reached, wait_node) {
 		list_del_init(&op->wait_node);
+		op_arrived(op);
+	}
+}
+
+/* Fail what waits for replicas: what it asks for cannot be promised. */
+void blkcast_write_abort(struct blkcast_volume *v, int error)
+{
+	struct blkcast_op *op, *next;
+	LIST_HEAD(aborted);
+
+	spin_lock_irq(&v->lock);
+	list_splice_init(&v->waiting, &aborted);
+	spin_unlock_irq(&v->lock);
+
+	list_for_each_entry_safe(op, next, &aborted, wait_node) {
+		list_del_init(&op->wait_node);
+		op->error = op->error ?: error;
 		op_arrived(op);
 	}
 }

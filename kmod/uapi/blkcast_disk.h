@@ -41,7 +41,7 @@
 #define BLKCAST_BLOCK_SIZE	4096
 #define BLKCAST_SUPER_AREA	(1U << 20)
 #define BLKCAST_META_DEVICE_MIN	(2 * BLKCAST_SUPER_AREA)
-#define BLKCAST_DISK_VERSION	1
+#define BLKCAST_DISK_VERSION	2
 #define BLKCAST_SUPER_MAGIC	"blkcast\x01"	/* 8 bytes, no terminator */
 #define BLKCAST_MAP_MAGIC	0x70616d62	/* "bmap" */
 
@@ -51,7 +51,8 @@
 /* 128 MiB of stamps in memory; 64 TiB with the largest region. */
 #define BLKCAST_REGIONS_MAX	(1U << 24)
 
-#define BLKCAST_HISTORY_MAX	160
+#define BLKCAST_HISTORY_MAX	128
+#define BLKCAST_MEMBERS_MAX	32
 
 /**
  * struct blkcast_reign - one reign of one primary
@@ -73,7 +74,9 @@ struct blkcast_reign {
 #define BLKCAST_SUPER_INCOMPLETE   (1U << 1)	/* a restore did not finish: refuse to go up */
 #define BLKCAST_SUPER_INTERNAL	   (1U << 2)	/* metadata share the backing device */
 #define BLKCAST_SUPER_PRIMARY	   (1U << 3)	/* was primary and has not laid it down */
-#define BLKCAST_SUPER_KNOWN_FLAGS  0xfU
+#define BLKCAST_SUPER_DISCARD	   (1U << 4)	/* the operator gives this copy's own writes up */
+#define BLKCAST_SUPER_OWN	   (1U << 5)	/* the newest reign of @history was this copy's */
+#define BLKCAST_SUPER_KNOWN_FLAGS  0x3fU
 
 /**
  * struct blkcast_super - the superblock, one 4 KiB block
@@ -95,6 +98,14 @@ struct blkcast_reign {
  *	this copy follows
  * @name: name of the volume at creation, for people who find a stray disk
  * @history: the reigns, oldest first; when full the oldest fall out
+ * @position: LSN up to which this copy is the stream and nothing else, since it
+ *	went down cleanly as a replica; 0: not known.  Durably cleared before
+ *	anything changes
+ * @members: number of entries in @member
+ * @reserved0: 0
+ * @member: @node of each replica that holds every write that was acknowledged in
+ *	the newest reign of @history, if that was this copy's own.  A replica that
+ *	fits no more is left out: that only means an operator is asked once more
  */
 struct blkcast_super {
 	__u8   magic[8];
@@ -114,7 +125,11 @@ struct blkcast_super {
 	__le32 reigns;
 	__u8   name[BLKCAST_NAME_MAX];
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
-	__u8   reserved[88];
+	__le64 position;
+	__le32 members;
+	__le32 reserved0;
+	__u8   member[BLKCAST_MEMBERS_MAX][16];
+	__u8   reserved[328];
 };
 
 #define BLKCAST_MAP_STAMPS	480

@@ -33,10 +33,18 @@
  *
  * REPLICA	end the reign: no more writes, drain, flush
  *	BLKCAST_A_NAME
- *	Its links are dropped.  EBUSY the device is open
+ *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_DISCARD: and give up what
+ *				this copy alone has: the next primary's content
+ *				replaces it, whatever its history; for a volume
+ *				that is a replica already as well
+ *	Its links are dropped.  A replica stays one.  EBUSY the device is open
  *
  * SET		change the policy, while writes run
- *	BLKCAST_A_NAME, BLKCAST_A_ACK u8 enum blkcast_ack_mode
+ *	BLKCAST_A_NAME, and one or more of
+ *	BLKCAST_A_ACK		u8 enum blkcast_ack_mode
+ *	BLKCAST_A_RESYNC_RATE	u64, bytes a second that a resync may take while
+ *				writers are at work, 64 KiB.. (an idle volume gives
+ *				it all there is), default 8 MiB
  *
  * LINK_ADD	hand over a connected stream socket, both daemons having agreed
  *	BLKCAST_A_NAME
@@ -44,6 +52,9 @@
  *	BLKCAST_A_SOCKET	u32, file descriptor in the calling process
  *	BLKCAST_A_TERM		u32, the primary's term
  *	BLKCAST_A_FLAGS		u32: BLKCAST_F_ASYNC: never counts as in sync
+ *	BLKCAST_A_NODE		primary only, 16 bytes, optional: id of the
+ *				replica's copy; without it the copy never counts
+ *				as one that holds all that was acknowledged
  *	BLKCAST_A_TIMEOUT	u32, ms of silence after which the link is
  *				dropped, 1000..600000, default 10000
  *	BLKCAST_A_HISTORY	replica only: struct blkcast_reign[], the
@@ -102,6 +113,7 @@ enum blkcast_cmd {
 
 #define BLKCAST_F_FORCE		(1U << 0)
 #define BLKCAST_F_ASYNC		(1U << 1)
+#define BLKCAST_F_DISCARD	(1U << 2)
 
 enum blkcast_role {
 	BLKCAST_ROLE_REPLICA,
@@ -125,7 +137,7 @@ enum blkcast_link_state {
 	BLKCAST_LINK_DOWN,
 	BLKCAST_LINK_COMPARING,	/* waiting for the replica's stamps */
 	BLKCAST_LINK_RESYNC,	/* some regions are dirty */
-	BLKCAST_LINK_JOINING,	/* all equal, waited for, not yet durable there */
+	BLKCAST_LINK_JOINING,	/* all equal, waited for, not durable or recorded yet */
 	BLKCAST_LINK_IN_SYNC,
 };
 
@@ -179,6 +191,8 @@ enum blkcast_attr {
 	BLKCAST_A_WRITES,	/* u64 writes accepted or applied [GET] */
 	BLKCAST_A_WRITE_BYTES,	/* u64				[GET] */
 	BLKCAST_A_LINKS,	/* nest of BLKCAST_L_*, repeated [GET] */
+	BLKCAST_A_RESYNC_RATE,	/* u64 bytes a second		[GET] */
+	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
 	__BLKCAST_A_MAX,
 };
 
@@ -209,6 +223,9 @@ enum blkcast_link_attr {
 	BLKCAST_L_APPLY_NS,	/* u64 replica's newest receipt-to-applied */
 	BLKCAST_L_FLUSH_NS,	/* u64 replica's newest flush */
 	BLKCAST_L_CONTACT_NS,	/* u64 since the peer was last heard */
+	/* Primary, in state RESYNC. */
+	BLKCAST_L_RESYNCED,	/* u32 regions made equal since it began */
+	BLKCAST_L_RESYNC_NS,	/* u64 since it began */
 	__BLKCAST_L_MAX,
 };
 

@@ -48,7 +48,7 @@ for command in primary down; do
 done
 refuses "no permission: create" 'ermission denied' \
 	on "$nobody blkcast create x --device /dev/vdb"
-refuses "no permission: configuration" 'ermission denied' on "$nobody blkcast ack data disk"
+refuses "no permission: configuration" 'ermission denied' on "$nobody blkcast set data --ack disk"
 check "status is for everybody" on "$nobody blkcast status"
 like "nothing has changed" "$(on 'blkcast status')" '^data +replica .* ack local'
 
@@ -68,7 +68,7 @@ wrong=(
 	"blkcast up --all data"
 	"blkcast connect data"
 	"blkcast status --colour"
-	"blkcast ack data maybe"
+	"blkcast set data --ack maybe"
 )
 is "wrong usage ends with 2" "$(on "$(printf '%s > /dev/null 2>&1; echo $?\n' "${wrong[@]}")" | sort | uniq -c | xargs)" \
 	"${#wrong[@]} 2"

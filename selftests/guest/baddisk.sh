@@ -88,7 +88,7 @@ turn b good
 check "in sync again" meet
 check "the replica's disk failed: the copies are equal" same a b
 
-on 'blkcast ack a disk; dmesg --clear'
+on 'blkcast set a --ack disk; dmesg --clear'
 write 0 $((4 * MIB)) $MIB
 turn b bad
 check "the cleaner meets the bad disk" \

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# A primary whose host dies has writes that nobody else has. It returns after
-# another host has begun a reign: it does not follow unasked, and once told to it
-# becomes equal to the new primary.
+# A primary loses its host, or its link, and another host begins a reign. When it
+# comes back it follows by itself if what it has beyond was acknowledged to nobody;
+# otherwise it is a split brain, which is refused until the operator has decided,
+# either way. What was given up is gone and the copies are equal.
 #
-#   g1 (primary, loses power) ---- LAN ---- g2 (replica, then primary)
+#   g1 (primary first) ---- LAN ---- g2 (replica first)
 #
 # kernels: both
+# timeout: 600
 # shellcheck disable=SC2016 # for the guest's shell
 
 # shellcheck source=selftests/lib/ktap.sh
@@ -23,42 +25,92 @@ write_at() {	# GUEST BLOCK: 64 KiB of chance
 }
 
 in_sync() { field_is "$1" "link['$2']['state'], link['$2']['lag_writes']" 'in-sync 0'; }
+connect() { vm_exec "$1" "blkcast connect data --peer $2 --address $2 --timeout 60000 $3"; }
+members() { field_is "$1" "len(v['in_sync_nodes'])" "$2"; }
+equal() { is "$1" "$(content g1)" "$(content g2)"; }
+block() { vm_exec "$1" "dd if=/dev/blkcast/data bs=64k skip=$2 count=1 iflag=direct status=none | md5sum"; }
+
+# Its configuration was in memory. The kernel forgets nothing: it asks the disk.
+return_host() {	# GUEST
+	vm_start "$1" && host_start "$1" && vm_exec "$1" "mkdir -p /etc/blkcast/volumes.d
+		printf '[volume]\nbacking = /dev/vda\nack = disk\n' > /etc/blkcast/volumes.d/data.conf
+		blkcast up data"
+}
 
 lab_start
-vm_add g1 -d 32M
-vm_add g2 -d 32M
+vm_add g1 -d 32M,keep=100
+vm_add g2 -d 32M,keep=100
 vm_start g1 g2
 hosts_key
 host_start g1
 host_start g2
-volume_create g1
-volume_create g2
-vm_exec g1 'blkcast primary data && blkcast connect data --peer g2 --address g2'
-check "in sync" wait_until 20 in_sync g1 g2
+volume_create g1 --ack disk
+volume_create g2 --ack disk
+vm_exec g1 'blkcast primary data' && connect g1 g2
+check "in sync" wait_until 60 in_sync g1 g2
+check "and recorded to be" wait_until 20 members g1 1
 write_at g1 0
-check "equal" wait_until 20 in_sync g1 g2
 
+# ---- what nobody was told is given up ----
+
+writes=$(field g1 "v['writes']")
 vm_lan cut g1 g2
-write_at g1 16
-write_at g1 100
+vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=1 seek=20 \
+	oflag=direct conv=notrunc status=none > /dev/null 2>&1 &'
+check "a write waits for the replica" wait_until 20 field_is g1 "v['writes']" $((writes + 1))
+check "and is done here" wait_until 20 vm_exec g1 \
+	'! cmp -s -n 65536 -i $((20 * 65536)):0 /dev/vda /dev/zero'
 vm_power_cut g1
 vm_lan heal g1 g2
-check "g2 takes over" wait_until 20 vm_exec g2 'blkcast primary data'
+check "g2 takes over" vm_exec g2 'blkcast primary data'
 write_at g2 50
-write_at g2 100
+check "g1 is back" return_host g1
+check "it follows" connect g2 g1
+check "in sync again" wait_until 60 in_sync g2 g1
+equal "what it alone had is gone"
+like "the log says how much" "$(vm_exec g1 dmesg)" 'gives up what it alone wrote'
 
-vm_start g1
-host_start g1
-check "g1 is back" vm_exec g1 "mkdir -p /etc/blkcast/volumes.d
-	printf '[volume]\nbacking = /dev/vda\n' > /etc/blkcast/volumes.d/data.conf
-	blkcast up data"
-refuses "it does not follow unasked" 'g1 went down as primary of data \(term 1\)' \
-	vm_exec g2 'blkcast connect data --peer g1 --address g1 --wait 5'
-is "no link" "$(field g1 'v["links"]')" '[]'
-check "told to" vm_exec g1 'blkcast down data && blkcast up data --yield'
-check "it follows" vm_exec g2 'blkcast connect data --peer g1 --address g1'
+# ---- what somebody was told is not ----
+
+vm_lan cut g1 g2
+vm_exec g2 'blkcast disconnect data --peer g1'
+check "g2 goes on alone" write_at g2 100
+check "and has recorded that" members g2 0
+mine=$(block g2 100)
+vm_power_cut g2
+vm_lan heal g1 g2
+check "g1 takes over" vm_exec g1 'blkcast primary data'
+write_at g1 16
+check "g2 is back" return_host g2
+refuses "split brain" 'split brain: g2 was primary of data.*discard-mine.*on g2' connect g1 g2 '--wait 5'
+is "no link" "$(field g2 'v["links"]')" '[]'
+is "nothing was touched" "$(block g2 100)" "$mine"
+check "it is told to" vm_exec g2 'blkcast replica data --discard-mine'
+check "it follows" connect g1 g2
+check "in sync" wait_until 60 in_sync g1 g2
+equal "equal to the new primary"
+check "the write is gone" test "$(block g2 100)" != "$mine"
+
+# ---- two primaries, the other way out ----
+
+vm_lan cut g1 g2
+vm_exec g1 'blkcast disconnect data --peer g2'
+check "g2 becomes primary beside g1" vm_exec g2 'blkcast primary data'
+write_at g1 200
+write_at g2 220
+vm_exec g2 'blkcast replica data && blkcast primary data'
+write_at g2 230
+mine=$(block g2 220)
+vm_lan heal g1 g2
+refuses "both are primary" 'both hosts are primary.*discard-mine' connect g1 g2 '--wait 5'
+check "g2 lays it down" vm_exec g2 'blkcast replica data'
+refuses "an orderly end does not hide it" 'split brain: g2 was primary' connect g1 g2 '--wait 5'
+check "g1 gives up" vm_exec g1 'blkcast replica data --discard-mine'
+check "g2 reigns" vm_exec g2 'blkcast primary data'
+check "g1 follows, though its term is another" connect g2 g1
 check "in sync" wait_until 60 in_sync g2 g1
-is "equal to the new primary" "$(content g1)" "$(content g2)"
+equal "equal to g2"
+is "with what g2 wrote" "$(block g1 220)" "$mine"
 
 # ---- garbage for the control socket ----
 

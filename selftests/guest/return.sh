@@ -104,7 +104,7 @@ equal "the link was cut"
 
 # ---- the primary ----
 
-vm_exec g1 "blkcast ack data disk && dd if=/dev/urandom of=/tmp/kept bs=1M count=2 status=none &&
+vm_exec g1 "blkcast set data --ack disk && dd if=/dev/urandom of=/tmp/kept bs=1M count=2 status=none &&
 	cp /tmp/kept /lab/kept && dd if=/tmp/kept of=/dev/blkcast/data bs=1M seek=2 \
 	oflag=direct conv=fsync status=none"
 writer_start

@@ -221,6 +221,7 @@ static void agree(void)
 	EXPECT(primary.linked && replica.linked);
 	EXPECT(primary.fake.added == 1 && replica.fake.added == 1);
 	EXPECT(primary.fake.last.term == 3 && !primary.fake.last.history);
+	EXPECT(primary.fake.last.node && !replica.fake.last.node);
 	EXPECT(replica.fake.last.term == 3 && replica.fake.last.reigns == 2);
 	EXPECT(replica.fake.last.timeout_ms == 7000);
 	/* Not a byte of the kernel's frame was taken. */
@@ -311,16 +312,69 @@ static void wrong_reign(void)
 	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
 	expect_refused("both hosts are primary", false);
 	sides_init();
-	replica.fake.volume.super_flags = BLKCAST_SUPER_PRIMARY;
-	replica.fake.volume.reigns = 1;
-	replica.fake.volume.term = 1;
-	expect_refused("went down as primary", true);
-	sides_init();
 	replica.fake.history[1].reign = htole64(34);
 	expect_refused("split brain", true);
 	sides_init();
 	replica.fake.history[0].reign = htole64(12);
 	expect_refused("split brain", true);
+}
+
+/* A primary of term 1 comes back; the other goes on from 1.500 with term 3. */
+static void deposed_init(uint32_t flags, uint64_t lsn)
+{
+	sides_init();
+	replica.fake.volume.super_flags = BLKCAST_SUPER_OWN | flags;
+	replica.fake.volume.reigns = 1;
+	replica.fake.volume.term = 1;
+	replica.fake.volume.lsn = lsn;
+	memset(primary.fake.volume.node, 7, 16);
+}
+
+static void expect_follows(void)
+{
+	converse();
+	EXPECT(primary.linked && replica.linked);
+}
+
+static void deposed(void)
+{
+	/* It ended well and has no more than the other inherited. */
+	deposed_init(0, blkcast_lsn(1, 500));
+	expect_follows();
+	deposed_init(0, blkcast_lsn(1, 501));
+	expect_refused("may hold acknowledged writes", true);
+	/* It crashed: what it wrote is not known. */
+	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 400));
+	expect_refused("blkcast replica data --discard-mine' on g2", true);
+	/* The other was in the in-sync set to the end. */
+	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 501));
+	replica.fake.volume.members = 2;
+	memset(replica.fake.volume.member[1], 7, 16);
+	expect_follows();
+	/* ... but never followed this reign. */
+	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(2, 1));
+	replica.fake.volume.members = 1;
+	memset(replica.fake.volume.member[0], 7, 16);
+	replica.fake.volume.reigns = 2;
+	replica.fake.volume.term = 2;
+	replica.fake.history[1].term = htole32(2);
+	expect_refused("split brain", true);
+	/* The other does not know of this copy's newest reign. */
+	deposed_init(0, blkcast_lsn(4, 2));
+	replica.fake.volume.reigns = 3;
+	replica.fake.volume.term = 4;
+	replica.fake.history[2] = (struct blkcast_reign){
+		htole32(4), 0, htole64(44), htole64(blkcast_lsn(3, 7))
+	};
+	expect_refused("split brain", true);
+	/* The operator's word, whatever the terms. */
+	deposed_init(BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_DISCARD, blkcast_lsn(9, 1));
+	replica.fake.volume.term = 9;
+	expect_follows();
+	/* Somebody else's reign is no reason to ask. */
+	deposed_init(0, blkcast_lsn(1, 900));
+	replica.fake.volume.super_flags = 0;
+	expect_follows();
 }
 
 static void kernel_refuses(void)
@@ -593,6 +647,7 @@ int main(void)
 		{ "wrong volume, or not up", wrong_volume },
 		{ "smaller, larger, other regions", wrong_shape },
 		{ "stale primary, two primaries, split brain", wrong_reign },
+		{ "a deposed primary follows if it has nothing of its own", deposed },
 		{ "a kernel refuses, on either side", kernel_refuses },
 		{ "messages that are none", garbage },
 		{ "lengths out of range", wrong_lengths },

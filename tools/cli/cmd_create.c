@@ -245,6 +245,8 @@ static void fill_super(struct bc_super *super, const struct bc_volume_config *co
 		super->term = KEPT_TERM;
 		super->reigns = 1;
 		super->history[0] = kept;
+		/* Nobody's primary overwrites it unasked. */
+		super->flags |= BLKCAST_SUPER_OWN;
 	}
 }
 

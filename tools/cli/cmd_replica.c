@@ -4,17 +4,21 @@
 #include "role.h"
 
 static uint32_t wait_s = 10;
+static bool discard_mine;
 
 static const struct cli_option options[] = {
 	{ "wait", CLI_NUMBER, &wait_s, "SECONDS",
 	  "for the replicas to have everything (10)" },
+	{ "discard-mine", CLI_FLAG, &discard_mine, NULL,
+	  "give up what this copy alone has, for the next primary's content" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
-	"NAME [--wait SECONDS]",
+	"NAME [--wait SECONDS] [--discard-mine]",
 	"End the reign: no more writes here, what is under way is finished and sent,\n"
-	"then the links are dropped. Another host can become primary after that.",
+	"then the links are dropped. Another host can become primary after that.\n"
+	"--discard-mine ends a split brain, for a volume that is a replica already too.",
 	options, 1, 1
 };
 
@@ -34,6 +38,8 @@ int cmd_replica(int argc, char **argv)
 	ret = role_end_reign(kernel, rest[0], wait_s * 1000, &error);
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
+	if (!ret && discard_mine)
+		ret = bc_kernel_replica(kernel, rest[0], BLKCAST_F_DISCARD, &error);
 	control_close(hold);
 	bc_kernel_close(kernel);
 	return ret ? cli_failed(&error) : CLI_DONE;

@@ -12,17 +12,15 @@
 #include "copy.h"
 #include "util.h"
 
-static bool all, yield;
+static bool all;
 
 static const struct cli_option options[] = {
 	{ "all", CLI_FLAG, &all, NULL, "all that are configured and not up" },
-	{ "yield", CLI_FLAG, &yield, NULL,
-	  "the host went down as primary: give up writes nobody else has" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
-	"NAME|--all [--yield]",
+	"NAME|--all",
 	"Bring a configured volume up, as a replica. It appears as\n"
 	"/dev/blkcast/NAME; 'blkcast primary' makes it writable.",
 	options, 0, 1
@@ -90,20 +88,6 @@ static int check_uuid(const struct bc_blockdev *on,
 	return ret;
 }
 
-/* The operator's word that the reign that did not end well is over. */
-static int forget_reign(const struct bc_volume_config *config, struct bc_error *error)
-{
-	struct bc_copy copy;
-	int ret;
-
-	ret = bc_copy_open(&copy, config, error);
-	if (ret)
-		return ret;
-	ret = bc_meta_set_flags(&copy.meta, 0, BLKCAST_SUPER_PRIMARY, error);
-	bc_copy_close(&copy);
-	return ret;
-}
-
 static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 		    struct bc_error *error)
 {
@@ -112,9 +96,6 @@ static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *con
 	uint32_t minor;
 	int ret;
 
-	ret = yield ? forget_reign(config, error) : 0;
-	if (ret)
-		return ret;
 	ret = open_devices(&backing, &meta, config, error);
 	if (ret)
 		goto cleanup;
@@ -126,7 +107,8 @@ static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *con
 	ret = bc_kernel_up(kernel, &up, &minor, error);
 	if (ret)
 		goto cleanup;
-	ret = bc_kernel_set_ack(kernel, config->name, config->ack, error);
+	ret = bc_kernel_set(kernel, config->name,
+			    &(struct bc_set){ config->ack, config->resync_rate }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);
 cleanup:
@@ -189,7 +171,7 @@ int cmd_up(int argc, char **argv)
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (all == (rest[0] != NULL) || (all && yield)) {
+	if (all == (rest[0] != NULL)) {
 		fprintf(stderr, "Usage: blkcast up %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}

@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	{ "destroy", cmd_destroy, "forget a volume: its metadata and configuration" },
 	{ "primary", cmd_primary, "start a reign: take writes here" },
 	{ "replica", cmd_replica, "end the reign: follow a primary" },
-	{ "ack", cmd_ack, "when a write counts as done: local or disk" },
+	{ "set", cmd_set, "when a write counts as done, how fast a resync may be" },
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
 	{ "status", cmd_status, "show volumes and links" },

@@ -55,5 +55,5 @@ int role_end_reign(struct bc_kernel *kernel, const char *name,
 		return 0;
 	/* While it is open the kernel refuses anyway. */
 	ret = openers ? 0 : wait_applied(kernel, name, wait_ms, error);
-	return ret ? ret : bc_kernel_replica(kernel, name, error);
+	return ret ? ret : bc_kernel_replica(kernel, name, 0, error);
 }

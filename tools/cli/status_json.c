@@ -65,6 +65,13 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	ADD_KNOWN(add_number, to, "resync_bytes", link, BLKCAST_L_RESYNC_BYTES,
 		  resync_bytes);
 	ADD_KNOWN(add_number, to, "dirty_regions", link, BLKCAST_L_DIRTY, dirty);
+	ADD_KNOWN(add_number, to, "resynced_regions", link, BLKCAST_L_RESYNCED,
+		  resynced);
+	ADD_KNOWN(add_seconds, to, "resync_seconds", link, BLKCAST_L_RESYNC_NS,
+		  resync_ns);
+	if (bc_known(link, BLKCAST_L_RESYNC_NS) && link->resynced)
+		add_seconds(to, "resync_left_seconds",
+			    link->dirty * ((double)link->resync_ns / link->resynced));
 	ADD_KNOWN(add_seconds, to, "lag_seconds", link, BLKCAST_L_LAG_NS, lag_ns);
 	ADD_KNOWN(add_number, to, "lag_writes", link, BLKCAST_L_LAG_WRITES, lag_writes);
 	ADD_KNOWN(add_number, to, "lag_bytes", link, BLKCAST_L_LAG_BYTES, lag_bytes);
@@ -100,6 +107,18 @@ static void add_link(const struct status_volume *volume,
 	json_object_array_add(arg, to);
 }
 
+/* The copies that hold every write that was acknowledged. */
+static void add_members(struct json_object *to, const struct bc_volume *live)
+{
+	struct json_object *list = json_object_new_array();
+	char text[BC_UUID_TEXT];
+
+	for (uint32_t i = 0; i < live->members; i++)
+		json_object_array_add(list, json_object_new_string(
+				      bc_uuid_format(live->member[i], text)));
+	json_object_object_add(to, "in_sync_nodes", list);
+}
+
 static void add_live(struct json_object *to, const struct bc_volume *live)
 {
 	uint32_t flags = live->super_flags;
@@ -120,10 +139,14 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "active_groups", live->active_groups);
 	json_object_object_add(to, "inconsistent", json_object_new_boolean(
 			       flags & BLKCAST_SUPER_INCONSISTENT));
+	json_object_object_add(to, "discards_own", json_object_new_boolean(
+			       flags & BLKCAST_SUPER_DISCARD));
 	add_number(to, "term", live->term);
 	add_text(to, "reign", reign);
 	add_lsn(to, "lsn", live->lsn);
 	add_text(to, "ack", bc_ack_name(live->ack));
+	add_number(to, "resync_rate", live->resync_rate);
+	add_members(to, live);
 	add_number(to, "openers", live->openers);
 	add_number(to, "backlog_bytes", live->backlog);
 	add_number(to, "backlog_used_bytes", live->backlog_used);

@@ -22,6 +22,8 @@ static void print_volume(const struct status_volume *volume)
 	       live->term, bc_ack_name(live->ack), volume->name);
 	if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
 		printf("  INCONSISTENT: under resync, not usable until that is done\n");
+	if (live->super_flags & BLKCAST_SUPER_DISCARD)
+		printf("  gives up what it alone has for the next primary's content\n");
 	if (live->doubt)
 		printf("  %u regions in doubt after an unclean end\n", live->doubt);
 }
@@ -49,12 +51,27 @@ static void print_contact(const struct bc_link *link)
 		       bc_duration_format(link->contact_ns, text));
 }
 
+/* How far the resync is, and when it ends if it goes on as it did. */
+static void print_resync(const struct bc_volume *volume, const struct bc_link *link)
+{
+	double done = link->resynced, all = done + link->dirty;
+	char text[BC_SIZE_TEXT];
+
+	printf("  resync %.0f%%, %s left", all ? 100 * done / all : 100.0,
+	       bc_size_format((uint64_t)link->dirty << volume->region_shift, text));
+	if (link->resynced && link->dirty)
+		printf(", about %s",
+		       bc_duration_format(link->dirty * (link->resync_ns / done), text));
+}
+
 static void print_sender(const struct bc_volume *volume, const struct bc_link *link)
 {
 	char text[BC_SIZE_TEXT];
 
 	print_lag(link);
-	if (link->dirty)
+	if (bc_known(link, BLKCAST_L_RESYNC_NS))
+		print_resync(volume, link);
+	else if (link->dirty)
 		printf("  dirty %u regions (%s)", link->dirty,
 		       bc_size_format((uint64_t)link->dirty << volume->region_shift,
 				      text));

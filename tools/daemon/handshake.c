@@ -297,6 +297,7 @@ static int check_offer(struct handshake *handshake, const struct offer *offer,
 			       handshake->volume, handshake->node, handshake->volume);
 	if (ret)
 		return ret;
+	memcpy(handshake->copy, copy.node, sizeof(handshake->copy));
 	ret = offer_check(offer, &copy, handshake->node, handshake->peer_node,
 			  permanent, error);
 	if (!ret) {
@@ -310,6 +311,7 @@ static int check_offer(struct handshake *handshake, const struct offer *offer,
 static void take_offer(struct handshake *handshake, struct channel *channel,
 		       struct json_object *message)
 {
+	char copy[BC_UUID_TEXT];
 	struct json_object *answer;
 	struct bc_error error;
 	struct offer offer;
@@ -334,20 +336,23 @@ static void take_offer(struct handshake *handshake, struct channel *channel,
 	answer = new_message("accept");
 	json_put_number(answer, "wire_version", handshake->wire);
 	json_put_hex64(answer, "wire_features", handshake->features);
+	json_put_text(answer, "copy", bc_uuid_format(handshake->copy, copy));
 	send_and(handshake, channel, answer, true, HANDSHAKE_HANDOVER);
 }
 
 static void take_accept(struct handshake *handshake, struct channel *channel,
 			struct json_object *message)
 {
+	const char *copy = json_get_text(message, "copy");
 	uint64_t version;
 
-	if (json_get_number(message, "wire_version", BLKCAST_WIRE_VERSION, &version) ||
+	if (!copy || bc_uuid_parse(copy, handshake->copy) ||
+	    json_get_number(message, "wire_version", BLKCAST_WIRE_VERSION, &version) ||
 	    !version ||
 	    json_get_hex64(message, "wire_features", &handshake->features) ||
 	    handshake->features & ~BLKCAST_WIRE_FEATURES) {
 		handshake_refuse(handshake, channel, true,
-				 "%s accepts with a wire protocol that was not offered",
+				 "%s accepts what was not offered, or says not which copy it is",
 				 peer_name(handshake));
 		return;
 	}
@@ -461,6 +466,7 @@ int handshake_hand_over(struct handshake *handshake, struct channel *channel)
 	struct bc_link_add add = {
 		.name = handshake->volume,
 		.link = handshake->link,
+		.node = handshake->role == PROOF_PRIMARY ? handshake->copy : NULL,
 		.socket = channel->fd,
 		.term = handshake->term,
 		.flags = handshake->flags,

@@ -10,7 +10,7 @@
  *	offer {uuid, bytes, region_shift,  ->
  *	       term, history, wire, ...}
  *						checks everything
- *					   <-	accept {wire, features}
+ *					   <-	accept {wire, features, copy}
  *						LINK_ADD
  *					   <-	first frame of the replica's kernel
  *	LINK_ADD
@@ -67,6 +67,7 @@ enum handshake_state {
  *	own name.  The name of the link in the kernel
  * @flags, @timeout_ms: of the link; primary: from the configuration; replica:
  *	from the offer
+ * @copy: id of the replica's copy
  * @term, @history, @reigns: what is handed to the kernel
  * @permanent, @error: of HANDSHAKE_FAILED: will trying again help, and why
  */
@@ -80,6 +81,7 @@ struct handshake {
 	char volume[BLKCAST_NAME_MAX];
 	char link[BLKCAST_NAME_MAX];
 	uint32_t flags, timeout_ms, term;
+	uint8_t copy[16];
 	uint32_t wire;
 	uint64_t features;
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];

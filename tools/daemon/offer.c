@@ -22,6 +22,7 @@ int offer_fill(struct offer *offer, const struct bc_volume *volume,
 			       volume->name);
 	memset(offer, 0, sizeof(*offer));
 	memcpy(offer->uuid, volume->uuid, sizeof(offer->uuid));
+	memcpy(offer->copy, volume->node, sizeof(offer->copy));
 	offer->bytes = volume->sectors * 512;
 	offer->region_shift = volume->region_shift;
 	offer->term = volume->term;
@@ -55,6 +56,7 @@ void offer_encode(const struct offer *offer, struct json_object *message)
 	char uuid[BC_UUID_TEXT];
 
 	json_put_text(message, "uuid", bc_uuid_format(offer->uuid, uuid));
+	json_put_text(message, "copy", bc_uuid_format(offer->copy, uuid));
 	json_put_number(message, "bytes", offer->bytes);
 	json_put_number(message, "region_shift", offer->region_shift);
 	json_put_number(message, "term", offer->term);
@@ -115,8 +117,10 @@ static int decode_fields(struct offer *offer, struct json_object *message)
 {
 	uint64_t shift, term, flags, timeout, version;
 	const char *uuid = json_get_text(message, "uuid");
+	const char *copy = json_get_text(message, "copy");
 
 	if (!uuid || bc_uuid_parse(uuid, offer->uuid) ||
+	    !copy || bc_uuid_parse(copy, offer->copy) ||
 	    json_get_number(message, "bytes", INT64_MAX, &offer->bytes) ||
 	    json_get_number(message, "region_shift", 63, &shift) ||
 	    json_get_number(message, "term", BLKCAST_TERM_MAX, &term) || !term ||
@@ -184,8 +188,109 @@ static int check_role(const struct offer *offer, const struct bc_volume *copy,
 	if (copy->role == BLKCAST_ROLE_REPLICA)
 		return 0;
 	return bc_fail(error, -EISCONN,
-		       "both hosts are primary of %s: %s with term %u, %s with term %u; 'blkcast replica %s' on one of them ends that",
+		       "both hosts are primary of %s: %s with term %u, %s with term %u; 'blkcast replica %s --discard-mine' on the one whose writes shall go ends that",
 		       copy->name, peer, offer->term, node, copy->term, copy->name);
+}
+
+/* --- whose writes are they? ---------------------------------------------- */
+
+static int split_brain(struct bc_error *error, const struct bc_volume *copy,
+		       const char *node, const char *peer, const char *what)
+{
+	return bc_fail(error, -EBADR,
+		       "split brain: %s. To keep what %s has: 'blkcast replica %s --discard-mine' on %s; to keep what %s has: the same on %s, then 'blkcast primary %s' on %s",
+		       what, peer, copy->name, node, node, peer, copy->name, node);
+}
+
+static const struct blkcast_reign *find_reign(const struct offer *offer,
+					      const struct blkcast_reign *reign)
+{
+	for (uint32_t i = 0; i < offer->reigns; i++) {
+		if (offer->history[i].term == reign->term)
+			return &offer->history[i];
+	}
+	return NULL;
+}
+
+/* One term under two reign ids. */
+static int check_terms(const struct offer *offer, const struct bc_volume *copy,
+		       const char *node, const char *peer, struct bc_error *error)
+{
+	char what[200];
+
+	for (uint32_t i = 0; i < copy->reigns; i++) {
+		const struct blkcast_reign *here = &copy->history[i];
+		const struct blkcast_reign *there = find_reign(offer, here);
+
+		if (!there || there->reign == here->reign)
+			continue;
+		snprintf(what, sizeof(what), "term %u of %s was reigned twice, %016" PRIx64 " on %s and %016" PRIx64 " on %s",
+			 le32toh(here->term), copy->name,
+			 (uint64_t)le64toh(there->reign), peer,
+			 (uint64_t)le64toh(here->reign), node);
+		return split_brain(error, copy, node, peer, what);
+	}
+	return 0;
+}
+
+/* What the newest reigns of @a that @b does not know have inherited. */
+static uint64_t inherited(const struct blkcast_reign *a, uint32_t count_a,
+			  const struct blkcast_reign *b, uint32_t count_b)
+{
+	uint64_t lsn = UINT64_MAX;
+
+	while (count_a--) {
+		for (uint32_t i = 0; i < count_b; i++) {
+			if (b[i].term == a[count_a].term)
+				return lsn;
+		}
+		lsn = le64toh(a[count_a].inherited);
+	}
+	return lsn;
+}
+
+/* The newest LSN that the two may share. */
+static uint64_t branch_lsn(const struct offer *offer, const struct bc_volume *copy)
+{
+	uint64_t there = inherited(offer->history, offer->reigns,
+				   copy->history, copy->reigns);
+	uint64_t here = inherited(copy->history, copy->reigns,
+				  offer->history, offer->reigns);
+
+	return there < here ? there : here;
+}
+
+static bool is_member(const struct bc_volume *copy, const uint8_t id[16])
+{
+	for (uint32_t i = 0; i < copy->members; i++) {
+		if (!memcmp(copy->member[i], id, sizeof(copy->member[i])))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * This copy was primary, and somebody else is now.  It follows if it has nothing
+ * beyond what the other has inherited, or if none of that was acknowledged: the
+ * other was in the in-sync set to the end (RULES 20 and 22).
+ */
+static int check_deposed(const struct offer *offer, const struct bc_volume *copy,
+			 const char *node, const char *peer, struct bc_error *error)
+{
+	const struct blkcast_reign *own;
+	bool clean = !(copy->super_flags & BLKCAST_SUPER_PRIMARY);
+	char what[256];
+
+	if (!(copy->super_flags & BLKCAST_SUPER_OWN) || !copy->reigns)
+		return 0;
+	own = &copy->history[copy->reigns - 1];
+	if (clean && copy->lsn <= branch_lsn(offer, copy))
+		return 0;
+	if (find_reign(offer, own) && is_member(copy, offer->copy))
+		return 0;
+	snprintf(what, sizeof(what), "%s was primary of %s (term %u) and may hold acknowledged writes that %s (term %u) lacks",
+		 node, copy->name, le32toh(own->term), peer, offer->term);
+	return split_brain(error, copy, node, peer, what);
 }
 
 static int check_term(const struct offer *offer, const struct bc_volume *copy,
@@ -198,50 +303,18 @@ static int check_term(const struct offer *offer, const struct bc_volume *copy,
 		       peer, copy->name, offer->term, node, copy->term, copy->name);
 }
 
-static const struct blkcast_reign *find_term(const struct offer *offer,
-					     __le32 term)
-{
-	for (uint32_t i = 0; i < offer->reigns; i++) {
-		if (offer->history[i].term == term)
-			return &offer->history[i];
-	}
-	return NULL;
-}
-
-static int check_split(const struct offer *offer, const struct bc_volume *copy,
-		       const char *node, const char *peer, struct bc_error *error)
-{
-	for (uint32_t i = 0; i < copy->reigns; i++) {
-		const struct blkcast_reign *here = &copy->history[i];
-		const struct blkcast_reign *there = find_term(offer, here->term);
-
-		if (!there || there->reign == here->reign)
-			continue;
-		return bc_fail(error, -EBADR,
-			       "split brain: term %u of %s was reigned twice, %016" PRIx64 " on %s and %016" PRIx64 " on %s; decide whose writes to keep and create the other copy anew",
-			       le32toh(here->term), copy->name,
-			       (uint64_t)le64toh(there->reign), peer,
-			       (uint64_t)le64toh(here->reign), node);
-	}
-	return 0;
-}
-
-/*
- * This copy's host went down as primary, and somebody else has begun a reign
- * since: it may hold writes that were acknowledged and that nobody else has
- * (RULES 20 and 22).  Giving them up takes an operator's word.
- */
-static int check_deposed(const struct offer *offer, const struct bc_volume *copy,
+static int check_history(const struct offer *offer, const struct bc_volume *copy,
 			 const char *node, const char *peer, struct bc_error *error)
 {
-	uint32_t own = copy->reigns ? le32toh(copy->history[copy->reigns - 1].term) : 0;
+	int ret;
 
-	if (!(copy->super_flags & BLKCAST_SUPER_PRIMARY) || offer->term <= own)
+	/* The operator has decided. */
+	if (copy->super_flags & BLKCAST_SUPER_DISCARD)
 		return 0;
-	return bc_fail(error, -EUCLEAN,
-		       "%s went down as primary of %s (term %u) and may have writes that %s (term %u) lacks; 'blkcast down %s' and 'blkcast up %s --yield' on %s give them up",
-		       node, copy->name, own, peer, offer->term, copy->name,
-		       copy->name, node);
+	ret = check_terms(offer, copy, node, peer, error);
+	if (!ret)
+		ret = check_deposed(offer, copy, node, peer, error);
+	return ret ? ret : check_term(offer, copy, node, peer, error);
 }
 
 int offer_check(const struct offer *offer, const struct bc_volume *copy,
@@ -262,8 +335,6 @@ int offer_check(const struct offer *offer, const struct bc_volume *copy,
 	ret = check_identity(offer, copy, node, peer, error);
 	if (!ret)
 		ret = check_shape(offer, copy, node, peer, error);
-	if (!ret)
-		ret = check_split(offer, copy, node, peer, error);
 	if (ret)
 		return ret;
 	*permanent = false;
@@ -271,6 +342,5 @@ int offer_check(const struct offer *offer, const struct bc_volume *copy,
 	if (ret)
 		return ret;
 	*permanent = true;
-	ret = check_term(offer, copy, node, peer, error);
-	return ret ? ret : check_deposed(offer, copy, node, peer, error);
+	return check_history(offer, copy, node, peer, error);
 }

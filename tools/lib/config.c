@@ -150,6 +150,18 @@ static int take_ack(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_rate(void *to, size_t size, const char *value,
+		     struct bc_error *error)
+{
+	uint64_t *rate = to;
+
+	(void)size;
+	if (bc_size_parse(value, rate) || !bc_resync_rate_valid(*rate))
+		return bc_fail(error, -EINVAL, "resync-rate '%s' must be 64K..1T",
+			       value);
+	return 0;
+}
+
 static int take_bool(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -208,6 +220,8 @@ static const struct key volume_keys[] = {
 	KEY(struct bc_volume_config, meta, take_path),
 	KEY(struct bc_volume_config, backlog, take_backlog),
 	KEY(struct bc_volume_config, ack, take_ack),
+	{ "resync-rate", take_rate, offsetof(struct bc_volume_config, resync_rate),
+	  sizeof(uint64_t) },
 	{ NULL, NULL, 0, 0 }
 };
 

@@ -74,6 +74,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 	if (config->backlog)
 		fprintf(out, "backlog = %" PRIu64 "\n", config->backlog);
 	fprintf(out, "ack = %s\n", bc_ack_name(config->ack));
+	if (config->resync_rate)
+		fprintf(out, "resync-rate = %" PRIu64 "\n", config->resync_rate);
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }

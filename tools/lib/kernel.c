@@ -289,20 +289,27 @@ int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
 }
 
 int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
-		      struct bc_error *error)
+		      uint32_t flags, struct bc_error *error)
 {
-	return command(kernel, command_new(kernel, BLKCAST_CMD_REPLICA, name),
-		       NULL, NULL, error, "volume %s: cannot become a replica", name);
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_REPLICA, name);
+
+	if (flags)
+		mnl_attr_put_u32(message, BLKCAST_A_FLAGS, flags);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot become a replica", name);
 }
 
-int bc_kernel_set_ack(struct bc_kernel *kernel, const char *name, uint8_t ack,
-		      struct bc_error *error)
+int bc_kernel_set(struct bc_kernel *kernel, const char *name,
+		  const struct bc_set *set, struct bc_error *error)
 {
 	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_SET, name);
 
-	mnl_attr_put_u8(message, BLKCAST_A_ACK, ack);
+	if (set->ack >= 0)
+		mnl_attr_put_u8(message, BLKCAST_A_ACK, set->ack);
+	if (set->resync_rate)
+		mnl_attr_put_u64(message, BLKCAST_A_RESYNC_RATE, set->resync_rate);
 	return command(kernel, message, NULL, NULL, error,
-		       "volume %s: cannot set ack=%s", name, bc_ack_name(ack));
+		       "volume %s: cannot change the policy", name);
 }
 
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
@@ -312,6 +319,8 @@ int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
 					       add->name);
 
 	mnl_attr_put_strz(message, BLKCAST_A_LINK, add->link);
+	if (add->node)
+		mnl_attr_put(message, BLKCAST_A_NODE, 16, add->node);
 	mnl_attr_put_u32(message, BLKCAST_A_SOCKET, add->socket);
 	mnl_attr_put_u32(message, BLKCAST_A_TERM, add->term);
 	mnl_attr_put_u32(message, BLKCAST_A_FLAGS, add->flags);

@@ -39,12 +39,15 @@ struct bc_link {
 	uint64_t sent_bytes, resync_bytes;
 	uint64_t lag_ns, lag_writes, lag_bytes, behind_ns;
 	uint64_t rtt_ns, apply_ns, flush_ns, contact_ns;
+	uint32_t resynced;
+	uint64_t resync_ns;
 };
 
 /**
  * struct bc_volume - state of a volume, as GET shows it
  * @known: bit 1 << BLKCAST_A_x for each attribute that was there
  * @history: @reigns entries, oldest first, still little-endian
+ * @member: @members ids of copies
  * The rest: BLKCAST_A_* of the same name.
  */
 struct bc_volume {
@@ -55,8 +58,11 @@ struct bc_volume {
 	uint32_t super_flags, openers, active_groups, doubt, touched;
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
+	uint64_t resync_rate;
 	uint32_t reigns;
 	struct blkcast_reign *history;
+	uint32_t members;
+	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 	uint32_t links;
 	struct bc_link *link;
 };
@@ -79,9 +85,16 @@ struct bc_up {
 	uint64_t backlog;		/* 0: the kernel's default */
 };
 
+/* What bc_kernel_set() changes. */
+struct bc_set {
+	int ack;		/* enum blkcast_ack_mode, -1: as it is */
+	uint64_t resync_rate;	/* bytes a second, 0: as it is */
+};
+
 /* What bc_kernel_link_add() needs. */
 struct bc_link_add {
 	const char *name, *link;
+	const uint8_t *node;	/* primary: id of the replica's copy, or NULL */
 	int socket;
 	uint32_t term, flags, timeout_ms;	/* 0: the kernel's default */
 	const struct blkcast_reign *history;	/* replica only, else NULL */
@@ -100,9 +113,9 @@ int bc_kernel_down(struct bc_kernel *kernel, const char *name,
 int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
 		      uint64_t reign, uint32_t flags, struct bc_error *error);
 int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
-		      struct bc_error *error);
-int bc_kernel_set_ack(struct bc_kernel *kernel, const char *name, uint8_t ack,
-		      struct bc_error *error);
+		      uint32_t flags, struct bc_error *error);
+int bc_kernel_set(struct bc_kernel *kernel, const char *name,
+		  const struct bc_set *set, struct bc_error *error);
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
 		       struct bc_error *error);
 int bc_kernel_link_del(struct bc_kernel *kernel, const char *name,
@@ -142,6 +155,8 @@ const char *bc_role_name(uint8_t role);
 const char *bc_ack_name(uint8_t ack);
 const char *bc_link_state_name(uint8_t state);
 const char *bc_event_name(uint8_t event);
+
+bool bc_resync_rate_valid(uint64_t bytes_a_second);
 
 /* "local" or "disk" to enum blkcast_ack_mode; -EINVAL. */
 int bc_ack_parse(const char *text);

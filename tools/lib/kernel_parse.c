@@ -47,6 +47,7 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_DOUBT] = FIXED(struct bc_volume, doubt),
 	[BLKCAST_A_TOUCHED] = FIXED(struct bc_volume, touched),
 	[BLKCAST_A_WRITES] = FIXED(struct bc_volume, writes),
+	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
 };
 
@@ -70,6 +71,8 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_APPLY_NS] = FIXED(struct bc_link, apply_ns),
 	[BLKCAST_L_FLUSH_NS] = FIXED(struct bc_link, flush_ns),
 	[BLKCAST_L_CONTACT_NS] = FIXED(struct bc_link, contact_ns),
+	[BLKCAST_L_RESYNCED] = FIXED(struct bc_link, resynced),
+	[BLKCAST_L_RESYNC_NS] = FIXED(struct bc_link, resync_ns),
 };
 
 static const struct field event_fields[__BLKCAST_A_MAX] = {
@@ -159,6 +162,17 @@ static int take_history(struct bc_volume *volume, const struct nlattr *attr)
 	return MNL_CB_OK;
 }
 
+static void take_members(struct bc_volume *volume, const struct nlattr *attr)
+{
+	uint16_t len = mnl_attr_get_payload_len(attr);
+
+	if (len % sizeof(volume->member[0]) || len > sizeof(volume->member))
+		return;
+	memcpy(volume->member, mnl_attr_get_payload(attr), len);
+	volume->members = len / sizeof(volume->member[0]);
+	volume->known |= 1ULL << BLKCAST_A_MEMBERS;
+}
+
 static int take_link(struct bc_volume *volume, const struct nlattr *nest)
 {
 	const struct nlattr *attr;
@@ -187,6 +201,8 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
 		if (mnl_attr_get_type(attr) == BLKCAST_A_HISTORY)
 			ret = take_history(volume, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS)
+			take_members(volume, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_LINKS)
 			ret = take_link(volume, attr);
 		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))

@@ -107,6 +107,9 @@ static void super_decode(struct bc_super *super, const struct blkcast_super *dis
 	memcpy(super->name, disk->name, sizeof(super->name));
 	super->name[sizeof(super->name) - 1] = 0;
 	memcpy(super->history, disk->history, sizeof(super->history));
+	super->position = le64toh(disk->position);
+	super->members = le32toh(disk->members);
+	memcpy(super->member, disk->member, sizeof(super->member));
 }
 
 static void super_encode(struct blkcast_super *disk, const struct bc_super *super)
@@ -129,6 +132,10 @@ static void super_encode(struct blkcast_super *disk, const struct bc_super *supe
 	memcpy(disk->name, super->name, sizeof(disk->name));
 	memcpy(disk->history, super->history,
 	       super->reigns * sizeof(super->history[0]));
+	disk->position = htole64(super->position);
+	disk->members = htole32(super->members);
+	memcpy(disk->member, super->member,
+	       super->members * sizeof(super->member[0]));
 	disk->crc = htole32(block_crc(disk, &disk->crc));
 }
 
@@ -158,6 +165,7 @@ static int super_validate(const struct bc_meta *meta, struct bc_error *error)
 	if (super->region_shift < BLKCAST_REGION_SHIFT_MIN ||
 	    super->region_shift > BLKCAST_REGION_SHIFT_MAX ||
 	    super->reigns > BLKCAST_HISTORY_MAX ||
+	    super->members > BLKCAST_MEMBERS_MAX ||
 	    super->term > BLKCAST_TERM_MAX || !super->sectors ||
 	    super->regions > BLKCAST_REGIONS_MAX)
 		return bc_fail(error, -EINVAL, "%s: metadata with fields out of range",

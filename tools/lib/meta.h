@@ -37,6 +37,9 @@ struct bc_super {
 	uint32_t regions, map_blocks, region_shift, flags, term, reigns;
 	char name[BLKCAST_NAME_MAX];
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
+	uint64_t position;
+	uint32_t members;
+	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 };
 
 /**

@@ -44,8 +44,6 @@ _blkcast() {
 			;;
 		*)
 			words=$(_blkcast_volumes)
-			[ "$previous" != ack ] && [ "$command" = ack ] &&
-				words="local disk"
 			;;
 		esac
 		;;

@@ -208,7 +208,10 @@ static int write_super(struct target *target, const struct reader *reader,
 	super->reigns = le32toh(from->reigns);
 	memset(super->history, 0, sizeof(super->history));
 	memcpy(super->history, from->history, super->reigns * sizeof(*from->history));
-	super->flags &= ~(BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_PRIMARY);
+	super->position = 0;
+	super->members = 0;
+	super->flags &= ~(BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_PRIMARY |
+			  BLKCAST_SUPER_OWN | BLKCAST_SUPER_DISCARD);
 	if (!reader_fuzzy(reader))
 		super->flags &= ~BLKCAST_SUPER_INCONSISTENT;
 	return bc_meta_super_write(&target->copy.meta, error);
