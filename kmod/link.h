@@ -10,6 +10,15 @@
 /* What a replica takes in before it has applied it. */
 #define BLKCAST_APPLYING_MAX	(16U << 20)
 
+/* A region whose hashes are asked for: compare.c, inv. 1.  L vol->lock */
+struct blkcast_ask {
+	bool used;			/* L */
+	bool sent;			/* L */
+	bool answered;			/* L */
+	u32 region;			/* L */
+	u8 (*hashes)[BLKCAST_HASH_SIZE];	/* the replica's, one a block */
+};
+
 /**
  * struct blkcast_link - one connection between a primary's and a replica's copy
  *
@@ -62,7 +71,7 @@ struct blkcast_link {
 	unsigned long		*dirty;		/* L: a bit a region */
 	u32			dirty_count;	/* L */
 	unsigned long		*compare;	/* L: a bit a region: by hash */
-	struct blkcast_ask	*asks;		/* L: resync.c: being compared */
+	struct blkcast_ask	*asks;		/* L: being compared */
 	u32			asked;		/* L: how many */
 	bool			positioned;	/* R: POSITION has come */
 	bool			map_due;	/* L: the replica has to send its map */
@@ -157,13 +166,24 @@ void blkcast_resync_stamp(struct blkcast_link *l, u32 region, u64 theirs);
 void blkcast_resync_skip(struct blkcast_link *l);
 bool blkcast_resync_gap_due(struct blkcast_link *l);
 int blkcast_resync_gap(struct blkcast_link *l);
-int blkcast_resync_hashes(struct blkcast_link *l, const struct blkcast_frame *f);
 bool blkcast_resync_due(struct blkcast_link *l);
 u32 blkcast_resync_wait(struct blkcast_link *l);
 int blkcast_resync_step(struct blkcast_link *l);
+
+/* compare.c: by checksum */
 u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region);
+u32 blkcast_block_bytes(struct blkcast_volume *v, u32 region, u32 block);
 void blkcast_block_hash(struct blkcast_volume *v, u32 region, u32 block,
 			const void *data, u8 *hash);
+u32 blkcast_asks_max(const struct blkcast_volume *v);
+struct blkcast_ask *blkcast_ask_find(struct blkcast_link *l, u32 region);
+struct blkcast_ask *blkcast_ask_begin(struct blkcast_link *l, u32 region);
+int blkcast_ask_send(struct blkcast_link *l, struct blkcast_ask *ask);
+struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l);
+void blkcast_ask_end(struct blkcast_link *l, struct blkcast_ask *ask);
+int blkcast_hashes_recv(struct blkcast_link *l, const struct blkcast_frame *f);
+int blkcast_asks_init(struct blkcast_link *l);
+void blkcast_asks_free(struct blkcast_link *l);
 
 /* replica.c: the replica's end */
 int blkcast_replica_tx(void *link);

@@ -11,6 +11,7 @@
  *	backlog.c	the recent writes		map.c	  the stamp map
  *	stream.c	primary's end of a link		super.c	  the superblock
  *	replica.c	replica's end of a link		link.c	  both ends
+ *	resync.c	regions that differ		compare.c by checksum
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk
  */

@@ -25,7 +25,6 @@
  * While writers are at work it keeps to the volume's resync rate; an idle volume
  * gives it all there is.
  */
-#include <crypto/blake2s.h>
 #include <linux/completion.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -33,40 +32,7 @@
 
 #include "link.h"
 
-#define RESYNC_ASKED_BYTES	(8U << 20)	/* compared at once, at most */
 #define RESYNC_QUIET_NS		(200 * NSEC_PER_MSEC)	/* idle after this */
-
-/* A region that is being compared.  L vol->lock */
-struct blkcast_ask {
-	bool used;			/* L */
-	bool answered;			/* L: then the hashes are the sender's */
-	u32 region;
-	u8 (*hashes)[BLKCAST_HASH_SIZE];	/* one a block */
-};
-
-/* ---- blocks and their hashes ---- */
-
-u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region)
-{
-	return DIV_ROUND_UP(blkcast_region_sectors(v, region) << SECTOR_SHIFT,
-			    BLKCAST_COMPARE_BLOCK);
-}
-
-static u32 block_bytes(struct blkcast_volume *v, u32 region, u32 block)
-{
-	u32 bytes = blkcast_region_sectors(v, region) << SECTOR_SHIFT;
-
-	return min_t(u32, BLKCAST_COMPARE_BLOCK,
-		     bytes - block * BLKCAST_COMPARE_BLOCK);
-}
-
-/* Hash one block of a region whose content is @data. */
-void blkcast_block_hash(struct blkcast_volume *v, u32 region, u32 block,
-			const void *data, u8 *hash)
-{
-	blake2s(hash, data + (size_t)block * BLKCAST_COMPARE_BLOCK, NULL,
-		BLKCAST_HASH_SIZE, block_bytes(v, region, block), 0);
-}
 
 /* ---- the dirty set ---- */
 
@@ -279,7 +245,7 @@ static u32 differing_run(struct blkcast_link *l, const struct blkcast_ask *ask,
 		if (memcmp(hash, ask->hashes[b], sizeof(hash))) {
 			if (!bytes)
 				*at = b;
-			bytes += block_bytes(l->vol, ask->region, b);
+			bytes += blkcast_block_bytes(l->vol, ask->region, b);
 			if (bytes < BLKCAST_PAYLOAD_MAX)
 				continue;
 		}
@@ -316,86 +282,6 @@ static int forget_send(struct blkcast_link *l, u32 region)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
-/* ---- comparing ---- */
-
-static u32 asked_max(const struct blkcast_volume *v)
-{
-	return clamp(RESYNC_ASKED_BYTES >> (v->region_shift + SECTOR_SHIFT),
-		     1U, (u32)BLKCAST_COMPARE_MAX);
-}
-
-static int compare_send(struct blkcast_link *l, u32 region)
-{
-	struct blkcast_frame f = {
-		.type = cpu_to_le16(BLKCAST_FRAME_COMPARE),
-		.sector = cpu_to_le64(region),
-	};
-
-	return blkcast_frame_send(l, &f, NULL, false);
-}
-
-/* Caller holds vol->lock. */
-static struct blkcast_ask *ask_find(struct blkcast_link *l, u32 region)
-{
-	u32 i;
-
-	for (i = 0; i < asked_max(l->vol); i++)
-		if (l->asks[i].used && l->asks[i].region == region)
-			return &l->asks[i];
-	return NULL;
-}
-
-/* The receiver's part: take an answer to COMPARE for the sender. */
-int blkcast_resync_hashes(struct blkcast_link *l, const struct blkcast_frame *f)
-{
-	struct blkcast_volume *v = l->vol;
-	u64 region = le64_to_cpu(f->sector);
-	struct blkcast_ask *ask;
-	u32 blocks;
-	int err;
-
-	if (region >= v->regions)
-		return -EPROTO;
-	blocks = blkcast_region_blocks(v, region);
-	if (le32_to_cpu(f->length) != blocks * BLKCAST_HASH_SIZE ||
-	    le32_to_cpu(f->sectors) != blocks)
-		return -EPROTO;
-	spin_lock_irq(&v->lock);
-	ask = ask_find(l, region);
-	spin_unlock_irq(&v->lock);
-	if (!ask || ask->answered)
-		return -EPROTO;
-	err = blkcast_frame_recv_data(l, f, ask->hashes);
-	if (err)
-		return err;
-	spin_lock_irq(&v->lock);
-	ask->answered = true;
-	wake_up(&l->wake);
-	spin_unlock_irq(&v->lock);
-	return 0;
-}
-
-static struct blkcast_ask *ask_answered(struct blkcast_link *l)
-{
-	struct blkcast_ask *found = NULL;
-	u32 i;
-
-	spin_lock_irq(&l->vol->lock);
-	for (i = 0; i < asked_max(l->vol) && !found; i++)
-		if (l->asks[i].used && l->asks[i].answered)
-			found = &l->asks[i];
-	spin_unlock_irq(&l->vol->lock);
-	return found;
-}
-
-static void ask_end(struct blkcast_link *l, struct blkcast_ask *ask)
-{
-	spin_lock_irq(&l->vol->lock);
-	ask->used = false;
-	l->asked--;
-	spin_unlock_irq(&l->vol->lock);
-}
-
 /* Inv. 2: copied, under one lock with the reading of ours, or still dirty. */
 static int ask_finish(struct blkcast_link *l, struct blkcast_ask *ask)
 {
@@ -405,7 +291,9 @@ static int ask_finish(struct blkcast_link *l, struct blkcast_ask *ask)
 	if (!err)
 		err = stamp ? region_send_differing(l, ask, stamp) :
 			      forget_send(l, ask->region);
-	ask_end(l, ask);
+	spin_lock_irq(&l->vol->lock);
+	blkcast_ask_end(l, ask);
+	spin_unlock_irq(&l->vol->lock);
 	return err;
 }
 
@@ -424,7 +312,7 @@ static bool region_pick(struct blkcast_link *l, u32 *region)
 			r = find_first_bit(l->dirty, n);
 		if (r >= n)
 			return false;
-		if (ask_find(l, r))
+		if (blkcast_ask_find(l, r))
 			continue;
 		l->resync_at = r + 1;
 		*region = r;
@@ -433,34 +321,11 @@ static bool region_pick(struct blkcast_link *l, u32 *region)
 	return false;
 }
 
-/* Take a slot to compare the region.  Caller holds vol->lock. */
-static void ask_begin(struct blkcast_link *l, u32 region)
-{
-	struct blkcast_ask *ask = l->asks;
-
-	while (ask->used)
-		ask++;
-	ask->used = true;
-	ask->answered = false;
-	ask->region = region;
-	l->asked++;
-}
-
 /* Is there a region to begin with?  Caller holds vol->lock. */
 static bool region_due(struct blkcast_link *l)
 {
 	return l->state == BLKCAST_LINK_RESYNC && l->dirty_count > l->asked &&
-	       l->asked < asked_max(l->vol);
-}
-
-static bool answer_due(struct blkcast_link *l)
-{
-	u32 i;
-
-	for (i = 0; l->asked && i < asked_max(l->vol); i++)
-		if (l->asks[i].used && l->asks[i].answered)
-			return true;
-	return false;
+	       l->asked < blkcast_asks_max(l->vol);
 }
 
 static bool done_due(struct blkcast_link *l)
@@ -495,7 +360,7 @@ bool blkcast_resync_due(struct blkcast_link *l)
 {
 	lockdep_assert_held(&l->vol->lock);
 	return done_due(l) ||
-	       ((region_due(l) || answer_due(l)) && budget_left(l));
+	       ((region_due(l) || blkcast_ask_answered(l)) && budget_left(l));
 }
 
 /* ms after which blkcast_resync_due() may have changed by itself; 0: never. */
@@ -511,7 +376,8 @@ u32 blkcast_resync_wait(struct blkcast_link *l)
 
 static int region_begin(struct blkcast_link *l)
 {
-	bool due, gap = false, compare = false;
+	struct blkcast_ask *ask = NULL;
+	bool due, gap = false;
 	u64 stamp;
 	u32 region;
 	int err;
@@ -520,16 +386,15 @@ static int region_begin(struct blkcast_link *l)
 	due = region_due(l) && region_pick(l, &region);
 	if (due) {
 		gap = blkcast_resync_gap_due(l);
-		compare = test_bit(region, l->compare);
-		if (compare)
-			ask_begin(l, region);
+		if (test_bit(region, l->compare))
+			ask = blkcast_ask_begin(l, region);
 	}
 	spin_unlock_irq(&l->vol->lock);
 	if (!due)
 		return 0;
 	err = gap ? blkcast_resync_gap(l) : 0;
-	if (err || compare)
-		return err ?: compare_send(l, region);
+	if (err || ask)
+		return err ?: blkcast_ask_send(l, ask);
 	err = region_take(l, region, &stamp);
 	if (err)
 		return err;
@@ -567,10 +432,10 @@ int blkcast_resync_step(struct blkcast_link *l)
 
 	spin_lock_irq(&l->vol->lock);
 	due = blkcast_resync_due(l);
+	ask = blkcast_ask_answered(l);
 	spin_unlock_irq(&l->vol->lock);
 	if (!due)
 		return 0;
-	ask = ask_answered(l);
 	return (ask ? ask_finish(l, ask) : region_begin(l)) ?: done_send(l);
 }
 
@@ -580,20 +445,12 @@ int blkcast_resync_init(struct blkcast_link *l)
 {
 	struct blkcast_volume *v = l->vol;
 	size_t region = (size_t)1 << (v->region_shift + SECTOR_SHIFT);
-	u32 i;
 
 	l->dirty = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
 	l->compare = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
-	l->asks = kcalloc(asked_max(v), sizeof(*l->asks), GFP_KERNEL);
 	l->buf = vmalloc(region);
-	if (!l->dirty || !l->compare || !l->asks || !l->buf)
+	if (!l->dirty || !l->compare || !l->buf || blkcast_asks_init(l))
 		return -ENOMEM;
-	for (i = 0; i < asked_max(v); i++) {
-		l->asks[i].hashes = kmalloc_array(region / BLKCAST_COMPARE_BLOCK,
-						  BLKCAST_HASH_SIZE, GFP_KERNEL);
-		if (!l->asks[i].hashes)
-			return -ENOMEM;
-	}
 	/* Rule 10: nothing streams into a region before it is compared. */
 	bitmap_fill(l->dirty, v->regions);
 	l->dirty_count = v->regions;
@@ -602,11 +459,7 @@ int blkcast_resync_init(struct blkcast_link *l)
 
 void blkcast_resync_free(struct blkcast_link *l)
 {
-	u32 i;
-
-	for (i = 0; l->asks && i < asked_max(l->vol); i++)
-		kfree(l->asks[i].hashes);
-	kfree(l->asks);
+	blkcast_asks_free(l);
 	kvfree(l->compare);
 	kvfree(l->dirty);
 	vfree(l->buf);

@@ -473,7 +473,7 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 	case BLKCAST_FRAME_POSITION:
 		return position_recv(l, &f);
 	case BLKCAST_FRAME_HASHES:
-		return blkcast_resync_hashes(l, &f);
+		return blkcast_hashes_recv(l, &f);
 	case BLKCAST_FRAME_ACK:
 		return ack_recv(l, &f);
 	case BLKCAST_FRAME_DONE_OK:
