@@ -61,12 +61,12 @@ static u64 block_pos(struct blkcast_volume *v, u32 group, u8 slot)
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
 {
 	struct blkcast_group *g = &v->map.groups[group_of(region)];
-	u64 old = v->map.stamps[region];
+	u64 *slot = __blkcast_map_slot(v, region);
 
 	lockdep_assert_held(&v->lock);
-	g->doubts += (lsn == BLKCAST_LSN_DOUBT) - (old == BLKCAST_LSN_DOUBT);
+	g->doubts += (lsn == BLKCAST_LSN_DOUBT) - (*slot == BLKCAST_LSN_DOUBT);
 	g->entered++;
-	v->map.stamps[region] = lsn;
+	*slot = lsn;
 }
 
 /* Caller holds vol->lock. */
@@ -133,7 +133,7 @@ static void block_fill(struct blkcast_volume *v, u32 group, bool active,
 	b->flags = cpu_to_le32(active ? BLKCAST_MAP_ACTIVE : 0);
 	memcpy(b->volume, v->super->volume, sizeof(b->volume));
 	for (i = 0; i < group_size(v, group); i++) {
-		b->stamps[i] = cpu_to_le64(v->map.stamps[first + i]);
+		b->stamps[i] = cpu_to_le64(blkcast_map_get(v, first + i));
 		if (test_bit(first + i, v->map.touched))
 			b->touched[i / 8] |= 1 << (i % 8);
 	}
@@ -516,6 +516,7 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 	struct blkcast_map_block *b;
 	u32 r, n = 0, newer = 0, doubts = 0;
 	int err = 0;
+	u64 stamp;
 
 	b = (void *)__get_free_page(GFP_KERNEL);
 	if (!b)
@@ -524,13 +525,14 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 	for (r = 0; r < v->regions && !err; r++) {
 		if (!(r % MAP_WALK))
 			cond_resched();
-		if (v->map.stamps[r] == BLKCAST_LSN_DOUBT)
+		stamp = *__blkcast_map_slot(v, r);
+		if (stamp == BLKCAST_LSN_DOUBT)
 			doubts++;
-		else if (v->map.stamps[r] > branch)
+		else if (stamp > branch)
 			newer++;
 		/* One that an earlier try could not make durable comes again. */
-		if (!reign_unknown(v, history, count, v->map.stamps[r]) &&
-		    !(v->map.stamps[r] == BLKCAST_LSN_DOUBT &&
+		if (!reign_unknown(v, history, count, stamp) &&
+		    !(stamp == BLKCAST_LSN_DOUBT &&
 		      !v->map.groups[group_of(r)].active))
 			continue;
 		err = group_activate(v, group_of(r), b);
@@ -573,8 +575,8 @@ void blkcast_map_newest(struct blkcast_volume *v)
 	spin_lock_irq(&v->lock);
 	for (r = 0; r < v->regions; r++) {
 		walk_pause(v, r);
-		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
-			newest = max(newest, v->map.stamps[r]);
+		if (blkcast_map_get(v, r) != BLKCAST_LSN_DOUBT)
+			newest = max(newest, blkcast_map_get(v, r));
 	}
 	v->lsn = newest;
 	spin_unlock_irq(&v->lock);
@@ -588,7 +590,7 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 	spin_lock_irq(&v->lock);
 	for (r = 0; r < v->regions; r++) {
 		walk_pause(v, r);
-		if (v->map.stamps[r] != BLKCAST_LSN_DOUBT)
+		if (blkcast_map_get(v, r) != BLKCAST_LSN_DOUBT)
 			continue;
 		blkcast_map_stamp(v, r, test_bit(r, v->map.touched) ?
 				  lsn : BLKCAST_LSN_NEVER);
@@ -670,7 +672,7 @@ static void group_load(struct blkcast_volume *v, u32 group,
 			g->doubts++;
 		else
 			v->lsn = max(v->lsn, stamp);
-		v->map.stamps[first + i] = stamp;
+		*__blkcast_map_slot(v, first + i) = stamp;
 	}
 	if (g->doubts)
 		g->active = true;
@@ -698,6 +700,31 @@ static int map_read(struct blkcast_volume *v)
 	return err;
 }
 
+static u32 stamp_pages(u32 regions)
+{
+	return DIV_ROUND_UP(regions, BLKCAST_STAMP_PAGE);
+}
+
+static void stamps_free(struct blkcast_map *m, u32 pages)
+{
+	while (m->stamps && pages)
+		free_page((unsigned long)m->stamps[--pages]);
+	kvfree(m->stamps);
+}
+
+/* All regions as never written. */
+static int stamps_alloc(struct blkcast_map *m, u32 pages)
+{
+	u32 i;
+
+	for (i = 0; i < pages; i++) {
+		m->stamps[i] = (void *)get_zeroed_page(GFP_KERNEL);
+		if (!m->stamps[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /**
  * blkcast_map_load() - read the map and start the pen
  * @v: its superblock is loaded
@@ -714,7 +741,8 @@ int blkcast_map_load(struct blkcast_volume *v)
 	INIT_LIST_HEAD(&m->waiting);
 	INIT_WORK(&m->pen_work, pen_work);
 	INIT_DELAYED_WORK(&m->clean_work, clean_work);
-	m->stamps = kvcalloc(v->regions, sizeof(*m->stamps), GFP_KERNEL);
+	m->stamps = kvcalloc(stamp_pages(v->regions), sizeof(*m->stamps),
+			     GFP_KERNEL);
 	m->touched = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
 	m->zeroed = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
 	m->groups = kvcalloc(group_count(v), sizeof(*m->groups), GFP_KERNEL);
@@ -726,7 +754,7 @@ int blkcast_map_load(struct blkcast_volume *v)
 	m->wq = alloc_ordered_workqueue("blkcast-pen/%s", WQ_MEM_RECLAIM, v->name);
 	if (!m->stamps || !m->touched || !m->zeroed || !m->groups || !m->wq)
 		return -ENOMEM;
-	return map_read(v);
+	return stamps_alloc(m, stamp_pages(v->regions)) ?: map_read(v);
 }
 
 /* Write exact stamps of all groups.  No op is pending any more. */
@@ -749,5 +777,5 @@ void blkcast_map_free(struct blkcast_volume *v)
 	kvfree(m->groups);
 	kvfree(m->zeroed);
 	kvfree(m->touched);
-	kvfree(m->stamps);
+	stamps_free(m, stamp_pages(v->regions));
 }

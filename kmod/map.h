@@ -9,6 +9,7 @@
 #include "uapi/blkcast_lsn.h"
 
 #define BLKCAST_MAP_BATCH	32	/* blocks written at once */
+#define BLKCAST_STAMP_PAGE	(PAGE_SIZE / sizeof(u64))	/* stamps in it */
 
 struct blkcast_op;
 struct blkcast_volume;
@@ -31,7 +32,8 @@ struct blkcast_group {
 
 /**
  * struct blkcast_map - the stamp map of one copy
- * @stamps: L: LSN of the last write to each region, or BLKCAST_LSN_DOUBT
+ * @stamps: L: LSN of the last write to each region, or BLKCAST_LSN_DOUBT; in
+ *	pages, so that a map of 128 MiB needs no piece of memory of that size
  * @touched: L: a bit a region: was ever written, hence holds data; cleared
  *	regions read as zeros.  Set only after the region has been zeroed and
  *	the mark is on stable storage
@@ -46,7 +48,7 @@ struct blkcast_group {
  * @writes: L: blocks written, superblocks included
  */
 struct blkcast_map {
-	u64			*stamps;
+	u64			**stamps;
 	unsigned long		*touched;
 	unsigned long		*zeroed;
 	struct blkcast_group	*groups;

@@ -553,7 +553,7 @@ static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)
 	spin_lock_irq(&v->lock);
 	for (i = 0; i < count; i++)
 		to[i] = blkcast_range_busy(v, first + i) ? BLKCAST_LSN_DOUBT :
-			v->map.stamps[first + i];
+			blkcast_map_get(v, first + i);
 	spin_unlock_irq(&v->lock);
 }
 

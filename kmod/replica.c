@@ -232,7 +232,7 @@ static int stream_apply(struct blkcast_op *op)
 	u64 stamp;
 
 	spin_lock_irq(&v->lock);
-	stamp = v->map.stamps[op->region];
+	stamp = blkcast_map_get(v, op->region);
 	spin_unlock_irq(&v->lock);
 	if (stamp == BLKCAST_LSN_DOUBT) {
 		blkcast_op_put(op);
@@ -696,7 +696,7 @@ static int stamps_send(struct blkcast_link *l, __le64 *buf)
 
 		spin_lock_irq(&v->lock);
 		for (k = i; k < end; k++)
-			buf[k] = cpu_to_le64(v->map.stamps[first + k]);
+			buf[k] = cpu_to_le64(blkcast_map_get(v, first + k));
 		spin_unlock_irq(&v->lock);
 	}
 	l->stamps_done += n;

@@ -77,7 +77,7 @@ int blkcast_resync_gap(struct blkcast_link *l)
  */
 void blkcast_resync_stamp(struct blkcast_link *l, u32 region, u64 theirs)
 {
-	u64 ours = l->vol->map.stamps[region];
+	u64 ours = blkcast_map_get(l->vol, region);
 
 	lockdep_assert_held(&l->vol->lock);
 	if (blkcast_stamps_equal(theirs, ours)) {
@@ -146,7 +146,7 @@ static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
 	u32 region = lock->op->region;
 
 	spin_lock_irq(&v->lock);
-	if (read && v->map.stamps[region] == stamp &&
+	if (read && blkcast_map_get(v, region) == stamp &&
 	    __test_and_clear_bit(region, l->dirty)) {
 		l->dirty_count--;
 		l->resynced++;
@@ -188,7 +188,7 @@ static int region_take(struct blkcast_link *l, u32 region, u64 *stamp)
 	region_lock(l, region, &lock);
 	spin_lock_irq(&v->lock);
 	touched = test_bit(region, v->map.touched);
-	*stamp = touched ? v->map.stamps[region] : BLKCAST_LSN_NEVER;
+	*stamp = touched ? blkcast_map_get(v, region) : BLKCAST_LSN_NEVER;
 	spin_unlock_irq(&v->lock);
 	l->resync_budget -= touched ?
 		blkcast_region_sectors(v, region) << SECTOR_SHIFT : PAGE_SIZE;

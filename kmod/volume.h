@@ -207,4 +207,17 @@ static inline u32 blkcast_region_sectors(const struct blkcast_volume *v,
 		     v->sectors - blkcast_region_start(v, region));
 }
 
+static inline u64 *__blkcast_map_slot(struct blkcast_volume *v, u32 region)
+{
+	return &v->map.stamps[region / BLKCAST_STAMP_PAGE]
+			     [region % BLKCAST_STAMP_PAGE];
+}
+
+/* A region's stamp.  Caller holds vol->lock. */
+static inline u64 blkcast_map_get(struct blkcast_volume *v, u32 region)
+{
+	lockdep_assert_held(&v->lock);
+	return *__blkcast_map_slot(v, region);
+}
+
 #endif /* _BLKCAST_VOLUME_H */
