@@ -42,6 +42,27 @@ struct bc_super {
 	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 };
 
+/* What stands where a block of metadata should be. */
+enum bc_block_state {
+	BC_BLOCK_NONE,		/* superblock: no magic; map: all zeros, never written */
+	BC_BLOCK_UNREADABLE,	/* the device reports an error */
+	BC_BLOCK_DAMAGED,	/* wrong checksum */
+	BC_BLOCK_FOREIGN,	/* map: whole, but of another volume or another place */
+	BC_BLOCK_GOOD,
+};
+
+/**
+ * struct bc_super_copy - one of the two superblocks
+ * @offset: in bytes, on the metadata device
+ * @version: of the format, where @state is BC_BLOCK_GOOD, as is @super
+ */
+struct bc_super_copy {
+	uint64_t offset;
+	enum bc_block_state state;
+	uint32_t version;
+	struct bc_super super;
+};
+
 /**
  * struct bc_meta - open metadata
  * @fd: of the metadata device or file, O_DIRECT where possible; borrowed
@@ -56,6 +77,39 @@ struct bc_meta {
 	const char *path;
 	struct bc_super super;
 	int bad_copies;
+};
+
+/* What is known of a region. */
+enum bc_region_state {
+	BC_REGION_NEVER,	/* never written: reads as zeros */
+	BC_REGION_WRITTEN,	/* holds what its stamp says */
+	BC_REGION_DOUBT,	/* will be compared */
+	BC_REGION_BAD,		/* the backing device has failed here */
+};
+
+/**
+ * struct bc_map_block - one block of the map: its slots, and what the kernel
+ *	makes of them when it brings the volume up
+ * @index: its number
+ * @first, @count: its regions
+ * @state: of the two slots
+ * @generation: of the slots that are BC_BLOCK_GOOD
+ * @current: the slot that counts, -1: neither is good
+ * @disk: that slot, NULL without one
+ * @active: its active bit; true without a slot that counts
+ * @touched, @regions, @stamps: for each of its regions: was it ever written, its
+ *	state, its stamp
+ */
+struct bc_map_block {
+	uint32_t index, first, count;
+	enum bc_block_state state[2];
+	uint64_t generation[2];
+	int current;
+	const struct blkcast_map_block *disk;
+	bool active;
+	bool touched[BLKCAST_MAP_STAMPS];
+	enum bc_region_state regions[BLKCAST_MAP_STAMPS];
+	uint64_t stamps[BLKCAST_MAP_STAMPS];
 };
 
 /**
@@ -93,9 +147,17 @@ const struct blkcast_reign *bc_super_reign(const struct bc_super *super);
  * Take a device whose metadata exist: reads and checks the superblock.
  * -ENODATA: there is none; -EUCLEAN: both copies damaged; -EPROTONOSUPPORT: a
  * version or flag of the future; -EINVAL: fields out of range.
+ *
+ * The same in two steps, for who wants to see both copies: bc_meta_copies()
+ * reads them and fails only if the device is too small (-ENODATA);
+ * bc_meta_choose() takes the one that counts, *chosen.
  */
 int bc_meta_open(struct bc_meta *meta, int fd, uint64_t size, const char *path,
 		 struct bc_error *error);
+int bc_meta_copies(struct bc_meta *meta, int fd, uint64_t size, const char *path,
+		   struct bc_super_copy copies[2], struct bc_error *error);
+int bc_meta_choose(struct bc_meta *meta, const struct bc_super_copy copies[2],
+		   int *chosen, struct bc_error *error);
 
 /*
  * Write new metadata: @meta->super filled but for generation; the map from
@@ -115,11 +177,14 @@ int bc_meta_set_flags(struct bc_meta *meta, uint32_t set, uint32_t clear,
 		      struct bc_error *error);
 
 /*
- * The whole map: @stamps has super.regions entries.  A touched region of an
- * active group, or of a block both slots of which are bad, is in doubt.
+ * Call @fn for @blocks blocks of the map from block @first on, in order, until it
+ * returns other than 0, which is then the result.  @block is good until it
+ * returns.  What cannot be read is BC_BLOCK_UNREADABLE, no failure.  Memory is
+ * bounded, however large the map.
  */
-int bc_meta_map_read(struct bc_meta *meta, uint64_t *stamps,
-		     struct bc_error *error);
+int bc_meta_map_walk(struct bc_meta *meta, uint32_t first, uint32_t blocks,
+		     int (*fn)(const struct bc_map_block *block, void *arg),
+		     void *arg, struct bc_error *error);
 
 /*
  * Write the whole map, durably (inv. 2).  A block that holds a region in doubt
