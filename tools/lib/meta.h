@@ -186,6 +186,18 @@ int bc_meta_map_walk(struct bc_meta *meta, uint32_t first, uint32_t blocks,
 		     int (*fn)(const struct bc_map_block *block, void *arg),
 		     void *arg, struct bc_error *error);
 
+/* Neighbouring regions of the same state and stamp. */
+struct bc_map_run {
+	uint32_t first, count;
+	enum bc_region_state state;
+	uint64_t stamp;
+};
+
+/* Call @fn for each run of regions @first to @last, in order. */
+int bc_meta_map_runs(struct bc_meta *meta, uint32_t first, uint32_t last,
+		     void (*fn)(const struct bc_map_run *run, void *arg),
+		     void *arg, struct bc_error *error);
+
 /*
  * Write the whole map, durably (inv. 2).  A block that holds a region in doubt
  * is written active, so its other touched regions are in doubt as well.
