@@ -331,10 +331,10 @@ static void super_future(void)
 
 	device_new();
 	disk = super_get(0);
-	disk.version = htole32(2);
+	disk.version = htole32(BLKCAST_DISK_VERSION + 1);
 	super_put_both(disk);
-	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "version 2");
-	disk.version = htole32(1);
+	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "of version");
+	disk.version = htole32(BLKCAST_DISK_VERSION);
 	disk.flags = htole32(1U << 31);
 	super_put_both(disk);
 	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "flags unknown");
@@ -361,7 +361,7 @@ static void super_fields(void)
 	super_put_both(disk);
 	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "out of range");
 	disk = whole;
-	disk.reigns = htole32(161);
+	disk.reigns = htole32(BLKCAST_HISTORY_MAX + 1);
 	super_put_both(disk);
 	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "out of range");
 }
@@ -426,6 +426,10 @@ static void super_state(void)
 	check_now();	/* and the stamps are above it, too */
 	EXPECT(found > 1);
 	EXPECT_SAYS(findings[0].text, "term 5 is above the highest term seen, 4");
+	device_new();
+	meta.super.position = blkcast_lsn(6, 1);
+	EXPECT(!bc_meta_super_write(&meta, &error));
+	EXPECT_ONE(ERROR, "position", super_at(0), "term 6");
 	device_new();
 	meta.super.history[1].inherited = htole64(blkcast_lsn(5, 1));
 	EXPECT(!bc_meta_super_write(&meta, &error));

@@ -116,6 +116,7 @@ int cmd_connect(int argc, char **argv);
 int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_lag(int argc, char **argv);
+int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_devname(int argc, char **argv);
 /* From tools/snapshot/. */

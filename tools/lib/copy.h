@@ -30,7 +30,15 @@ int bc_copy_open_devices(struct bc_copy *copy,
 			 struct bc_error *error);
 
 /*
- * The same, and read the metadata.  -EBUSY: the volume is up, or something
+ * Open them for reading alone; regular files will do for all of them.  The
+ * exclusive open still tells that nobody writes to them.
+ */
+int bc_copy_open_devices_readonly(struct bc_copy *copy,
+				  const struct bc_volume_config *config,
+				  struct bc_error *error);
+
+/*
+ * bc_copy_open_devices(), and read the metadata.  -EBUSY: the volume is up, or something
  * else uses a device.  @config must outlive @copy.
  */
 int bc_copy_open(struct bc_copy *copy, const struct bc_volume_config *config,

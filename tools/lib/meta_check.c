@@ -174,6 +174,10 @@ static void check_state(struct check *check)
 	if (super->flags & BLKCAST_SUPER_PRIMARY && !super->reigns)
 		found(check, BC_FINDING_ERROR, "history",
 		      "marked as primary, but the history has no reign");
+	if (blkcast_lsn_term(super->position) > super->term)
+		found(check, BC_FINDING_ERROR, "position",
+		      "the position in the stream is of term %u, above the highest term seen, %u: the copy should be replaced",
+		      blkcast_lsn_term(super->position), super->term);
 	if (super->flags & BLKCAST_SUPER_INCOMPLETE)
 		found(check, BC_FINDING_FATAL, "incomplete",
 		      "a restore into this copy did not finish: restore again");

@@ -39,11 +39,15 @@ _blkcast() {
 	*)
 		case $current in
 		-*)
-			words=$(blkcast "$command" --help 2> /dev/null |
+			[ "$command" = meta ] && command="meta ${COMP_WORDS[2]}"
+			# shellcheck disable=SC2086 # two words
+			words=$(blkcast $command --help 2> /dev/null |
 				sed -n 's/^  \(--[a-z-]*\).*/\1/p')
 			;;
 		*)
 			words=$(_blkcast_volumes)
+			[ "$command" = meta ] && [ "$COMP_CWORD" -eq 2 ] &&
+				words="dump check"
 			;;
 		esac
 		;;
