@@ -220,16 +220,16 @@ static void super_refuses(void)
 	struct bc_meta meta, again;
 	int fd = formatted(&meta, NULL);
 
-	super_forge(fd, offsetof(struct blkcast_super, version), htole32(2));
+	super_forge(fd, offsetof(struct blkcast_super, version), htole32(BLKCAST_DISK_VERSION + 1));
 	EXPECT(reopen(&again, fd) == -EPROTONOSUPPORT);
-	EXPECT_SAYS(error.text, "version 2");
-	super_forge(fd, offsetof(struct blkcast_super, version), htole32(1));
+	EXPECT_SAYS(error.text, "of version");
+	super_forge(fd, offsetof(struct blkcast_super, version), htole32(BLKCAST_DISK_VERSION));
 	super_forge(fd, offsetof(struct blkcast_super, flags), htole32(1U << 30));
 	EXPECT(reopen(&again, fd) == -EPROTONOSUPPORT);
 	super_forge(fd, offsetof(struct blkcast_super, flags), 0);
 	super_forge(fd, offsetof(struct blkcast_super, regions), htole32(7));
 	EXPECT(reopen(&again, fd) == -EINVAL);
-	super_forge(fd, offsetof(struct blkcast_super, reigns), htole32(161));
+	super_forge(fd, offsetof(struct blkcast_super, reigns), htole32(BLKCAST_HISTORY_MAX + 1));
 	EXPECT(reopen(&again, fd) == -EINVAL);
 	flip(fd, SUPER0 + 200);
 	flip(fd, SUPER1 + 200);
