@@ -17,6 +17,9 @@
  *  4. A group with a region in doubt stays active, however idle.
  *  5. A failed flush puts all touched regions of active groups in doubt.
  *  6. Blocks are written to the slot that does not hold the current one.
+ *  7. When the active groups reach their limit, the pen cleans some of those that
+ *     have been idle longest before it activates more.  Groups with ops under way
+ *     or with doubts may exceed it.
  *
  * An op announces itself with blkcast_map_begin() as soon as it has arrived, so
  * that no group is cleaned under it; blkcast_map_ready() says whether it may
@@ -29,6 +32,7 @@
 #define MAP_WALK	4096			/* regions under one hold of the lock */
 #define MAP_CLEAN_EVERY	HZ
 #define MAP_IDLE	(5 * HZ)		/* before a group is cleaned */
+#define MAP_ACTIVE_LEAST	(2 * BLKCAST_MAP_BATCH)	/* groups, whatever the limit */
 #define MAP_BLOCKS_READ	128			/* blocks read at once, both slots */
 
 static u32 group_of(u32 region)
@@ -67,6 +71,15 @@ void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
 	g->doubts += (lsn == BLKCAST_LSN_DOUBT) - (*slot == BLKCAST_LSN_DOUBT);
 	g->entered++;
 	*slot = lsn;
+}
+
+/* Caller holds vol->lock, or nobody else knows the volume yet. */
+static void group_set_active(struct blkcast_volume *v, u32 group, bool active)
+{
+	struct blkcast_group *g = &v->map.groups[group];
+
+	v->map.active += active - g->active;
+	g->active = active;
 }
 
 /* Caller holds vol->lock. */
@@ -229,6 +242,135 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 	return 0;
 }
 
+/* ---- cleaning: exact stamps of idle groups ---- */
+
+struct clean_batch {
+	u32 n;
+	u32 groups[BLKCAST_MAP_BATCH];
+	u64 entered[BLKCAST_MAP_BATCH];
+};
+
+/* May it be cleaned?  Caller holds vol->lock. */
+static bool group_idle(const struct blkcast_group *g)
+{
+	return g->active && !g->pending && !g->doubts;
+}
+
+/* Copy the stamps of groups idle since @cutoff (jiffies), from @*next on. */
+static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *next,
+		       unsigned long cutoff)
+{
+	c->n = 0;
+	for (; *next < group_count(v) && c->n < BLKCAST_MAP_BATCH; ++*next) {
+		struct blkcast_group *g = &v->map.groups[*next];
+
+		spin_lock_irq(&v->lock);
+		if (group_idle(g) && time_before_eq(g->idle_since, cutoff)) {
+			block_fill(v, *next, false, v->map.blocks[c->n]);
+			c->groups[c->n] = *next;
+			c->entered[c->n++] = g->entered;
+		}
+		spin_unlock_irq(&v->lock);
+	}
+}
+
+/* Keep those that nothing has entered since; they are inactive now. */
+static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
+{
+	u32 i, n = 0;
+
+	spin_lock_irq(&v->lock);
+	for (i = 0; i < c->n; i++) {
+		struct blkcast_group *g = &v->map.groups[c->groups[i]];
+
+		if (g->entered != c->entered[i] || g->pending ||
+		    v->failing)
+			continue;
+		group_set_active(v, c->groups[i], false);
+		swap(v->map.blocks[n], v->map.blocks[i]);
+		c->groups[n++] = c->groups[i];
+	}
+	spin_unlock_irq(&v->lock);
+	c->n = n;
+}
+
+/*
+ * Clean what is idle since @cutoff, at most so many batches.  Caller holds the
+ * pen.  If the blocks cannot be written the bits on disk stay: more doubt, no loss.
+ */
+static int clean_groups(struct blkcast_volume *v, unsigned long cutoff, u32 batches)
+{
+	struct clean_batch c;
+	u32 next = 0;
+	int err = 0;
+
+	lockdep_assert_held(&v->map.pen);
+	while (next < group_count(v) && !err && batches--) {
+		clean_pick(v, &c, &next, cutoff);
+		if (!c.n)
+			break;
+		err = blkdev_issue_flush(v->backing.bdev);
+		if (err) {
+			blkcast_map_doubt_active(v);
+			break;
+		}
+		clean_close(v, &c);
+		if (c.n)
+			err = blocks_write(v, c.groups, v->map.blocks, c.n);
+	}
+	return err;
+}
+
+static void clean_work(struct work_struct *work)
+{
+	struct blkcast_volume *v = container_of(to_delayed_work(work),
+						struct blkcast_volume,
+						map.clean_work);
+
+	mutex_lock(&v->map.pen);
+	clean_groups(v, jiffies - MAP_IDLE, UINT_MAX);
+	mutex_unlock(&v->map.pen);
+	queue_delayed_work(v->map.wq, &v->map.clean_work, MAP_CLEAN_EVERY);
+}
+
+/* ---- the limit of active groups ---- */
+
+/* Would one batch more be too many?  Inv. 7. */
+static bool active_full(struct blkcast_volume *v)
+{
+	u64 max;
+	bool full;
+
+	spin_lock_irq(&v->lock);
+	max = v->map.active_max >> (v->region_shift + SECTOR_SHIFT);
+	max = max_t(u64, max / BLKCAST_MAP_STAMPS, MAP_ACTIVE_LEAST);
+	full = v->map.active + BLKCAST_MAP_BATCH > max;
+	spin_unlock_irq(&v->lock);
+	return full;
+}
+
+/* Groups idle since then or longer are among the least recently used. */
+static unsigned long active_oldest(struct blkcast_volume *v)
+{
+	unsigned long now = jiffies, oldest = now;
+	u32 g;
+
+	for (g = 0; g < group_count(v); g++) {
+		spin_lock_irq(&v->lock);
+		if (group_idle(&v->map.groups[g]) &&
+		    time_before(v->map.groups[g].idle_since, oldest))
+			oldest = v->map.groups[g].idle_since;
+		spin_unlock_irq(&v->lock);
+	}
+	return oldest + (now - oldest) / 4;
+}
+
+static void active_make_room(struct blkcast_volume *v)
+{
+	if (active_full(v))
+		clean_groups(v, active_oldest(v), 1);
+}
+
 /* ---- the pen: before the first write ---- */
 
 static int zero_region(struct blkcast_volume *v, u32 region)
@@ -303,7 +445,7 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	for (i = 0; i < n; i++) {
 		v->map.groups[groups[i]].penned = false;
 		if (!err)
-			v->map.groups[groups[i]].active = true;
+			group_set_active(v, groups[i], true);
 	}
 	list_for_each_entry(op, done, node) {
 		op->error = op->error ?: err;
@@ -329,6 +471,7 @@ static void pen_work(struct work_struct *work)
 
 	pen_zero(v, &ops);
 	while (!list_empty(&ops)) {
+		active_make_room(v);
 		pen_batch(v, &ops, &done);
 		spin_lock_irq(&v->lock);
 		list_splice_tail_init(&done, &v->ready);
@@ -336,88 +479,6 @@ static void pen_work(struct work_struct *work)
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
-}
-
-/* ---- cleaning: exact stamps of idle groups ---- */
-
-struct clean_batch {
-	u32 n;
-	u32 groups[BLKCAST_MAP_BATCH];
-	u64 entered[BLKCAST_MAP_BATCH];
-};
-
-/* Copy the stamps of idle active groups from @*next on. */
-static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *next,
-		       bool all)
-{
-	c->n = 0;
-	for (; *next < group_count(v) && c->n < BLKCAST_MAP_BATCH; ++*next) {
-		struct blkcast_group *g = &v->map.groups[*next];
-
-		spin_lock_irq(&v->lock);
-		if (g->active && !g->pending && !g->doubts &&
-		    (all || time_after(jiffies, g->idle_since + MAP_IDLE))) {
-			block_fill(v, *next, false, v->map.blocks[c->n]);
-			c->groups[c->n] = *next;
-			c->entered[c->n++] = g->entered;
-		}
-		spin_unlock_irq(&v->lock);
-	}
-}
-
-/* Keep those that nothing has entered since; they are inactive now. */
-static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
-{
-	u32 i, n = 0;
-
-	spin_lock_irq(&v->lock);
-	for (i = 0; i < c->n; i++) {
-		struct blkcast_group *g = &v->map.groups[c->groups[i]];
-
-		if (g->entered != c->entered[i] || g->pending ||
-		    v->failing)
-			continue;
-		g->active = false;
-		swap(v->map.blocks[n], v->map.blocks[i]);
-		c->groups[n++] = c->groups[i];
-	}
-	spin_unlock_irq(&v->lock);
-	c->n = n;
-}
-
-/* If the blocks cannot be written the bits on disk stay: more doubt, no loss. */
-static int clean_groups(struct blkcast_volume *v, bool all)
-{
-	struct clean_batch c;
-	u32 next = 0;
-	int err = 0;
-
-	mutex_lock(&v->map.pen);
-	while (next < group_count(v) && !err) {
-		clean_pick(v, &c, &next, all);
-		if (!c.n)
-			break;
-		err = blkdev_issue_flush(v->backing.bdev);
-		if (err) {
-			blkcast_map_doubt_active(v);
-			break;
-		}
-		clean_close(v, &c);
-		if (c.n)
-			err = blocks_write(v, c.groups, v->map.blocks, c.n);
-	}
-	mutex_unlock(&v->map.pen);
-	return err;
-}
-
-static void clean_work(struct work_struct *work)
-{
-	struct blkcast_volume *v = container_of(to_delayed_work(work),
-						struct blkcast_volume,
-						map.clean_work);
-
-	clean_groups(v, false);
-	queue_delayed_work(v->map.wq, &v->map.clean_work, MAP_CLEAN_EVERY);
 }
 
 /* ---- doubt ---- */
@@ -496,9 +557,12 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 	block_fill(v, group, true, b);
 	spin_unlock_irq(&v->lock);
 	err = blocks_write(v, &group, &b, 1);
-	if (!err)
-		v->map.groups[group].active = true;
-	return err;
+	if (err)
+		return err;
+	spin_lock_irq(&v->lock);
+	group_set_active(v, group, true);
+	spin_unlock_irq(&v->lock);
+	return 0;
 }
 
 /**
@@ -551,6 +615,21 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		vol_info(v, "gives up what it alone wrote, if any: %u regions (%llu KiB) newer than the primary's reign, %u in doubt\n",
 			 newer, (u64)newer << (v->region_shift - 1), doubts);
 	return err;
+}
+
+/* How many regions would be compared after a crash now. */
+u32 blkcast_map_exposed(struct blkcast_volume *v)
+{
+	u32 g, r, n = 0;
+
+	for (g = 0; g < group_count(v); g++) {
+		if (!READ_ONCE(v->map.groups[g].active))
+			continue;
+		for (r = group_first(g); r < group_first(g) + group_size(v, g); r++)
+			n += test_bit(r, v->map.touched);
+		cond_resched();
+	}
+	return n;
 }
 
 /* Is any region in doubt? */
@@ -628,7 +707,7 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 		set_bit(region, v->map.touched);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
 		/* Which slot a reader takes is not known: the next op pens. */
-		v->map.groups[group].active = false;
+		group_set_active(v, group, false);
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
@@ -657,7 +736,7 @@ static void group_load(struct blkcast_volume *v, u32 group,
 	if (!b)
 		vol_warn(v, "map block %u is damaged: its regions are in doubt\n",
 			 group);
-	g->active = !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE;
+	group_set_active(v, group, !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
 	g->idle_since = jiffies;
 	for (i = 0; i < group_size(v, group); i++) {
 		bool touched = !b || b->touched[i / 8] & 1 << (i % 8);
@@ -675,7 +754,7 @@ static void group_load(struct blkcast_volume *v, u32 group,
 		*__blkcast_map_slot(v, first + i) = stamp;
 	}
 	if (g->doubts)
-		g->active = true;
+		group_set_active(v, group, true);
 }
 
 static int map_read(struct blkcast_volume *v)
@@ -739,6 +818,7 @@ int blkcast_map_load(struct blkcast_volume *v)
 
 	mutex_init(&m->pen);
 	INIT_LIST_HEAD(&m->waiting);
+	m->active_max = BLKCAST_ACTIVE_DEFAULT;
 	INIT_WORK(&m->pen_work, pen_work);
 	INIT_DELAYED_WORK(&m->clean_work, clean_work);
 	m->stamps = kvcalloc(stamp_pages(v->regions), sizeof(*m->stamps),
@@ -760,9 +840,14 @@ int blkcast_map_load(struct blkcast_volume *v)
 /* Write exact stamps of all groups.  No op is pending any more. */
 int blkcast_map_close(struct blkcast_volume *v)
 {
+	int err;
+
 	cancel_delayed_work_sync(&v->map.clean_work);
 	flush_workqueue(v->map.wq);
-	return clean_groups(v, true);
+	mutex_lock(&v->map.pen);
+	err = clean_groups(v, jiffies, UINT_MAX);
+	mutex_unlock(&v->map.pen);
+	return err;
 }
 
 void blkcast_map_free(struct blkcast_volume *v)

@@ -11,6 +11,10 @@
 #define BLKCAST_MAP_BATCH	32	/* blocks written at once */
 #define BLKCAST_STAMP_PAGE	(PAGE_SIZE / sizeof(u64))	/* stamps in it */
 
+#define BLKCAST_ACTIVE_MIN	(64ULL << 20)
+#define BLKCAST_ACTIVE_MAX	(1ULL << 46)
+#define BLKCAST_ACTIVE_DEFAULT	(64ULL << 30)
+
 struct blkcast_op;
 struct blkcast_volume;
 
@@ -46,6 +50,9 @@ struct blkcast_group {
  * @pen_work: sets active bits and touched marks for @waiting
  * @clean_work: writes exact stamps of idle groups and clears their bits
  * @writes: L: blocks written, superblocks included
+ * @active: L: number of active groups
+ * @active_max: L: bytes of the volume that may be active before groups that have
+ *	been idle longest are cleaned early
  */
 struct blkcast_map {
 	u64			**stamps;
@@ -59,6 +66,8 @@ struct blkcast_map {
 	struct work_struct	pen_work;
 	struct delayed_work	clean_work;
 	u64			writes;
+	u32			active;
+	u64			active_max;
 };
 
 int blkcast_map_load(struct blkcast_volume *v);
@@ -71,6 +80,7 @@ void blkcast_map_end(struct blkcast_op *op);
 
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
 int blkcast_map_forget(struct blkcast_volume *v, u32 region);
+u32 blkcast_map_exposed(struct blkcast_volume *v);
 bool blkcast_map_in_doubt(struct blkcast_volume *v);
 void blkcast_map_doubt_active(struct blkcast_volume *v);
 int blkcast_map_doubt_reigns(struct blkcast_volume *v,

@@ -30,6 +30,7 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_FIRST] = { .type = NLA_U32 },
 	[BLKCAST_A_COUNT] = { .type = NLA_U32 },
 	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
+	[BLKCAST_A_ACTIVE_MAX] = { .type = NLA_U64 },
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
 };
 
@@ -221,43 +222,57 @@ static int cmd_replica(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
-static int set_values(struct blkcast_volume *v, struct nlattr *ack,
-		      struct nlattr *rate, struct netlink_ext_ack *extack)
+/* An optional u64 within its range: *value stays 0 without it. */
+static int range_get(struct genl_info *info, int attr, u64 min, u64 max,
+		     const char *refusal, u64 *value)
 {
-	int err = ack ? blkcast_members_set_ack(v, nla_get_u8(ack)) : 0;
-
-	if (err) {
-		NL_SET_ERR_MSG(extack, "cannot write the metadata");
-		return err;
-	}
-	if (!rate)
+	if (!info->attrs[attr])
 		return 0;
-	spin_lock_irq(&v->lock);
-	v->resync_rate = nla_get_u64(rate);
-	spin_unlock_irq(&v->lock);
-	return 0;
+	*value = nla_get_u64(info->attrs[attr]);
+	if (*value >= min && *value <= max)
+		return 0;
+	info->extack->_msg = refusal;
+	return -ERANGE;
+}
+
+struct settings {
+	struct nlattr *ack;
+	u64 resync_rate, active_max;
+};
+
+static int settings_get(struct genl_info *info, struct settings *s)
+{
+	s->ack = info->attrs[BLKCAST_A_ACK];
+	return range_get(info, BLKCAST_A_RESYNC_RATE, BLKCAST_RESYNC_RATE_MIN,
+			 BLKCAST_RESYNC_RATE_MAX,
+			 "resync rate must be 64 KiB/s to 1 TiB/s",
+			 &s->resync_rate) ?:
+	       range_get(info, BLKCAST_A_ACTIVE_MAX, BLKCAST_ACTIVE_MIN,
+			 BLKCAST_ACTIVE_MAX,
+			 "active limit must be 64 MiB to 64 TiB", &s->active_max);
 }
 
 static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *ack = info->attrs[BLKCAST_A_ACK];
-	struct nlattr *rate = info->attrs[BLKCAST_A_RESYNC_RATE];
+	struct settings s = {};
 	struct blkcast_volume *v;
-	int err;
+	int err = settings_get(info, &s);
 
-	if (!ack && !rate) {
-		NL_SET_ERR_MSG(info->extack, "nothing to set");
-		return -EINVAL;
-	}
-	if (rate && (nla_get_u64(rate) < BLKCAST_RESYNC_RATE_MIN ||
-		     nla_get_u64(rate) > BLKCAST_RESYNC_RATE_MAX)) {
-		NL_SET_ERR_MSG(info->extack, "resync rate must be 64 KiB/s to 1 TiB/s");
-		return -ERANGE;
-	}
+	if (err)
+		return err;
 	v = volume_lock(skb, info);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	err = set_values(v, ack, rate, info->extack);
+	if (s.ack)
+		err = blkcast_members_set_ack(v, nla_get_u8(s.ack));
+	if (err)
+		NL_SET_ERR_MSG(info->extack, "cannot write the metadata");
+	spin_lock_irq(&v->lock);
+	if (s.resync_rate && !err)
+		v->resync_rate = s.resync_rate;
+	if (s.active_max && !err)
+		v->map.active_max = s.active_max;
+	spin_unlock_irq(&v->lock);
 	volume_unlock(v);
 	return err;
 }
@@ -424,22 +439,21 @@ static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 /* What I/O changes.  Caller holds vol->lock. */
 static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 {
-	u32 active = 0, doubt = 0, g;
+	u32 doubt = 0, g;
 	struct blkcast_link *l;
 
-	for (g = 0; g < DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS); g++) {
-		active += v->map.groups[g].active;
+	for (g = 0; g < DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS); g++)
 		doubt += v->map.groups[g].doubts;
-	}
 	if (nla_put_u8(msg, BLKCAST_A_ROLE, v->role) ||
 	    nla_put_u32(msg, BLKCAST_A_TERM, v->term) ||
 	    nla_put_u8(msg, BLKCAST_A_ACK, v->ack) ||
 	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
+	    put_u64(msg, BLKCAST_A_ACTIVE_MAX, v->map.active_max) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
 	    nla_put_u32(msg, BLKCAST_A_OPENERS, v->openers) ||
 	    put_u64(msg, BLKCAST_A_BACKLOG_USED, v->log_bytes) ||
 	    put_u64(msg, BLKCAST_A_META_WRITES, v->map.writes) ||
-	    nla_put_u32(msg, BLKCAST_A_ACTIVE_GROUPS, active) ||
+	    nla_put_u32(msg, BLKCAST_A_ACTIVE_GROUPS, v->map.active) ||
 	    nla_put_u32(msg, BLKCAST_A_DOUBT, doubt) ||
 	    put_u64(msg, BLKCAST_A_WRITES, v->writes) ||
 	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes))
@@ -465,6 +479,7 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_REGION_SHIFT,
 			v->region_shift + SECTOR_SHIFT) ||
 	    nla_put_u32(msg, BLKCAST_A_REGIONS, v->regions) ||
+	    nla_put_u32(msg, BLKCAST_A_EXPOSED, blkcast_map_exposed(v)) ||
 	    nla_put_u32(msg, BLKCAST_A_TOUCHED,
 			bitmap_weight(v->map.touched, v->regions)))
 		return -EMSGSIZE;

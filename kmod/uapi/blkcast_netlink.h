@@ -45,6 +45,9 @@
  *	BLKCAST_A_RESYNC_RATE	u64, bytes a second that a resync may take while
  *				writers are at work, 64 KiB.. (an idle volume gives
  *				it all there is), default 8 MiB
+ *	BLKCAST_A_ACTIVE_MAX	u64, bytes of the volume that may be active, hence
+ *				in doubt after a crash, 64 MiB.., default 64 GiB;
+ *				in whole groups, at least 64
  *
  * LINK_ADD	hand over a connected stream socket, both daemons having agreed
  *	BLKCAST_A_NAME
@@ -192,6 +195,8 @@ enum blkcast_attr {
 	BLKCAST_A_WRITE_BYTES,	/* u64				[GET] */
 	BLKCAST_A_LINKS,	/* nest of BLKCAST_L_*, repeated [GET] */
 	BLKCAST_A_RESYNC_RATE,	/* u64 bytes a second		[GET] */
+	BLKCAST_A_ACTIVE_MAX,	/* u64 bytes			[GET] */
+	BLKCAST_A_EXPOSED,	/* u32 regions to compare after a crash now [GET] */
 	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
 	__BLKCAST_A_MAX,
 };

@@ -72,7 +72,7 @@ wrong=(
 )
 is "wrong usage ends with 2" "$(on "$(printf '%s > /dev/null 2>&1; echo $?\n' "${wrong[@]}")" | sort | uniq -c | xargs)" \
 	"${#wrong[@]} 2"
-is "--help is no error" "$(on 'for c in create up down destroy primary replica ack connect \
+is "--help is no error" "$(on 'for c in create up down destroy primary replica set connect \
 	disconnect status genkey; do blkcast $c --help > /dev/null || echo "$c"; done')" ""
 
 # ---- a volume that is up, or not there ----

@@ -6,20 +6,23 @@
 #include "cli.h"
 
 static const char *ack_text;
-static uint64_t resync_rate;
+static uint64_t resync_rate, active_max;
 
 static const struct cli_option options[] = {
 	{ "ack", CLI_TEXT, &ack_text, "local|disk",
 	  "a write is done when it is written here, or at every replica in sync too" },
 	{ "resync-rate", CLI_SIZE, &resync_rate, "SIZE",
 	  "a second, while writers are at work: 64K..1T (8M)" },
+	{ "active-max", CLI_SIZE, &active_max, "SIZE",
+	  "of the volume in use at once, to compare after a crash: 64M..64T (64G)" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
-	"NAME [--ack local|disk] [--resync-rate SIZE]",
+	"NAME [--ack local|disk] [--resync-rate SIZE] [--active-max SIZE]",
 	"Change a volume's policy, at once and for good. A resync gives way to writers\n"
-	"down to its rate; a volume that nobody writes to gives it all there is.",
+	"down to its rate; a volume that nobody writes to gives it all there is. What is\n"
+	"active needs no more metadata written, and is compared after a crash.",
 	options, 1, 1
 };
 
@@ -53,6 +56,8 @@ static int change(const char *name, const struct bc_set *set, struct bc_error *e
 		config.ack = set->ack;
 	if (set->resync_rate)
 		config.resync_rate = set->resync_rate;
+	if (set->active_max)
+		config.active_max = set->active_max;
 	ret = bc_volume_config_save(&config, error);
 	bc_volume_config_release(&config);
 	return ret ? ret : apply(name, set, error);
@@ -68,7 +73,7 @@ int cmd_set(int argc, char **argv)
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (!ack_text && !resync_rate) {
+	if (!ack_text && !resync_rate && !active_max) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}
@@ -82,6 +87,11 @@ int cmd_set(int argc, char **argv)
 		cli_failf("--resync-rate must be 64K..1T");
 		return CLI_USAGE;
 	}
+	if (active_max && !bc_active_max_valid(active_max)) {
+		cli_failf("--active-max must be 64M..64T");
+		return CLI_USAGE;
+	}
 	set.resync_rate = resync_rate;
+	set.active_max = active_max;
 	return change(rest[0], &set, &error) ? cli_failed(&error) : CLI_DONE;
 }

@@ -108,7 +108,8 @@ static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *con
 	if (ret)
 		goto cleanup;
 	ret = bc_kernel_set(kernel, config->name,
-			    &(struct bc_set){ config->ack, config->resync_rate }, error);
+			    &(struct bc_set){ config->ack, config->resync_rate,
+					      config->active_max }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);
 cleanup:

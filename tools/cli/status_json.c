@@ -137,6 +137,8 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "touched_regions", live->touched);
 	add_number(to, "doubt_regions", live->doubt);
 	add_number(to, "active_groups", live->active_groups);
+	add_number(to, "active_max_bytes", live->active_max);
+	add_number(to, "exposed_regions", live->exposed);
 	json_object_object_add(to, "inconsistent", json_object_new_boolean(
 			       flags & BLKCAST_SUPER_INCONSISTENT));
 	json_object_object_add(to, "discards_own", json_object_new_boolean(
@@ -145,7 +147,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_text(to, "reign", reign);
 	add_lsn(to, "lsn", live->lsn);
 	add_text(to, "ack", bc_ack_name(live->ack));
-	add_number(to, "resync_rate", live->resync_rate);
+	add_number(to, "resync_rate_bytes", live->resync_rate);
 	add_members(to, live);
 	add_number(to, "openers", live->openers);
 	add_number(to, "backlog_bytes", live->backlog);

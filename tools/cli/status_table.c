@@ -24,6 +24,11 @@ static void print_volume(const struct status_volume *volume)
 		printf("  INCONSISTENT: under resync, not usable until that is done\n");
 	if (live->super_flags & BLKCAST_SUPER_DISCARD)
 		printf("  gives up what it alone has for the next primary's content\n");
+	if (live->active_groups)
+		printf("  metadata: %" PRIu64 " writes, %u groups active: %s to compare after a crash\n",
+		       live->meta_writes, live->active_groups,
+		       bc_size_format((uint64_t)live->exposed << live->region_shift,
+				      size));
 	if (live->doubt)
 		printf("  %u regions in doubt after an unclean end\n", live->doubt);
 }

@@ -162,6 +162,18 @@ static int take_rate(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_active_max(void *to, size_t size, const char *value,
+			   struct bc_error *error)
+{
+	uint64_t *bytes = to;
+
+	(void)size;
+	if (bc_size_parse(value, bytes) || !bc_active_max_valid(*bytes))
+		return bc_fail(error, -EINVAL, "active-max '%s' must be 64M..64T",
+			       value);
+	return 0;
+}
+
 static int take_bool(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -221,6 +233,8 @@ static const struct key volume_keys[] = {
 	KEY(struct bc_volume_config, backlog, take_backlog),
 	KEY(struct bc_volume_config, ack, take_ack),
 	{ "resync-rate", take_rate, offsetof(struct bc_volume_config, resync_rate),
+	  sizeof(uint64_t) },
+	{ "active-max", take_active_max, offsetof(struct bc_volume_config, active_max),
 	  sizeof(uint64_t) },
 	{ NULL, NULL, 0, 0 }
 };

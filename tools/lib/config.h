@@ -49,6 +49,7 @@ struct bc_volume_config {
 	uint64_t backlog;	/* bytes; 0: the kernel's default */
 	uint8_t ack;		/* enum blkcast_ack_mode */
 	uint64_t resync_rate;	/* bytes a second; 0: the kernel's default */
+	uint64_t active_max;	/* bytes; 0: the kernel's default */
 	size_t links;
 	struct bc_link_config *link;
 };

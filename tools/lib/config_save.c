@@ -76,6 +76,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 	fprintf(out, "ack = %s\n", bc_ack_name(config->ack));
 	if (config->resync_rate)
 		fprintf(out, "resync-rate = %" PRIu64 "\n", config->resync_rate);
+	if (config->active_max)
+		fprintf(out, "active-max = %" PRIu64 "\n", config->active_max);
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }

@@ -308,6 +308,8 @@ int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		mnl_attr_put_u8(message, BLKCAST_A_ACK, set->ack);
 	if (set->resync_rate)
 		mnl_attr_put_u64(message, BLKCAST_A_RESYNC_RATE, set->resync_rate);
+	if (set->active_max)
+		mnl_attr_put_u64(message, BLKCAST_A_ACTIVE_MAX, set->active_max);
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot change the policy", name);
 }

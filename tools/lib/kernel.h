@@ -55,10 +55,10 @@ struct bc_volume {
 	char name[BLKCAST_NAME_MAX];
 	uint8_t role, ack, uuid[16], node[16];
 	uint32_t backing, meta, minor, term, region_shift, regions;
-	uint32_t super_flags, openers, active_groups, doubt, touched;
+	uint32_t super_flags, openers, active_groups, doubt, touched, exposed;
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
-	uint64_t resync_rate;
+	uint64_t resync_rate, active_max;
 	uint32_t reigns;
 	struct blkcast_reign *history;
 	uint32_t members;
@@ -89,6 +89,7 @@ struct bc_up {
 struct bc_set {
 	int ack;		/* enum blkcast_ack_mode, -1: as it is */
 	uint64_t resync_rate;	/* bytes a second, 0: as it is */
+	uint64_t active_max;	/* bytes, 0: as it is */
 };
 
 /* What bc_kernel_link_add() needs. */
@@ -157,6 +158,7 @@ const char *bc_link_state_name(uint8_t state);
 const char *bc_event_name(uint8_t event);
 
 bool bc_resync_rate_valid(uint64_t bytes_a_second);
+bool bc_active_max_valid(uint64_t bytes);
 
 /* "local" or "disk" to enum blkcast_ack_mode; -EINVAL. */
 int bc_ack_parse(const char *text);

@@ -72,3 +72,8 @@ bool bc_resync_rate_valid(uint64_t bytes_a_second)
 {
 	return bytes_a_second >= 64 << 10 && bytes_a_second <= 1ULL << 40;
 }
+
+bool bc_active_max_valid(uint64_t bytes)
+{
+	return bytes >= 64 << 20 && bytes <= 1ULL << 46;
+}

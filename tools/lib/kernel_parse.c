@@ -47,6 +47,8 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_DOUBT] = FIXED(struct bc_volume, doubt),
 	[BLKCAST_A_TOUCHED] = FIXED(struct bc_volume, touched),
 	[BLKCAST_A_WRITES] = FIXED(struct bc_volume, writes),
+	[BLKCAST_A_ACTIVE_MAX] = FIXED(struct bc_volume, active_max),
+	[BLKCAST_A_EXPOSED] = FIXED(struct bc_volume, exposed),
 	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
 };
