@@ -29,6 +29,7 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 				sizeof(struct blkcast_reign) },
 	[BLKCAST_A_FIRST] = { .type = NLA_U32 },
 	[BLKCAST_A_COUNT] = { .type = NLA_U32 },
+	[BLKCAST_A_META_END] = { .type = NLA_U64 },
 	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
 	[BLKCAST_A_ACTIVE_MAX] = { .type = NLA_U64 },
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
@@ -161,6 +162,8 @@ static int cmd_up(struct sk_buff *skb, struct genl_info *info)
 	p.meta = dev_get(info, BLKCAST_A_META);
 	if (info->attrs[BLKCAST_A_BACKLOG])
 		p.backlog = nla_get_u64(info->attrs[BLKCAST_A_BACKLOG]);
+	if (info->attrs[BLKCAST_A_META_END])
+		p.meta_end = nla_get_u64(info->attrs[BLKCAST_A_META_END]);
 	if (p.backlog < BLKCAST_BACKLOG_MIN || p.backlog > BLKCAST_BACKLOG_MAX) {
 		NL_SET_ERR_MSG(info->extack, "backlog must be 1 MiB to 4 GiB");
 		return -ERANGE;
@@ -475,6 +478,7 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_MINOR, v->minor) ||
 	    nla_put(msg, BLKCAST_A_UUID, 16, v->super->volume) ||
 	    nla_put(msg, BLKCAST_A_NODE, 16, v->super->node) ||
+	    put_u64(msg, BLKCAST_A_META_END, v->meta_end) ||
 	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
 	    nla_put_u32(msg, BLKCAST_A_REGION_SHIFT,
 			v->region_shift + SECTOR_SHIFT) ||

@@ -6,13 +6,15 @@
  * in memory and written under super_lock, to the first place and then, once
  * that is on stable storage, to the second: at any moment one of the two is
  * whole.
+ *
+ * Both stand before vol->meta_end, which is the end of the metadata device when
+ * the copy is made.  A device that is enlarged later does not move it.
  */
 #include "link.h"
 
-static u64 super_pos(struct blkcast_volume *v, int copy)
+/* Where a copy of the superblock stands in metadata that end at @end. */
+static u64 super_pos(u64 end, int copy)
 {
-	u64 end = round_down(bdev_nr_bytes(v->meta.bdev), BLKCAST_BLOCK_SIZE);
-
 	return copy ? end - BLKCAST_BLOCK_SIZE : end - BLKCAST_SUPER_AREA;
 }
 
@@ -34,6 +36,7 @@ static const char *super_check(struct blkcast_volume *v)
 	u32 regions = le32_to_cpu(s->regions);
 	u32 blocks = le32_to_cpu(s->map_blocks);
 	u64 have = bdev_nr_sectors(v->backing.bdev);
+	u64 map_end = super_pos(v->meta_end, 0);
 
 	if (le32_to_cpu(s->version) != BLKCAST_DISK_VERSION)
 		return "metadata of an unknown version";
@@ -49,8 +52,8 @@ static const char *super_check(struct blkcast_volume *v)
 	    regions != DIV_ROUND_UP_ULL(sectors, 1ULL << (shift - SECTOR_SHIFT)) ||
 	    blocks != DIV_ROUND_UP(regions, BLKCAST_MAP_STAMPS))
 		return "superblock: number of regions does not fit the size";
-	if (!IS_ALIGNED(map, BLKCAST_BLOCK_SIZE) || map > super_pos(v, 0) ||
-	    2ULL * blocks * BLKCAST_BLOCK_SIZE > super_pos(v, 0) - map)
+	if (!IS_ALIGNED(map, BLKCAST_BLOCK_SIZE) || map > map_end ||
+	    2ULL * blocks * BLKCAST_BLOCK_SIZE > map_end - map)
 		return "superblock: map out of range";
 	if (v->meta_internal && (start + sectors) << SECTOR_SHIFT > map)
 		return "superblock: map overlaps the data";
@@ -66,55 +69,104 @@ static const char *super_check(struct blkcast_volume *v)
 	return NULL;
 }
 
+/* The newer of the two copies in metadata that end at @end; -EINVAL: neither. */
+static int super_read(struct blkcast_volume *v, u64 end,
+		      struct blkcast_super *best)
+{
+	struct blkcast_super *s = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	int i, bad = -1, found = 0, err = 0, failed = -EINVAL;
+
+	if (!s)
+		return -ENOMEM;
+	for (i = 0; i < 2; i++) {
+		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_READ, super_pos(end, i),
+				      s, BLKCAST_BLOCK_SIZE);
+		failed = err ?: failed;
+		if (err || !super_valid(s)) {
+			bad = i;
+			continue;
+		}
+		if (!found++ || le64_to_cpu(s->generation) >
+				le64_to_cpu(best->generation))
+			memcpy(best, s, BLKCAST_BLOCK_SIZE);
+	}
+	kfree(s);
+	if (found && bad >= 0)
+		vol_warn(v, "superblock copy %d is bad\n", bad);
+	return found ? 0 : failed;
+}
+
+static bool super_newer(const struct blkcast_super *a,
+			const struct blkcast_super *b)
+{
+	return !memcmp(a->volume, b->volume, sizeof(a->volume)) &&
+	       !memcmp(a->node, b->node, sizeof(a->node)) &&
+	       le64_to_cpu(a->generation) > le64_to_cpu(b->generation);
+}
+
+/*
+ * Find the superblock: where metadata were known to end, and, in case they have
+ * moved since or nobody knew, at the end of the device.  What is there may be
+ * left from an older life of the device, so it counts only if it is of the same
+ * copy and newer.
+ */
+static int super_find(struct blkcast_volume *v, u64 known)
+{
+	u64 end = round_down(bdev_nr_bytes(v->meta.bdev), BLKCAST_BLOCK_SIZE);
+	struct blkcast_super *s;
+	int err = -EINVAL, at_end;
+
+	if (known >= BLKCAST_META_DEVICE_MIN && known < end &&
+	    IS_ALIGNED(known, BLKCAST_BLOCK_SIZE))
+		err = super_read(v, known, v->super);
+	if (!err)
+		v->meta_end = known;
+	s = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	if (!s)
+		return -ENOMEM;
+	at_end = super_read(v, end, s);
+	if (!at_end && (err || super_newer(s, v->super))) {
+		memcpy(v->super, s, BLKCAST_BLOCK_SIZE);
+		v->meta_end = end;
+	}
+	kfree(s);
+	return v->meta_end ? 0 : at_end;
+}
+
 /**
  * blkcast_super_load() - read and check the superblock, fill the volume's sizes
  * @v: its devices are open
+ * @known: byte at which the metadata ended when last seen, 0: not known
  * @extack: takes the reason of a refusal
  *
  * Return: 0; -EINVAL no valid superblock or nonsense in it; -EUCLEAN a restore
  * did not finish; an I/O error.
  */
-int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+int blkcast_super_load(struct blkcast_volume *v, u64 known,
+		       struct netlink_ext_ack *extack)
 {
-	struct blkcast_super *best = NULL, *copy[2];
 	const char *wrong;
-	int i, err = 0;
+	int err;
 
 	if (bdev_nr_bytes(v->meta.bdev) < BLKCAST_META_DEVICE_MIN) {
 		NL_SET_ERR_MSG(extack, "metadata device is too small");
 		return -EINVAL;
 	}
-	copy[0] = kmalloc(2 * BLKCAST_BLOCK_SIZE, GFP_KERNEL);
-	if (!copy[0])
-		return -ENOMEM;
-	copy[1] = (void *)copy[0] + BLKCAST_BLOCK_SIZE;
-	for (i = 0; i < 2; i++) {
-		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_READ, super_pos(v, i),
-				      copy[i], BLKCAST_BLOCK_SIZE);
-		if (err || !super_valid(copy[i]))
-			vol_warn(v, "superblock copy %d is bad\n", i);
-		else if (!best || le64_to_cpu(copy[i]->generation) >
-				  le64_to_cpu(best->generation))
-			best = copy[i];
-	}
-	if (!best) {
+	err = super_find(v, known);
+	if (err) {
 		NL_SET_ERR_MSG(extack, "no valid superblock on the metadata device");
-		err = err ?: -EINVAL;
-		goto out;
+		return err;
 	}
-	err = -EINVAL;
-	memcpy(v->super, best, BLKCAST_BLOCK_SIZE);
 	wrong = super_check(v);
 	if (wrong) {
 		/* Messages are constants of super_check(). */
 		if (extack)
 			extack->_msg = wrong;
-		goto out;
+		return -EINVAL;
 	}
 	if (le32_to_cpu(v->super->flags) & BLKCAST_SUPER_INCOMPLETE) {
 		NL_SET_ERR_MSG(extack, "a restore into this copy did not finish");
-		err = -EUCLEAN;
-		goto out;
+		return -EUCLEAN;
 	}
 	v->sectors = le64_to_cpu(v->super->sectors);
 	v->data_start = le64_to_cpu(v->super->data_start);
@@ -122,10 +174,7 @@ int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	v->regions = le32_to_cpu(v->super->regions);
 	v->term = le32_to_cpu(v->super->term);
 	v->position = le64_to_cpu(v->super->position);
-	err = 0;
-out:
-	kfree(copy[0]);
-	return err;
+	return 0;
 }
 
 static int super_write_locked(struct blkcast_volume *v)
@@ -140,7 +189,8 @@ static int super_write_locked(struct blkcast_volume *v)
 	for (i = 0; i < 2 && !err; i++)
 		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_PREFLUSH |
 				      REQ_FUA | REQ_META | REQ_SYNC,
-				      super_pos(v, i), s, BLKCAST_BLOCK_SIZE);
+				      super_pos(v->meta_end, i), s,
+				      BLKCAST_BLOCK_SIZE);
 	spin_lock_irq(&v->lock);
 	v->map.writes += 2;
 	spin_unlock_irq(&v->lock);

@@ -278,14 +278,16 @@ void blkcast_volume_put(struct blkcast_volume *v)
 	kref_put(&v->refs, volume_release_ref);
 }
 
-static int volume_start(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+static int volume_start(struct blkcast_volume *v,
+			const struct blkcast_volume_params *p,
+			struct netlink_ext_ack *extack)
 {
 	int err;
 
 	err = volume_alloc_pools(v);
 	if (err)
 		return err;
-	err = blkcast_super_load(v, extack);
+	err = blkcast_super_load(v, p->meta_end, extack);
 	if (err)
 		return err;
 	err = blkcast_map_load(v);
@@ -360,7 +362,7 @@ int blkcast_volume_up(const struct blkcast_volume_params *p, u32 *minor,
 	err = volume_open_devices(v, p, extack);
 	if (err)
 		goto out_free;
-	err = volume_start(v, extack);
+	err = volume_start(v, p, extack);
 	if (err)
 		goto out_close;
 	*minor = v->minor;

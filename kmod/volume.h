@@ -61,6 +61,7 @@ struct blkcast_volume {
 	struct blkcast_bdev	backing;	/* I */
 	struct blkcast_bdev	meta;		/* I: the same when internal */
 	bool			meta_internal;	/* I */
+	u64			meta_end;	/* I: byte on meta at which metadata end */
 	dev_t			backing_dev;	/* I */
 	dev_t			meta_dev;	/* I */
 	struct gendisk		*disk;		/* I */
@@ -123,6 +124,7 @@ struct blkcast_volume_params {
 	const char *name;
 	dev_t backing, meta;
 	u64 backlog;
+	u64 meta_end;
 };
 
 extern struct mutex blkcast_volumes_lock;
@@ -143,7 +145,8 @@ int blkcast_volumes_init(void);
 void blkcast_volumes_exit(void);
 
 /* super.c */
-int blkcast_super_load(struct blkcast_volume *v, struct netlink_ext_ack *extack);
+int blkcast_super_load(struct blkcast_volume *v, u64 known,
+		       struct netlink_ext_ack *extack);
 int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear);
 u32 blkcast_super_flags(struct blkcast_volume *v);
 int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn);

@@ -13,6 +13,8 @@
  *				of makedev below
  *	BLKCAST_A_META		u32, the same; equal to BACKING when internal
  *	BLKCAST_A_BACKLOG	u64, optional: bytes, 1 MiB..4 GiB, default 64 MiB
+ *	BLKCAST_A_META_END	u64, optional: as GET said last; finds the metadata
+ *				if META has been enlarged since
  *	answer: BLKCAST_A_MINOR u32 of /dev/blkcastN
  *	EEXIST up already; EBUSY a device is in use; EINVAL bad metadata or size;
  *	EOPNOTSUPP zoned, DAX or integrity-protected device; EUCLEAN a restore
@@ -198,6 +200,7 @@ enum blkcast_attr {
 	BLKCAST_A_ACTIVE_MAX,	/* u64 bytes			[GET] */
 	BLKCAST_A_EXPOSED,	/* u32 regions to compare after a crash now [GET] */
 	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
+	BLKCAST_A_META_END,	/* u64 byte on META at which metadata end [GET] */
 	__BLKCAST_A_MAX,
 };
 

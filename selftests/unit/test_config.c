@@ -149,6 +149,26 @@ static void all_volumes(void)
 	EXPECT(bc_volume_config_remove("a", &error) == -ENOENT);
 }
 
+static void metadata_end(void)
+{
+	struct bc_volume_config config;
+	struct stat status;
+	char path[256];
+
+	EXPECT(!load_text(&config, "[volume]\nbacking = /dev/x\n") && !config.meta_end);
+	EXPECT(!bc_volume_end_save("v", 64ULL << 40, &error));
+	EXPECT(!bc_volume_config_load(&config, "v", &error) &&
+	       config.meta_end == 64ULL << 40);
+	EXPECT(!bc_volume_end_save("v", 4096, &error));
+	EXPECT(!bc_volume_config_load(&config, "v", &error) && config.meta_end == 4096);
+	put_file("volumes.d/v.end", "");
+	EXPECT(bc_volume_config_load(&config, "v", &error) == -EINVAL);
+	EXPECT_SAYS(error.text, "v.end");
+	EXPECT(!bc_volume_config_remove("v", &error));
+	snprintf(path, sizeof(path), "%s/volumes.d/v.end", folder);
+	EXPECT(stat(path, &status) && errno == ENOENT);
+}
+
 static void daemon_config(void)
 {
 	struct bc_daemon_config config;
@@ -182,6 +202,7 @@ int main(void)
 		{ "lines that the parser would cut are refused", long_lines_refused },
 		{ "what could not be read back is not written", save_refuses },
 		{ "all volumes, by name", all_volumes },
+		{ "where metadata end is remembered", metadata_end },
 		{ "the daemon's file", daemon_config },
 		{ "clean up", clean_up },
 	};

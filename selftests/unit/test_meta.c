@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Metadata of a volume that is down: layout, both superblocks, the stamp map. */
-/* links: tools/lib/meta.c tools/lib/meta_map.c tools/lib/meta_block.c tools/lib/layout.c tools/lib/crc32c.c tools/lib/util.c tools/lib/error.c */
+/* links: tools/lib/meta.c tools/lib/meta_map.c tools/lib/meta_block.c tools/lib/meta_known.c tools/lib/layout.c tools/lib/crc32c.c tools/lib/util.c tools/lib/error.c */
 /* libs: uuid */
 /* flags: -lm -pthread -Wno-format-truncation */
 #include <errno.h>
@@ -358,6 +358,49 @@ static void format_forgets(void)
 	close(fd);
 }
 
+/* The device is enlarged: the metadata are where its end was, until they move. */
+static void enlarged(void)
+{
+	struct bc_meta meta, moved;
+	int fd = formatted(&meta, NULL);
+
+	EXPECT(!ftruncate(fd, 2 * DEVICE_BYTES));
+	EXPECT(bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, 0, "device", &error) ==
+	       -ENODATA);
+	EXPECT(bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES / 2,
+				  "device", &error) == -ENODATA);
+	EXPECT_SAYS(error.text, "nor at byte");
+	EXPECT(!bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES, "device",
+				   &error));
+	EXPECT(meta.size == DEVICE_BYTES);
+	EXPECT(!bc_meta_set_flags(&meta, BLKCAST_SUPER_PRIMARY, 0, &error));
+
+	/* An older life of another copy at the new end is not believed ... */
+	super_fill(&moved.super);
+	moved.super.node[0]++;
+	moved.super.generation = 99;
+	EXPECT(!bc_meta_format(&moved, fd, 2 * DEVICE_BYTES, "device", NULL, &error));
+	for (int i = 0; i < 5; i++)
+		EXPECT(!bc_meta_super_write(&moved, &error));
+	EXPECT(!bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES, "device",
+				   &error));
+	EXPECT(meta.size == DEVICE_BYTES && meta.super.flags & BLKCAST_SUPER_PRIMARY);
+
+	/* ... nor one of this copy, but what is newer there is. */
+	moved.super = meta.super;
+	moved.super.generation -= 2;
+	EXPECT(!bc_meta_super_write(&moved, &error));
+	EXPECT(!bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES, "device",
+				   &error));
+	EXPECT(meta.size == DEVICE_BYTES);
+	moved.super.generation++;
+	EXPECT(!bc_meta_super_write(&moved, &error));
+	EXPECT(!bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES, "device",
+				   &error));
+	EXPECT(meta.size == 2 * DEVICE_BYTES);
+	close(fd);
+}
+
 static void sizes_and_names(void)
 {
 	char text[BC_SIZE_TEXT];
@@ -392,6 +435,7 @@ int main(void)
 		{ "map: a torn write loses nothing, two bad slots are doubt",
 		  map_torn_write },
 		{ "map: formatting forgets an older life", format_forgets },
+		{ "an enlarged device: found where the end was", enlarged },
 		{ "sizes and names", sizes_and_names },
 	};
 

@@ -293,6 +293,8 @@ static int write_all(struct bc_copy *copy, const struct bc_volume_config *config
 	if (ret)
 		return ret;
 	ret = write_device(copy, config, layout, error);
+	if (!ret)
+		ret = bc_volume_end_save(config->name, copy->meta.size, error);
 	if (ret)
 		bc_volume_config_remove(config->name, &ignored);
 	return ret;

@@ -193,12 +193,13 @@ static int read_copies(struct work *work, const struct bc_volume_config *config,
 		       struct bc_error *error)
 {
 	struct bc_blockdev *on = bc_copy_meta_device(&work->copy);
+	const char *path = bc_copy_meta_path(config);
 	struct meta_view *view = &work->view;
+	uint64_t end = bc_meta_end(on->fd, on->bytes, config->meta_end, path);
 
 	view->backing = config->backing;
 	view->chosen = -1;
-	return bc_meta_copies(&view->meta, on->fd, on->bytes, bc_copy_meta_path(config),
-			      view->copies, error);
+	return bc_meta_copies(&view->meta, on->fd, end, path, view->copies, error);
 }
 
 static int with_devices(const struct bc_volume_config *config,

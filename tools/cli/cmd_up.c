@@ -75,7 +75,8 @@ static int check_uuid(const struct bc_blockdev *on,
 	struct bc_meta meta;
 	int ret;
 
-	ret = bc_meta_open(&meta, on->fd, on->bytes, bc_copy_meta_path(config), error);
+	ret = bc_meta_open_known(&meta, on->fd, on->bytes, config->meta_end,
+				 bc_copy_meta_path(config), error);
 	if (!ret && memcmp(config->uuid, unknown, sizeof(unknown)) &&
 	    memcmp(config->uuid, meta.super.volume, sizeof(config->uuid)))
 		ret = bc_fail(error, -EXDEV,
@@ -88,11 +89,22 @@ static int check_uuid(const struct bc_blockdev *on,
 	return ret;
 }
 
+/* The volume is up all the same: this matters once its device is enlarged. */
+static void remember_end(struct bc_kernel *kernel,
+			 const struct bc_volume_config *config)
+{
+	struct bc_error error;
+
+	if (bc_volume_end_refresh(kernel, config->name, config->meta_end, &error))
+		fprintf(stderr, "blkcast: warning: %s\n", error.text);
+}
+
 static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 		    struct bc_error *error)
 {
 	struct bc_blockdev backing, meta;
-	struct bc_up up = { .name = config->name, .backlog = config->backlog };
+	struct bc_up up = { .name = config->name, .backlog = config->backlog,
+			    .meta_end = config->meta_end };
 	uint32_t minor;
 	int ret;
 
@@ -112,6 +124,8 @@ static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *con
 					      config->active_max }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);
+	if (!ret)
+		remember_end(kernel, config);
 cleanup:
 	bc_blockdev_close(&backing);
 	bc_blockdev_close(&meta);

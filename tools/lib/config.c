@@ -406,6 +406,27 @@ int bc_daemon_config_load(struct bc_daemon_config *config,
 	return 0;
 }
 
+static int load_end(struct bc_volume_config *config, struct bc_error *error)
+{
+	char path[BC_PATH_MAX], line[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/volumes.d/%s.end", bc_config_dir(),
+		 config->name);
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? 0 : bc_fail_errno(error, -errno, "%s", path);
+	if (!fgets(line, sizeof(line), file))
+		line[0] = 0;
+	fclose(file);
+	line[strcspn(line, "\n")] = 0;
+	if (bc_size_parse(line, &config->meta_end))
+		return bc_fail(error, -EINVAL,
+			       "%s: not a number of bytes; remove it if the device has not been enlarged",
+			       path);
+	return 0;
+}
+
 int bc_volume_config_load(struct bc_volume_config *config, const char *name,
 			  struct bc_error *error)
 {
@@ -428,6 +449,8 @@ int bc_volume_config_load(struct bc_volume_config *config, const char *name,
 	if (!ret && !config->backing[0])
 		ret = bc_fail(error, -EINVAL, "%s: [volume] without backing = DEVICE",
 			      path);
+	if (!ret)
+		ret = load_end(config, error);
 	if (ret)
 		bc_volume_config_release(config);
 	return ret;

@@ -18,6 +18,8 @@
 #include "blkcast_disk.h"
 #include "error.h"
 
+struct bc_kernel;
+
 #define BC_PATH_MAX	4096
 #define BC_HOST_MAX	256
 #define BC_PORT_DEFAULT	"7790"
@@ -46,6 +48,7 @@ struct bc_volume_config {
 	uint8_t uuid[16];	/* of the volume; zero: not said, any will do */
 	char backing[BC_PATH_MAX];
 	char meta[BC_PATH_MAX];	/* device or file; empty: internal */
+	uint64_t meta_end;	/* see bc_volume_end_save(); 0: not known */
 	uint64_t backlog;	/* bytes; 0: the kernel's default */
 	uint8_t ack;		/* enum blkcast_ack_mode */
 	uint64_t resync_rate;	/* bytes a second; 0: the kernel's default */
@@ -68,6 +71,15 @@ int bc_volume_config_load(struct bc_volume_config *config, const char *name,
 			  struct bc_error *error);
 int bc_volume_config_save(const struct bc_volume_config *config,
 			  struct bc_error *error);
+/*
+ * Remember at which byte of their device the metadata end, in DIR/volumes.d/
+ * NAME.end: an enlarged device has its end elsewhere.  No part of what is
+ * configured, hence a file of its own; loaded with the configuration.
+ */
+int bc_volume_end_save(const char *name, uint64_t end, struct bc_error *error);
+/* The same with what the kernel says of a volume that is up, if it is not @known. */
+int bc_volume_end_refresh(struct bc_kernel *kernel, const char *name,
+			  uint64_t known, struct bc_error *error);
 int bc_volume_config_remove(const char *name, struct bc_error *error);
 void bc_volume_config_release(struct bc_volume_config *config);
 

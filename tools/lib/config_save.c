@@ -118,14 +118,14 @@ static int write_temporary(const char *path, const char *text, size_t len,
 	return ret;
 }
 
-static int replace_file(const char *folder, const char *name, const char *text,
-			size_t len, struct bc_error *error)
+static int replace_file(const char *folder, const char *name, const char *ending,
+			const char *text, size_t len, struct bc_error *error)
 {
 	char path[BC_PATH_MAX], temporary[BC_PATH_MAX];
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/%s.conf", folder, name);
-	snprintf(temporary, sizeof(temporary), "%s/.%s.conf.new", folder, name);
+	snprintf(path, sizeof(path), "%s/%s.%s", folder, name, ending);
+	snprintf(temporary, sizeof(temporary), "%s/.%s.%s.new", folder, name, ending);
 	ret = write_temporary(temporary, text, len, error);
 	if (ret)
 		return ret;
@@ -177,10 +177,19 @@ int bc_volume_config_save(const struct bc_volume_config *config,
 	if (!ret)
 		ret = make_folder(folder, error);
 	if (!ret)
-		ret = replace_file(folder, config->name, text, len, error);
+		ret = replace_file(folder, config->name, "conf", text, len, error);
 cleanup:
 	free(text);
 	return ret;
+}
+
+int bc_volume_end_save(const char *name, uint64_t end, struct bc_error *error)
+{
+	char folder[BC_PATH_MAX], text[32];
+	int len = snprintf(text, sizeof(text), "%" PRIu64 "\n", end);
+
+	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	return replace_file(folder, name, "end", text, len, error);
 }
 
 int bc_volume_config_remove(const char *name, struct bc_error *error)
@@ -188,6 +197,9 @@ int bc_volume_config_remove(const char *name, struct bc_error *error)
 	char folder[BC_PATH_MAX], path[BC_PATH_MAX];
 
 	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	snprintf(path, sizeof(path), "%s/%s.end", folder, name);
+	if (unlink(path) && errno != ENOENT)
+		return bc_fail_errno(error, -errno, "cannot remove %s", path);
 	snprintf(path, sizeof(path), "%s/%s.conf", folder, name);
 	if (unlink(path))
 		return bc_fail_errno(error, -errno, "cannot remove %s", path);

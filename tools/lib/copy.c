@@ -61,8 +61,8 @@ int bc_copy_open(struct bc_copy *copy, const struct bc_volume_config *config,
 	if (ret)
 		return ret;
 	device = bc_copy_meta_device(copy);
-	ret = bc_meta_open(&copy->meta, device->fd, device->bytes,
-			   bc_copy_meta_path(config), error);
+	ret = bc_meta_open_known(&copy->meta, device->fd, device->bytes,
+				 config->meta_end, bc_copy_meta_path(config), error);
 	if (ret) {
 		bc_error_prefix(error, "volume %s", config->name);
 		bc_copy_close(copy);

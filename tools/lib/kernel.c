@@ -260,6 +260,8 @@ int bc_kernel_up(struct bc_kernel *kernel, const struct bc_up *up,
 	mnl_attr_put_u32(message, BLKCAST_A_META, up->meta);
 	if (up->backlog)
 		mnl_attr_put_u64(message, BLKCAST_A_BACKLOG, up->backlog);
+	if (up->meta_end)
+		mnl_attr_put_u64(message, BLKCAST_A_META_END, up->meta_end);
 	ret = command(kernel, message, bc_parse_volume, &volume, error,
 		      "volume %s: cannot be brought up", up->name);
 	if (!ret && minor)

@@ -58,7 +58,7 @@ struct bc_volume {
 	uint32_t super_flags, openers, active_groups, doubt, touched, exposed;
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
-	uint64_t resync_rate, active_max;
+	uint64_t resync_rate, active_max, meta_end;
 	uint32_t reigns;
 	struct blkcast_reign *history;
 	uint32_t members;
@@ -83,6 +83,7 @@ struct bc_up {
 	const char *name;
 	uint32_t backing, meta;		/* BLKCAST_DEV(major, minor) */
 	uint64_t backlog;		/* 0: the kernel's default */
+	uint64_t meta_end;		/* as GET said last; 0: not known */
 };
 
 /* What bc_kernel_set() changes. */

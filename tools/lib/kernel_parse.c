@@ -51,6 +51,7 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_EXPOSED] = FIXED(struct bc_volume, exposed),
 	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
+	[BLKCAST_A_META_END] = FIXED(struct bc_volume, meta_end),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {

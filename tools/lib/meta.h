@@ -66,7 +66,8 @@ struct bc_super_copy {
 /**
  * struct bc_meta - open metadata
  * @fd: of the metadata device or file, O_DIRECT where possible; borrowed
- * @size: of it in bytes, rounded down to BLKCAST_BLOCK_SIZE
+ * @size: of it in bytes, rounded down to BLKCAST_BLOCK_SIZE; less if it has been
+ *	enlarged since: the metadata end here
  * @path: for messages; borrowed
  * @super: as on disk, changed by the caller before bc_meta_super_write()
  * @bad_copies: of the two superblocks, how many were damaged (0 or 1)
@@ -158,6 +159,16 @@ int bc_meta_copies(struct bc_meta *meta, int fd, uint64_t size, const char *path
 		   struct bc_super_copy copies[2], struct bc_error *error);
 int bc_meta_choose(struct bc_meta *meta, const struct bc_super_copy copies[2],
 		   int *chosen, struct bc_error *error);
+
+/*
+ * The same for metadata that ended at byte @known when they were last seen (0:
+ * not known): there if the device has been enlarged since, at its end if they
+ * have been moved there since.
+ */
+int bc_meta_open_known(struct bc_meta *meta, int fd, uint64_t size,
+		       uint64_t known, const char *path, struct bc_error *error);
+/* Where that is: what to take for the device's size in the calls above. */
+uint64_t bc_meta_end(int fd, uint64_t size, uint64_t known, const char *path);
 
 /*
  * Write new metadata: @meta->super filled but for generation; the map from
