@@ -119,6 +119,9 @@ static void link_reap(struct work_struct *work)
 	/* Rule 13: what has arrived is applied before anything else begins. */
 	wait_event(l->wake, link_drained(l));
 
+	/* A doubt that a failure here has left survives. */
+	if (l->local_error && blkcast_map_keep_doubts(v))
+		vol_warn(v, "cannot record what is in doubt\n");
 	spin_lock_irq(&v->lock);
 	list_del(&l->node);
 	blkcast_log_trim(v);
@@ -138,7 +141,7 @@ static const char *history_check(const struct blkcast_link_params *p)
 	if (!p->reigns || p->reigns > BLKCAST_HISTORY_MAX)
 		return "history is missing or too long";
 	for (i = 0; i < p->reigns; i++)
-		if (!p->history[i].reign || p->history[i].flags ||
+		if (!p->history[i].reign ||
 		    (i && le32_to_cpu(p->history[i].term) <=
 			  le32_to_cpu(p->history[i - 1].term)))
 			return "history is not in order";
@@ -157,7 +160,6 @@ static int replica_follow(struct blkcast_volume *v,
 	const char *wrong = history_check(p);
 	bool discard = blkcast_super_flags(v) & BLKCAST_SUPER_DISCARD;
 	u32 last = blkcast_lsn_term(v->position);
-	bool same_reign;
 	int err;
 
 	if (wrong) {
@@ -184,10 +186,7 @@ static int replica_follow(struct blkcast_volume *v,
 		NL_SET_ERR_MSG(extack, "cannot flush the backing device");
 		return err;
 	}
-	same_reign = blkcast_super_reign_id(p->history, p->reigns, last) ==
-		     blkcast_super_reign_id(v->super->history,
-					    le32_to_cpu(v->super->reigns), last);
-	if (!same_reign) {
+	if (last > blkcast_super_common_term(v, p->history, p->reigns)) {
 		spin_lock_irq(&v->lock);
 		v->position = 0;
 		spin_unlock_irq(&v->lock);

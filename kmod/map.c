@@ -533,16 +533,11 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 	blkcast_write_reached(v);
 }
 
-static bool reign_unknown(struct blkcast_volume *v,
-			  const struct blkcast_reign *history, u32 count, u64 lsn)
+/* Is a stamp of a reign that comes after the @common ones? */
+static bool reign_unknown(u32 common, u64 stamp)
 {
-	u32 term = blkcast_lsn_term(lsn);
-
-	if (lsn == BLKCAST_LSN_NEVER || lsn == BLKCAST_LSN_DOUBT)
-		return false;
-	return blkcast_super_reign_id(history, count, term) !=
-	       blkcast_super_reign_id(v->super->history,
-				      le32_to_cpu(v->super->reigns), term);
+	return stamp != BLKCAST_LSN_NEVER && stamp != BLKCAST_LSN_DOUBT &&
+	       blkcast_lsn_term(stamp) > common;
 }
 
 /* Set the active bit of one group on disk if it is not.  Holds the pen. */
@@ -566,6 +561,28 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 }
 
 /**
+ * blkcast_map_keep_doubts() - make what is in doubt in memory so on disk
+ * @v: the volume
+ *
+ * A write that failed because its group's active bit could not be set leaves a
+ * doubt in an inactive group.  Caller does not hold the pen.
+ */
+int blkcast_map_keep_doubts(struct blkcast_volume *v)
+{
+	struct blkcast_map_block *b = (void *)__get_free_page(GFP_KERNEL);
+	int err = b ? 0 : -ENOMEM;
+	u32 g;
+
+	mutex_lock(&v->map.pen);
+	for (g = 0; g < group_count(v) && !err; g++)
+		if (READ_ONCE(v->map.groups[g].doubts))
+			err = group_activate(v, g, b);
+	mutex_unlock(&v->map.pen);
+	free_page((unsigned long)b);
+	return err;
+}
+
+/**
  * blkcast_map_doubt_reigns() - put what another history does not share in doubt
  * @v: the volume
  * @history: of the primary that is about to be followed
@@ -576,6 +593,7 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 			     const struct blkcast_reign *history, u32 count)
 {
+	u32 common = blkcast_super_common_term(v, history, count);
 	u64 branch = blkcast_super_branch(v, history, count);
 	struct blkcast_map_block *b;
 	u32 r, n = 0, newer = 0, doubts = 0;
@@ -595,7 +613,7 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		else if (stamp > branch)
 			newer++;
 		/* One that an earlier try could not make durable comes again. */
-		if (!reign_unknown(v, history, count, stamp) &&
+		if (!reign_unknown(common, stamp) &&
 		    !(stamp == BLKCAST_LSN_DOUBT &&
 		      !v->map.groups[group_of(r)].active))
 			continue;
@@ -733,9 +751,11 @@ static void group_load(struct blkcast_volume *v, u32 group,
 		g->slot = i;
 		g->generation = le64_to_cpu(b->generation);
 	}
-	if (!b)
+	if (!b) {
 		vol_warn(v, "map block %u is damaged: its regions are in doubt\n",
 			 group);
+		v->map.damaged++;
+	}
 	group_set_active(v, group, !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
 	g->idle_since = jiffies;
 	for (i = 0; i < group_size(v, group); i++) {
@@ -757,26 +777,42 @@ static void group_load(struct blkcast_volume *v, u32 group,
 		group_set_active(v, group, true);
 }
 
+/*
+ * Read blocks one by one.  A slot that cannot be read may be the newer one: then
+ * neither counts.
+ */
+static void blocks_read_each(struct blkcast_volume *v, u32 group, u32 n,
+			     struct blkcast_map_block *buf)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++, buf += 2)
+		if (blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
+				    block_pos(v, group + i, 0), buf,
+				    2 * BLKCAST_BLOCK_SIZE))
+			memset(buf, 0, 2 * BLKCAST_BLOCK_SIZE);
+}
+
 static int map_read(struct blkcast_volume *v)
 {
 	u32 group = 0, groups = group_count(v), i, n;
 	struct blkcast_map_block *buf;
-	int err = 0;
 
 	buf = kvmalloc_array(MAP_BLOCKS_READ, BLKCAST_BLOCK_SIZE, GFP_KERNEL);
 	if (!buf)
 		return -ENOMEM;
-	for (; group < groups && !err; group += n) {
+	for (; group < groups; group += n) {
 		n = min_t(u32, groups - group, MAP_BLOCKS_READ / 2);
-		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
-				      block_pos(v, group, 0), buf,
-				      2 * n * BLKCAST_BLOCK_SIZE);
-		for (i = 0; i < n && !err; i++)
+		if (blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
+				    block_pos(v, group, 0), buf,
+				    2 * n * BLKCAST_BLOCK_SIZE))
+			blocks_read_each(v, group, n, buf);
+		for (i = 0; i < n; i++)
 			group_load(v, group + i, &buf[2 * i]);
 		cond_resched();
 	}
 	kvfree(buf);
-	return err;
+	return 0;
 }
 
 static u32 stamp_pages(u32 regions)
@@ -837,17 +873,28 @@ int blkcast_map_load(struct blkcast_volume *v)
 	return stamps_alloc(m, stamp_pages(v->regions)) ?: map_read(v);
 }
 
-/* Write exact stamps of all groups.  No op is pending any more. */
-int blkcast_map_close(struct blkcast_volume *v)
+/**
+ * blkcast_map_clean() - write exact stamps of all groups
+ * @v: the volume; no op is pending
+ *
+ * Return: 0, all that is not in doubt is exact on disk; or a negative errno.
+ */
+int blkcast_map_clean(struct blkcast_volume *v)
 {
 	int err;
 
-	cancel_delayed_work_sync(&v->map.clean_work);
-	flush_workqueue(v->map.wq);
 	mutex_lock(&v->map.pen);
 	err = clean_groups(v, jiffies, UINT_MAX);
 	mutex_unlock(&v->map.pen);
-	return err;
+	return err ?: blkcast_map_keep_doubts(v);
+}
+
+/* ... and let nobody change it any more. */
+int blkcast_map_close(struct blkcast_volume *v)
+{
+	cancel_delayed_work_sync(&v->map.clean_work);
+	flush_workqueue(v->map.wq);
+	return blkcast_map_clean(v);
 }
 
 void blkcast_map_free(struct blkcast_volume *v)

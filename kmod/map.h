@@ -51,6 +51,7 @@ struct blkcast_group {
  * @clean_work: writes exact stamps of idle groups and clears their bits
  * @writes: L: blocks written, superblocks included
  * @active: L: number of active groups
+ * @damaged: blocks whose both slots were bad when they were read
  * @active_max: L: bytes of the volume that may be active before groups that have
  *	been idle longest are cleaned early
  */
@@ -67,10 +68,13 @@ struct blkcast_map {
 	struct delayed_work	clean_work;
 	u64			writes;
 	u32			active;
+	u32			damaged;
 	u64			active_max;
 };
 
 int blkcast_map_load(struct blkcast_volume *v);
+int blkcast_map_clean(struct blkcast_volume *v);
+int blkcast_map_keep_doubts(struct blkcast_volume *v);
 int blkcast_map_close(struct blkcast_volume *v);
 void blkcast_map_free(struct blkcast_volume *v);
 

@@ -274,6 +274,16 @@ int blkcast_super_set_members(struct blkcast_volume *v, const u8 *member,
 	return err;
 }
 
+/* Reign id of a term in a history, 0 if it is not there. */
+static u64 super_reign_id(const struct blkcast_reign *history, u32 count,
+			   u32 term)
+{
+	while (count--)
+		if (le32_to_cpu(history[count].term) == term)
+			return le64_to_cpu(history[count].reign);
+	return 0;
+}
+
 /* What the newest reigns of @a that @b does not know have inherited. */
 static u64 reigns_inherited(const struct blkcast_reign *a, u32 count_a,
 			    const struct blkcast_reign *b, u32 count_b)
@@ -281,7 +291,7 @@ static u64 reigns_inherited(const struct blkcast_reign *a, u32 count_a,
 	u64 lsn = BLKCAST_LSN_DOUBT;
 
 	while (count_a--) {
-		if (blkcast_super_reign_id(b, count_b, le32_to_cpu(a[count_a].term)) ==
+		if (super_reign_id(b, count_b, le32_to_cpu(a[count_a].term)) ==
 		    le64_to_cpu(a[count_a].reign))
 			break;
 		lsn = le64_to_cpu(a[count_a].inherited);
@@ -311,13 +321,22 @@ u32 blkcast_super_flags(struct blkcast_volume *v)
 	return le32_to_cpu(READ_ONCE(v->super->flags));
 }
 
-/* Reign id of a term in a history, 0 if it is not there. */
-u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
-			   u32 term)
+/*
+ * The newest term that a history shares with this copy's: this one and all before
+ * it are the same reigns, though the oldest may have fallen out of either.
+ */
+u32 blkcast_super_common_term(struct blkcast_volume *v,
+			      const struct blkcast_reign *history, u32 count)
 {
-	while (count--)
-		if (le32_to_cpu(history[count].term) == term)
-			return le64_to_cpu(history[count].reign);
+	const struct blkcast_super *s = v->super;
+
+	while (count--) {
+		u32 term = le32_to_cpu(history[count].term);
+
+		if (super_reign_id(s->history, le32_to_cpu(s->reigns), term) ==
+		    le64_to_cpu(history[count].reign))
+			return term;
+	}
 	return 0;
 }
 
@@ -326,7 +345,8 @@ u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
  * @v: the volume
  * @term: above all that were seen
  * @reign: random id
- * @inherited: newest LSN this copy holds
+ * @inherited: newest LSN up to which this copy holds all of the reign before; 0:
+ *	not known
  */
 int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 			      u64 inherited)
@@ -347,6 +367,7 @@ int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 		.reign = cpu_to_le64(reign),
 		.inherited = cpu_to_le64(inherited),
 	};
+	memcpy(s->history[n].copy, s->node, sizeof(s->history[n].copy));
 	s->reigns = cpu_to_le32(n + 1);
 	s->term = cpu_to_le32(term);
 	flags = le32_to_cpu(s->flags);

@@ -292,7 +292,14 @@ static int volume_start(struct blkcast_volume *v,
 		return err;
 	err = blkcast_map_load(v);
 	if (err) {
-		NL_SET_ERR_MSG(extack, "cannot read the stamp map");
+		NL_SET_ERR_MSG(extack, "no memory for the stamp map");
+		return err;
+	}
+	/* What was never written reads as zeros no more. */
+	if (v->map.damaged)
+		err = blkcast_super_set_flags(v, BLKCAST_SUPER_INCONSISTENT, 0);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot write the metadata");
 		return err;
 	}
 	v->thread = kthread_create(volume_thread, v, "blkcast/%s", v->name);
@@ -428,7 +435,10 @@ static void volume_quiesce(struct blkcast_volume *v)
 	spin_unlock_irq(&v->lock);
 }
 
-/* Lay the reign down: everything flushed, then the mark cleared. */
+/*
+ * Lay the reign down: everything flushed and its stamps exact on disk, so that
+ * this copy knows what it wrote whatever comes, then the mark cleared.
+ */
 static int volume_lay_down(struct blkcast_volume *v)
 {
 	int err = blkdev_issue_flush(v->backing.bdev);
@@ -465,6 +475,8 @@ static bool volume_claim(struct blkcast_volume *v, bool gone)
 /* Caller holds vol->admin.  Errors: see DOWN in uapi/blkcast_netlink.h. */
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
+	int err;
+
 	lockdep_assert_held(&v->admin);
 	if (!volume_claim(v, true)) {
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
@@ -476,11 +488,12 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	volume_quiesce(v);
 	blkcast_members_stop(v);
 	volume_disk_del(v);
-	if (blkcast_map_close(v))
+	err = blkcast_map_close(v);
+	if (err)
 		vol_warn(v, "stamps not written: active groups will be in doubt\n");
 	else
 		volume_keep_position(v);
-	if (v->role == BLKCAST_ROLE_PRIMARY && volume_lay_down(v))
+	if (v->role == BLKCAST_ROLE_PRIMARY && (err || volume_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down\n");
 	kthread_stop(v->thread);
 	volume_close_devices(v);
@@ -515,10 +528,22 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 	}
 	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT && !force) {
 		NL_SET_ERR_MSG(extack,
-			       "this copy is inconsistent: its resync did not finish");
+			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
 		return -EUCLEAN;
 	}
 	return 0;
+}
+
+/*
+ * Nothing can be claimed where a region is in doubt: its newest write may be the
+ * one that failed here.
+ */
+static u64 reign_inherits(struct blkcast_volume *v)
+{
+	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT ||
+	    blkcast_map_in_doubt(v))
+		return 0;
+	return v->lsn;
 }
 
 /* Caller holds vol->admin.  Errors: see PRIMARY in uapi/blkcast_netlink.h. */
@@ -540,7 +565,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	if (err)
 		blkcast_map_doubt_active(v);
 	if (!err)
-		err = blkcast_super_begin_reign(v, term, reign, v->lsn);
+		err = blkcast_super_begin_reign(v, term, reign, reign_inherits(v));
 	if (err)
 		return err;
 	/* From here on a failed flush restamps; then the doubts there are. */
@@ -579,7 +604,7 @@ static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	v->role = BLKCAST_ROLE_REPLICA;
 	spin_unlock_irq(&v->lock);
 	blkcast_map_newest(v);
-	err = volume_lay_down(v);
+	err = blkcast_map_clean(v) ?: volume_lay_down(v);
 	vol_info(v, "replica\n");
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
 	return err;

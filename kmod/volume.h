@@ -158,8 +158,8 @@ int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 			const struct blkcast_reign *history, u32 count);
 u64 blkcast_super_branch(struct blkcast_volume *v,
 			 const struct blkcast_reign *history, u32 count);
-u64 blkcast_super_reign_id(const struct blkcast_reign *history, u32 count,
-			   u32 term);
+u32 blkcast_super_common_term(struct blkcast_volume *v,
+			      const struct blkcast_reign *history, u32 count);
 
 /* disk.c */
 int blkcast_disk_rw(struct block_device *bdev, blk_opf_t opf, u64 pos,

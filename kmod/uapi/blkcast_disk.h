@@ -57,14 +57,14 @@
 /**
  * struct blkcast_reign - one reign of one primary
  * @term: the reign's term, 1..BLKCAST_TERM_MAX
- * @flags: none yet, 0
+ * @copy: first four bytes of the id (@node) of the copy that was its primary
  * @reign: random id; the same term under two ids is split brain
  * @inherited: LSN up to which the reign holds what the reign before wrote
- *	(0: it is the first)
+ *	(0: it is the first, or nobody can say)
  */
 struct blkcast_reign {
 	__le32 term;
-	__le32 flags;
+	__u8   copy[4];
 	__le64 reign;
 	__le64 inherited;
 };

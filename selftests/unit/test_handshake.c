@@ -127,9 +127,9 @@ static void side_init(struct side *side, uint8_t role)
 		.region_shift = 16, .regions = 16, .reigns = 2,
 	};
 	memset(side->fake.volume.uuid, 9, 16);
-	side->fake.history[0] = (struct blkcast_reign){ htole32(1), 0, htole64(11), 0 };
+	side->fake.history[0] = (struct blkcast_reign){ htole32(1), { 1 }, htole64(11), 0 };
 	side->fake.history[1] = (struct blkcast_reign){
-		htole32(3), 0, htole64(33), htole64(blkcast_lsn(1, 500))
+		htole32(3), { 7, 7, 7, 7 }, htole64(33), htole64(blkcast_lsn(1, 500))
 	};
 	side->fake.speaks = role == BLKCAST_ROLE_REPLICA;
 }
@@ -327,7 +327,6 @@ static void deposed_init(uint32_t flags, uint64_t lsn)
 	replica.fake.volume.reigns = 1;
 	replica.fake.volume.term = 1;
 	replica.fake.volume.lsn = lsn;
-	memset(primary.fake.volume.node, 7, 16);
 }
 
 static void expect_follows(void)
@@ -346,12 +345,25 @@ static void deposed(void)
 	/* It crashed: what it wrote is not known. */
 	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 400));
 	expect_refused("blkcast replica data --discard-mine' on g2", true);
-	/* The other was in the in-sync set to the end. */
+	deposed_init(0, blkcast_lsn(1, 400));
+	replica.fake.volume.doubt = 1;
+	expect_refused("may hold acknowledged writes", true);
+	/* Its successor was in the in-sync set to the end. */
 	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 501));
 	replica.fake.volume.members = 2;
 	memset(replica.fake.volume.member[1], 7, 16);
 	expect_follows();
-	/* ... but never followed this reign. */
+	/* ... somebody else was its successor, whoever reigns now. */
+	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 501));
+	replica.fake.volume.members = 1;
+	memset(replica.fake.volume.member[0], 7, 16);
+	primary.fake.volume.reigns = 3;
+	primary.fake.history[2] = primary.fake.history[1];
+	primary.fake.history[1] = (struct blkcast_reign){
+		htole32(2), { 5 }, htole64(22), htole64(blkcast_lsn(1, 300))
+	};
+	expect_refused("split brain", true);
+	/* ... the successor never followed this reign. */
 	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(2, 1));
 	replica.fake.volume.members = 1;
 	memset(replica.fake.volume.member[0], 7, 16);
@@ -364,7 +376,7 @@ static void deposed(void)
 	replica.fake.volume.reigns = 3;
 	replica.fake.volume.term = 4;
 	replica.fake.history[2] = (struct blkcast_reign){
-		htole32(4), 0, htole64(44), htole64(blkcast_lsn(3, 7))
+		htole32(4), { 2 }, htole64(44), htole64(blkcast_lsn(3, 7))
 	};
 	expect_refused("split brain", true);
 	/* The operator's word, whatever the terms. */

@@ -244,6 +244,7 @@ static void fill_super(struct bc_super *super, const struct bc_volume_config *co
 		bc_random(&kept.reign, sizeof(kept.reign));
 		super->term = KEPT_TERM;
 		super->reigns = 1;
+		memcpy(kept.copy, super->node, sizeof(kept.copy));
 		super->history[0] = kept;
 		/* Nobody's primary overwrites it unasked. */
 		super->flags |= BLKCAST_SUPER_OWN;

@@ -79,11 +79,13 @@ static struct json_object *history(const struct bc_super *super)
 	for (uint32_t i = 0; i < super->reigns && i < BLKCAST_HISTORY_MAX; i++) {
 		const struct blkcast_reign *reign = &super->history[i];
 		struct json_object *entry = json_object_new_object();
-		char id[24];
+		char id[24], copy[9];
 
 		snprintf(id, sizeof(id), "%016" PRIx64, (uint64_t)le64toh(reign->reign));
 		json_add_u64(entry, "term", le32toh(reign->term));
-		json_add_u64(entry, "flags", le32toh(reign->flags));
+		snprintf(copy, sizeof(copy), "%02x%02x%02x%02x", reign->copy[0],
+			 reign->copy[1], reign->copy[2], reign->copy[3]);
+		json_add_text(entry, "copy", copy);
 		json_add_text(entry, "reign", id);
 		add_lsn(entry, "inherited", le64toh(reign->inherited));
 		json_object_array_add(list, entry);

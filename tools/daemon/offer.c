@@ -22,7 +22,6 @@ int offer_fill(struct offer *offer, const struct bc_volume *volume,
 			       volume->name);
 	memset(offer, 0, sizeof(*offer));
 	memcpy(offer->uuid, volume->uuid, sizeof(offer->uuid));
-	memcpy(offer->copy, volume->node, sizeof(offer->copy));
 	offer->bytes = volume->sectors * 512;
 	offer->region_shift = volume->region_shift;
 	offer->term = volume->term;
@@ -46,6 +45,7 @@ static void encode_history(const struct offer *offer, struct json_object *messag
 		json_put_number(entry, "term", le32toh(reign->term));
 		json_put_hex64(entry, "reign", le64toh(reign->reign));
 		json_put_hex64(entry, "inherited", le64toh(reign->inherited));
+		json_put_bytes(entry, "copy", reign->copy, sizeof(reign->copy));
 		json_object_array_add(list, entry);
 	}
 	json_object_object_add(message, "history", list);
@@ -56,7 +56,6 @@ void offer_encode(const struct offer *offer, struct json_object *message)
 	char uuid[BC_UUID_TEXT];
 
 	json_put_text(message, "uuid", bc_uuid_format(offer->uuid, uuid));
-	json_put_text(message, "copy", bc_uuid_format(offer->copy, uuid));
 	json_put_number(message, "bytes", offer->bytes);
 	json_put_number(message, "region_shift", offer->region_shift);
 	json_put_number(message, "term", offer->term);
@@ -70,16 +69,19 @@ void offer_encode(const struct offer *offer, struct json_object *message)
 static int decode_reign(struct blkcast_reign *reign, struct json_object *entry)
 {
 	uint64_t term, id, inherited;
+	uint8_t copy[sizeof(reign->copy)];
 
 	if (json_get_number(entry, "term", BLKCAST_TERM_MAX, &term) || !term ||
 	    json_get_hex64(entry, "reign", &id) || !id ||
-	    json_get_hex64(entry, "inherited", &inherited))
+	    json_get_hex64(entry, "inherited", &inherited) ||
+	    json_get_bytes(entry, "copy", copy, sizeof(copy)))
 		return -EBADMSG;
 	*reign = (struct blkcast_reign){
 		.term = htole32(term),
 		.reign = htole64(id),
 		.inherited = htole64(inherited),
 	};
+	memcpy(reign->copy, copy, sizeof(copy));
 	return 0;
 }
 
@@ -117,10 +119,8 @@ static int decode_fields(struct offer *offer, struct json_object *message)
 {
 	uint64_t shift, term, flags, timeout, version;
 	const char *uuid = json_get_text(message, "uuid");
-	const char *copy = json_get_text(message, "copy");
 
 	if (!uuid || bc_uuid_parse(uuid, offer->uuid) ||
-	    !copy || bc_uuid_parse(copy, offer->copy) ||
 	    json_get_number(message, "bytes", INT64_MAX, &offer->bytes) ||
 	    json_get_number(message, "region_shift", 63, &shift) ||
 	    json_get_number(message, "term", BLKCAST_TERM_MAX, &term) || !term ||
@@ -260,33 +260,46 @@ static uint64_t branch_lsn(const struct offer *offer, const struct bc_volume *co
 	return there < here ? there : here;
 }
 
-static bool is_member(const struct bc_volume *copy, const uint8_t id[16])
+/* Was the reign begun by a copy of this one's in-sync set? */
+static bool by_member(const struct bc_volume *copy, const struct blkcast_reign *reign)
 {
 	for (uint32_t i = 0; i < copy->members; i++) {
-		if (!memcmp(copy->member[i], id, sizeof(copy->member[i])))
+		if (!memcmp(copy->member[i], reign->copy, sizeof(reign->copy)))
 			return true;
 	}
 	return false;
 }
 
+/* The reign after @own in the offered history, if that knows @own; else NULL. */
+static const struct blkcast_reign *successor(const struct offer *offer,
+					     const struct blkcast_reign *own)
+{
+	for (uint32_t i = 0; i + 1 < offer->reigns; i++) {
+		if (offer->history[i].term == own->term)
+			return &offer->history[i + 1];
+	}
+	return NULL;
+}
+
 /*
  * This copy was primary, and somebody else is now.  It follows if it has nothing
- * beyond what the other has inherited, or if none of that was acknowledged: the
- * other was in the in-sync set to the end (RULES 20 and 22).
+ * beyond what the other has inherited, or if none of that was acknowledged: its
+ * successor was in the in-sync set to the end (RULES 20 and 22).
  */
 static int check_deposed(const struct offer *offer, const struct bc_volume *copy,
 			 const char *node, const char *peer, struct bc_error *error)
 {
-	const struct blkcast_reign *own;
-	bool clean = !(copy->super_flags & BLKCAST_SUPER_PRIMARY);
+	bool known = !(copy->super_flags & BLKCAST_SUPER_PRIMARY) && !copy->doubt;
+	const struct blkcast_reign *own, *next;
 	char what[256];
 
 	if (!(copy->super_flags & BLKCAST_SUPER_OWN) || !copy->reigns)
 		return 0;
 	own = &copy->history[copy->reigns - 1];
-	if (clean && copy->lsn <= branch_lsn(offer, copy))
+	if (known && copy->lsn <= branch_lsn(offer, copy))
 		return 0;
-	if (find_reign(offer, own) && is_member(copy, offer->copy))
+	next = successor(offer, own);
+	if (next && by_member(copy, next))
 		return 0;
 	snprintf(what, sizeof(what), "%s was primary of %s (term %u) and may hold acknowledged writes that %s (term %u) lacks",
 		 node, copy->name, le32toh(own->term), peer, offer->term);

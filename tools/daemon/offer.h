@@ -13,12 +13,11 @@
 /**
  * struct offer - what a primary says of its volume
  * @uuid: of the volume
- * @copy: id of the primary's copy
  * @flags, @timeout_ms: of the link
  * @wire_version, @wire_features: the highest version, all features it can
  */
 struct offer {
-	uint8_t uuid[16], copy[16];
+	uint8_t uuid[16];
 	uint64_t bytes, wire_features;
 	uint32_t region_shift, term, flags, timeout_ms, wire_version;
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
