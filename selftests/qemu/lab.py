@@ -39,6 +39,7 @@ BUILD = os.path.join(TREE, ".build/selftests")
 CACHE = os.environ.get("BLKCAST_CACHE", "/var/cache/blkcast")
 
 BOOT_LIMIT = 180        # seconds, on a machine that is very busy
+BOOT_TRIES = 3
 PROBE_LIMIT = 20        # for a KVM that is worth having
 HALT_LIMIT = 60
 
@@ -233,13 +234,22 @@ class Guest:
         async with self.start_lock:
             if self.running:
                 raise LabError(f"{self.name} is running already")
-            await self.boot()
-            try:
-                await asyncio.wait_for(self.ready, limit)
-            except asyncio.TimeoutError:
-                await self.kill()
-                raise LabError(f"{self.name}: no sign of life after {limit} s; "
-                               + self.tail()) from None
+            for tries_left in range(BOOT_TRIES - 1, -1, -1):
+                await self.boot()
+                try:
+                    await asyncio.wait_for(self.ready, limit)
+                    return
+                except asyncio.TimeoutError:
+                    await self.kill()
+                    raise LabError(f"{self.name}: no sign of life after {limit} s; "
+                                   + self.tail()) from None
+                except LabError:
+                    await self.ended
+                    if not tries_left:
+                        raise
+                # Emulated, a stock kernel now and then dies of a stray trap
+                # long before it runs anything of ours.
+                os.rename(self.console, f"{self.console}.failed-boot")
 
     async def boot(self):
         for disk in self.disks:
@@ -288,7 +298,7 @@ class Guest:
         """Runs when QEMU has ended, for whatever reason."""
         await process.wait()
         self.process = None
-        if not self.told_to_end:
+        if not self.told_to_end and self.ready.done():
             self.lab.problems.append(f"{self.name} ended by itself")
         for job, client in self.jobs.items():
             text = f"{self.name} went down\n".encode()
