@@ -3,31 +3,19 @@
  * blkcast create: metadata and configuration of a new volume, or of one more
  * copy of a volume that exists (--uuid and --size of the first).
  *
- * Flow: look at everything, refuse or go on; write the configuration; wipe what
- * is to be overwritten; write the metadata.  The configuration comes first
- * because it is what can fail without the device being touched, and it is taken
- * away again if the device fails.
- *
- * A new copy starts with all regions never written: they read as zeros here and
- * everywhere, so nothing needs to be synced.  --keep-data instead stamps all
- * regions with the one write of a reign of its own (RULES 1 and 3): the content
- * counts as written here, and every replica gets it in full.
+ * Flow: look at everything, refuse or go on; write the configuration; write the
+ * metadata (newcopy.c).  The configuration comes first because it is what can fail
+ * without the device being touched, and it is taken away again if the device
+ * fails.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli.h"
-#include "copy.h"
-#include "probe.h"
+#include "newcopy.h"
 #include "util.h"
-
-#define KEPT_TERM 1
 
 static const char *device, *meta_path, *uuid_text, *ack_text;
 static uint64_t size, region_size, backlog;
@@ -108,196 +96,21 @@ static int check_unconfigured(const char *name, struct bc_error *error)
 		       name, name);
 }
 
-/* --- the metadata file ------------------------------------------------- */
+/* --- the command -------------------------------------------------------- */
 
-/* Make a missing metadata file of the size needed; *made says so. */
-static int make_meta_file(const struct bc_volume_config *config, bool *made,
-			  struct bc_error *error)
-{
-	struct bc_blockdev backing;
-	struct bc_layout layout;
-	int ret, fd;
-
-	if (!config->meta[0] || !access(config->meta, F_OK))
-		return 0;
-	ret = bc_blockdev_open(&backing, config->backing, 0, error);
-	if (ret)
-		return ret;
-	ret = bc_layout_compute(&layout, backing.bytes, UINT64_MAX, size,
-				region_size ? __builtin_ctzll(region_size) : 0, error);
-	bc_blockdev_close(&backing);
-	if (ret)
-		return ret;
-	fd = open(config->meta, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return bc_fail_errno(error, -errno, "cannot make %s", config->meta);
-	*made = true;
-	ret = -posix_fallocate(fd, 0, layout.meta_bytes > BLKCAST_META_DEVICE_MIN ?
-			       layout.meta_bytes : BLKCAST_META_DEVICE_MIN);
-	if (!ret && fsync(fd))
-		ret = -errno;
-	close(fd);
-	return ret ? bc_fail_errno(error, ret, "cannot make %s", config->meta) : 0;
-}
-
-/* --- what the devices hold --------------------------------------------- */
-
-static int check_old_volume(struct bc_blockdev *blockdev, const char *path,
-			    struct bc_error *error)
-{
-	struct bc_error none;
-	struct bc_meta meta;
-	int ret;
-
-	if (force)
-		return 0;
-	ret = bc_meta_open(&meta, blockdev->fd, blockdev->bytes, path, &none);
-	if (ret == -ENODATA)
-		return 0;
-	if (ret)
-		return bc_fail(error, -EEXIST, "%s; --force overwrites them", none.text);
-	return bc_fail(error, -EEXIST,
-		       "%s holds a copy of volume %s already; --force overwrites it",
-		       path, meta.super.name);
-}
-
-static int check_kept(const struct probe *probe, const char *path, uint64_t bytes,
-		      struct bc_error *error)
-{
-	char end[BC_SIZE_TEXT], room[BC_SIZE_TEXT];
-
-	if (!probe->type[0])
-		return bc_fail(error, -EINVAL,
-			       "%s holds no filesystem that libblkid knows, so nobody can tell whether its end is free for the metadata; use --meta, or --force if you know it is",
-			       path);
-	if (!probe->end)
-		return bc_fail(error, -EINVAL,
-			       "%s holds %s, whose end is not known here; use --meta, or --force if you know that the end is free",
-			       path, probe->type);
-	if (probe->end > bytes)
-		return bc_fail(error, -ENOSPC,
-			       "%s: the %s reaches to byte %" PRIu64 " (%s), the volume would end at %" PRIu64 " (%s); shrink the filesystem first or use --meta",
-			       path, probe->type, probe->end,
-			       bc_size_format(probe->end, end), bytes,
-			       bc_size_format(bytes, room));
-	return 0;
-}
-
-static int check_content(struct bc_copy *copy, const struct bc_volume_config *config,
-			 const struct bc_layout *layout, struct bc_error *error)
-{
-	bool whole = config->meta[0] && layout->bytes ==
-		     copy->backing.bytes - copy->backing.bytes % BLKCAST_BLOCK_SIZE;
-	struct probe probe;
-	int ret;
-
-	ret = probe_device(&probe, copy->backing.fd, config->backing, error);
-	if (ret)
-		return ret;
-	if (keep_data && whole)
-		return 0;
-	if (keep_data && force && !probe.end)
-		return 0;
-	if (keep_data)
-		return check_kept(&probe, config->backing, layout->bytes, error);
-	if (probe.type[0] && !force)
-		return bc_fail(error, -EEXIST,
-			       "%s holds %s; --keep-data makes it the volume's content, --force overwrites it",
-			       config->backing, probe.type);
-	return 0;
-}
-
-static int check_meta_content(struct bc_copy *copy,
-			      const struct bc_volume_config *config,
-			      struct bc_error *error)
-{
-	struct probe probe;
-	int ret;
-
-	if (copy->external.fd < 0 || force)
-		return 0;
-	ret = probe_device(&probe, copy->external.fd, config->meta, error);
-	if (!ret && probe.type[0])
-		ret = bc_fail(error, -EEXIST, "%s holds %s; --force overwrites it",
-			      config->meta, probe.type);
-	return ret;
-}
-
-/* --- metadata ----------------------------------------------------------- */
-
-static void fill_super(struct bc_super *super, const struct bc_volume_config *config,
-		       const struct bc_layout *layout)
-{
-	struct blkcast_reign kept = { .term = htole32(KEPT_TERM) };
-
-	memset(super, 0, sizeof(*super));
-	bc_uuid_generate(super->node);
-	memcpy(super->volume, config->uuid, sizeof(super->volume));
-	super->sectors = layout->bytes / 512;
-	super->map_offset = layout->map_offset;
-	super->regions = layout->regions;
-	super->map_blocks = layout->map_blocks;
-	super->region_shift = layout->region_shift;
-	super->flags = config->meta[0] ? 0 : BLKCAST_SUPER_INTERNAL;
-	snprintf(super->name, sizeof(super->name), "%s", config->name);
-	if (keep_data) {
-		bc_random(&kept.reign, sizeof(kept.reign));
-		super->term = KEPT_TERM;
-		super->reigns = 1;
-		memcpy(kept.copy, super->node, sizeof(kept.copy));
-		super->history[0] = kept;
-		/* Nobody's primary overwrites it unasked. */
-		super->flags |= BLKCAST_SUPER_OWN;
-	}
-}
-
-/* All regions as written once, or NULL for never. */
-static int make_stamps(uint64_t **stamps, const struct bc_layout *layout,
-		       struct bc_error *error)
-{
-	*stamps = NULL;
-	if (!keep_data)
-		return 0;
-	*stamps = malloc(layout->regions * sizeof(**stamps));
-	if (!*stamps)
-		return bc_fail(error, -ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < layout->regions; i++)
-		(*stamps)[i] = blkcast_lsn(KEPT_TERM, 1);
-	return 0;
-}
-
-static int write_device(struct bc_copy *copy, const struct bc_volume_config *config,
-			const struct bc_layout *layout, struct bc_error *error)
-{
-	struct bc_blockdev *on = bc_copy_meta_device(copy);
-	uint64_t *stamps = NULL;
-	int ret;
-
-	fill_super(&copy->meta.super, config, layout);
-	ret = make_stamps(&stamps, layout, error);
-	if (!ret && !keep_data)
-		ret = probe_wipe(config->backing, error);
-	if (!ret)
-		ret = bc_meta_format(&copy->meta, on->fd, on->bytes,
-				     bc_copy_meta_path(config), stamps, error);
-	free(stamps);
-	return ret;
-}
-
-static int write_all(struct bc_copy *copy, const struct bc_volume_config *config,
-		     const struct bc_layout *layout, struct bc_error *error)
+static int write_all(struct newcopy *new, struct bc_error *error)
 {
 	struct bc_error ignored;
 	int ret;
 
-	ret = bc_volume_config_save(config, error);
+	ret = bc_volume_config_save(new->config, error);
 	if (ret)
 		return ret;
-	ret = write_device(copy, config, layout, error);
+	ret = newcopy_write(new, error);
 	if (!ret)
-		ret = bc_volume_end_save(config->name, copy->meta.size, error);
+		ret = bc_volume_end_save(new->config->name, new->copy.meta.size, error);
 	if (ret)
-		bc_volume_config_remove(config->name, &ignored);
+		bc_volume_config_remove(new->config->name, &ignored);
 	return ret;
 }
 
@@ -321,49 +134,25 @@ static void print_done(const struct bc_copy *copy,
 	printf("\n");
 }
 
-/* --- the command -------------------------------------------------------- */
-
-static int create_on(struct bc_copy *copy, const struct bc_volume_config *config,
-		     struct bc_error *error)
-{
-	struct bc_layout layout;
-	int ret;
-
-	ret = bc_layout_compute(&layout, copy->backing.bytes,
-				copy->external.fd >= 0 ? copy->external.bytes : 0,
-				size, region_size ? __builtin_ctzll(region_size) : 0,
-				error);
-	if (ret) {
-		bc_error_prefix(error, "volume %s on %s", config->name,
-				config->backing);
-		return ret;
-	}
-	ret = check_old_volume(bc_copy_meta_device(copy),
-			       bc_copy_meta_path(config), error);
-	if (!ret)
-		ret = check_meta_content(copy, config, error);
-	if (!ret)
-		ret = check_content(copy, config, &layout, error);
-	return ret ? ret : write_all(copy, config, &layout, error);
-}
-
 static int create(const struct bc_volume_config *config, struct bc_error *error)
 {
-	struct bc_copy copy;
-	bool made = false;
+	struct newcopy new = {
+		.config = config,
+		.size = size,
+		.region_shift = region_size ? __builtin_ctzll(region_size) : 0,
+		.keep_data = keep_data,
+		.further = uuid_text,
+		.force = force,
+	};
 	int ret;
 
-	ret = make_meta_file(config, &made, error);
+	ret = newcopy_open(&new, error);
+	if (ret)
+		return ret;
+	ret = write_all(&new, error);
 	if (!ret)
-		ret = bc_copy_open_devices(&copy, config, error);
-	if (!ret) {
-		ret = create_on(&copy, config, error);
-		if (!ret)
-			print_done(&copy, config);
-		bc_copy_close(&copy);
-	}
-	if (ret && made)
-		unlink(config->meta);
+		print_done(&new.copy, config);
+	newcopy_close(&new, ret);
 	return ret;
 }
 
