@@ -30,6 +30,8 @@
  * @volume: what GET answers
  * @get_error, @add_error: to be answered instead
  * @added, @deleted: how often LINK_ADD and LINK_DEL succeeded
+ * @forget_error, @forgotten: of the copy that is to be given up
+ * @offered: how often a primary has offered; @offer: the last
  * @speaks: LINK_ADD writes the head of a frame, as a replica's kernel does
  */
 struct fake {
@@ -39,6 +41,8 @@ struct fake {
 	int get_error, add_error;
 	int added, deleted;
 	struct bc_link_add last;
+	int forget_error, forgotten, offered;
+	struct offer offer;
 	bool speaks;
 };
 
@@ -87,6 +91,29 @@ static int fake_link_del(void *arg, const char *volume, const char *link,
 	return 0;
 }
 
+static void fake_offered(void *arg, const char *volume, const char *peer,
+			 const struct offer *offer)
+{
+	struct fake *fake = arg;
+
+	EXPECT(!strcmp(volume, "data") && !strcmp(peer, "g1"));
+	fake->offered++;
+	fake->offer = *offer;
+}
+
+static int fake_forget(void *arg, const char *volume, const char *peer,
+		       const struct offer *offer, struct bc_error *error)
+{
+	struct fake *fake = arg;
+
+	EXPECT(!strcmp(volume, "data") && !strcmp(peer, "g1"));
+	EXPECT(offer->term == 3 && offer->uuid[0] == 9);
+	if (fake->forget_error)
+		return bc_fail(error, fake->forget_error, "it is open here");
+	fake->forgotten++;
+	return 0;
+}
+
 /* --- two sides -------------------------------------------------------------------- */
 
 struct side {
@@ -94,13 +121,16 @@ struct side {
 	struct handshake_ops ops;
 	struct key key;
 	struct session *session;
-	bool done, linked, permanent;
+	bool done, linked, permanent, proved;
+	enum handshake_state state;
 	char reason[BC_ERROR_MAX];
 };
 
 static struct side primary, replica;
 static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
 static struct loop *loop;
+static const char *replica_name = "g2";
+static bool forget;	/* what the primary asks for */
 static int spare;	/* a duplicate of the primary's socket */
 
 static void side_done(struct session *session, bool linked, void *owner)
@@ -110,6 +140,8 @@ static void side_done(struct session *session, bool linked, void *owner)
 	side->done = true;
 	side->linked = linked;
 	side->permanent = session->handshake.permanent;
+	side->proved = session->handshake.proved;
+	side->state = session->handshake.state;
 	strcpy(side->reason, session->handshake.error.text);
 	side->session = NULL;
 }
@@ -118,7 +150,8 @@ static void side_init(struct side *side, uint8_t role)
 {
 	memset(side, 0, sizeof(*side));
 	side->ops = (struct handshake_ops){
-		fake_get, fake_link_add, fake_link_del, &side->fake
+		fake_get, fake_link_add, fake_link_del, &side->fake,
+		fake_offered, fake_forget
 	};
 	side->key.len = 40;
 	memset(side->key.bytes, 'k', side->key.len);
@@ -146,9 +179,11 @@ static void side_start(struct side *side, int fd)
 
 	side->session = session_new(loop, side_done, side);
 	EXPECT(side->session && !handshake_init(&side->session->handshake, &side->key,
-						dials ? "g1" : "g2", &side->ops,
+						dials ? "g1" : replica_name,
+						&side->ops,
 						dials ? "data" : NULL,
 						dials ? &link_config : NULL));
+	side->session->handshake.forget = dials && forget;
 	session_talk(side->session, fd);
 }
 
@@ -263,6 +298,71 @@ static void fresh_copy_follows(void)
 	replica.fake.volume.reigns = 0;
 	converse();
 	EXPECT(primary.linked && replica.linked);
+}
+
+/* Whether the copy can take it or not. */
+static void offers_are_told(void)
+{
+	sides_init();
+	replica.fake.get_error = -ENODEV;
+	expect_refused("not up on g2", false);
+	EXPECT(replica.fake.offered == 1 && replica.fake.offer.bytes == 2048 * 512);
+	sides_init();
+	replica.key.bytes[39] = 'x';
+	converse();
+	EXPECT(!replica.fake.offered);
+}
+
+/* --- giving a copy up ------------------------------------------------------------------- */
+
+static void forget_converse(void)
+{
+	forget = true;
+	converse();
+	forget = false;
+	EXPECT(!primary.linked && !replica.linked);
+	EXPECT(!primary.fake.added && !replica.fake.added);
+}
+
+static void forget_succeeds(void)
+{
+	sides_init();
+	forget_converse();
+	EXPECT(replica.fake.forgotten == 1);
+	EXPECT(primary.state == HANDSHAKE_DONE && replica.state == HANDSHAKE_DONE);
+}
+
+static void expect_kept(const char *says)
+{
+	forget_converse();
+	EXPECT(!replica.fake.forgotten && primary.state == HANDSHAKE_FAILED);
+	EXPECT_SAYS(primary.reason, says);
+}
+
+static void forget_refused(void)
+{
+	sides_init();
+	replica.fake.forget_error = -EBUSY;
+	expect_kept("it is open here");
+	EXPECT(primary.proved);
+	sides_init();
+	replica.ops.forget = NULL;
+	expect_kept("gives no copies up");
+	/* Without the key nobody is told to give anything up. */
+	sides_init();
+	primary.key.bytes[39] = 'x';
+	expect_kept("wrong key");
+	EXPECT(!primary.proved);
+	/* No primary any more. */
+	sides_init();
+	primary.fake.volume.role = BLKCAST_ROLE_REPLICA;
+	expect_kept("no longer primary");
+	/* Another host at that address. */
+	sides_init();
+	replica_name = "g9";
+	expect_kept("the host at the address of g2 is g9");
+	replica_name = "g2";
+	EXPECT(primary.proved);
 }
 
 /* --- what is refused ----------------------------------------------------------------- */
@@ -652,6 +752,9 @@ static void key_files(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {
+		{ "an offer is told, whether it can be taken or not", offers_are_told },
+		{ "a copy is given up on the primary's word", forget_succeeds },
+		{ "and kept if it cannot be, or another one is meant", forget_refused },
 		{ "two sides agree, the first frame is left to the kernel", agree },
 		{ "a fresh copy follows", fresh_copy_follows },
 		{ "a stale link makes way, a live one does not", stale_link_makes_way },

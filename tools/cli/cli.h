@@ -96,18 +96,18 @@ int control_hold(struct control **control, struct bc_kernel *kernel,
 /* Tell the daemon, if there is one, to read the configuration anew. */
 int control_reload(struct bc_error *error);
 
-/* --- /dev/blkcast/NAME ------------------------------------------------ */
+/* --- volumes, cmd_up.c --- */
 
-/* Wait for the node and the link, and make the link if udev does not. */
-int devlink_settle(const char *name, uint32_t minor, struct bc_error *error);
-/* Remove the link if it is still there. */
-void devlink_remove(const char *name);
+/* Bring a volume up as it is configured. */
+int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
+	      struct bc_error *error);
 
 /* --- subcommands ------------------------------------------------------ */
 
 int cmd_create(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
+int cmd_replace(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_primary(int argc, char **argv);
 int cmd_replica(int argc, char **argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* blkcast down: end the reign, drop the links, let go of the devices. */
 #include "cli.h"
+#include "devlink.h"
 #include "role.h"
 
 #define WAIT_MS 10000

@@ -10,6 +10,7 @@
 #include "blockdev.h"
 #include "cli.h"
 #include "copy.h"
+#include "devlink.h"
 #include "util.h"
 
 static bool all;
@@ -99,8 +100,8 @@ static void remember_end(struct bc_kernel *kernel,
 		fprintf(stderr, "blkcast: warning: %s\n", error.text);
 }
 
-static int bring_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
-		    struct bc_error *error)
+int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
+	      struct bc_error *error)
 {
 	struct bc_blockdev backing, meta;
 	struct bc_up up = { .name = config->name, .backlog = config->backlog,
@@ -141,7 +142,7 @@ static int up_one(struct bc_kernel *kernel, const char *name)
 	ret = bc_volume_config_load(&config, name, &error);
 	if (ret)
 		return cli_failed(&error);
-	ret = bring_up(kernel, &config, &error);
+	ret = volume_up(kernel, &config, &error);
 	bc_volume_config_release(&config);
 	return ret ? cli_failed(&error) : CLI_DONE;
 }
@@ -169,7 +170,7 @@ static int up_all(struct bc_kernel *kernel)
 	for (size_t i = 0; i < count; i++) {
 		if (is_up(kernel, configs[i].name))
 			continue;
-		if (bring_up(kernel, &configs[i], &error))
+		if (volume_up(kernel, &configs[i], &error))
 			exit_code = cli_failed(&error);
 	}
 	bc_volume_configs_free(configs, count);

@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "create", cmd_create, "write metadata and configuration for a new volume" },
 	{ "up", cmd_up, "bring a configured volume up, as a replica" },
 	{ "down", cmd_down, "take a volume down" },
+	{ "replace", cmd_replace, "make this host's copy anew, on a new disk" },
 	{ "destroy", cmd_destroy, "forget a volume: its metadata and configuration" },
 	{ "primary", cmd_primary, "start a reign: take writes here" },
 	{ "replica", cmd_replica, "end the reign: follow a primary" },

@@ -10,6 +10,11 @@
  *	{"request": "wait-link", "volume", "peer", "timeout_ms"}
  *		{"state": "linked"}, {"state": "idle", "reason"} or
  *		{"state": "failed", "reason", "permanent"}; comes when it is known
+ *	{"request": "forget", "volume", "peer"}		the peer gives its copy up
+ *		{"state": "forgotten"}, {"state": "refused", "reason"} or
+ *		{"state": "unreachable", "reason"}; comes when it is known
+ *	{"request": "offer", "volume"}	{}, or what a primary has offered lately:
+ *		{"peer", "term", "uuid", "bytes", "region_shift"}
  *
  * An error is {"error": "sentence"}.  A client that waits may not ask anything
  * else meanwhile.
@@ -25,6 +30,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "forget.h"
 #include "json.h"
 #include "log.h"
 #include "util.h"
@@ -38,6 +44,7 @@
  * @in, @have: the request that is coming in
  * @out, @out_len: what is still to be written
  * @hold: volume to be left alone, or empty
+ * @forget: asks a peer to give its copy up
  * @wait_volume, @wait_peer, @failures: wait-link, and how often the link had
  *	failed when it began
  */
@@ -54,6 +61,7 @@ struct client {
 	char hold[BLKCAST_NAME_MAX];
 	char wait_volume[BLKCAST_NAME_MAX], wait_peer[BLKCAST_NAME_MAX];
 	uint64_t failures;
+	struct session *forget;
 	bool waits, gone;
 };
 
@@ -254,6 +262,59 @@ static void request_wait_link(struct client *client, struct json_object *request
 	check_wait(client, false);
 }
 
+static void forget_done(struct session *session, bool linked, void *owner)
+{
+	const struct handshake *handshake = &session->handshake;
+	struct client *client = owner;
+
+	(void)linked;
+	client->forget = NULL;
+	if (handshake->state == HANDSHAKE_DONE)
+		answer_state(client, "forgotten", NULL, false);
+	else
+		answer_state(client, handshake->proved ? "refused" : "unreachable",
+			     handshake->error.text, handshake->permanent);
+}
+
+static void request_forget(struct client *client, struct json_object *request)
+{
+	char volume[BLKCAST_NAME_MAX], peer[BLKCAST_NAME_MAX];
+	struct bc_error error;
+
+	if (!take_name(request, "volume", volume) || !take_name(request, "peer", peer)) {
+		client_error(client, "forget: a field is missing");
+		return;
+	}
+	client->waits = true;
+	if (!forget_ask(client->daemon, volume, peer, &client->forget, forget_done,
+			client, &error))
+		return;
+	client->waits = false;
+	client_error(client, error.text);
+}
+
+static void request_offer(struct client *client, struct json_object *request)
+{
+	struct json_object *answer = json_object_new_object();
+	const struct offered *offered;
+	char name[BLKCAST_NAME_MAX], uuid[BC_UUID_TEXT];
+
+	if (!take_name(request, "volume", name)) {
+		json_object_put(answer);
+		client_error(client, "offer: no volume is named");
+		return;
+	}
+	offered = offers_find(client->daemon, name);
+	if (offered) {
+		json_put_text(answer, "peer", offered->peer);
+		json_put_number(answer, "term", offered->term);
+		json_put_text(answer, "uuid", bc_uuid_format(offered->uuid, uuid));
+		json_put_number(answer, "bytes", offered->bytes);
+		json_put_number(answer, "region_shift", offered->region_shift);
+	}
+	client_answer(client, answer);
+}
+
 static void client_request(struct client *client, const char *line, size_t len)
 {
 	static const struct {
@@ -264,6 +325,8 @@ static void client_request(struct client *client, const char *line, size_t len)
 		{ "reload", request_reload },
 		{ "hold", request_hold },
 		{ "wait-link", request_wait_link },
+		{ "offer", request_offer },
+		{ "forget", request_forget },
 	};
 	struct json_object *request = json_parse(line, len);
 	const char *name = request ? json_get_text(request, "request") : NULL;
@@ -340,6 +403,8 @@ static void client_free(struct client *client)
 	*at = client->next;
 	loop_unwatch(client->daemon->loop, &client->watch);
 	loop_timer_stop(client->daemon->loop, &client->timeout);
+	if (client->forget)
+		session_abort(client->forget);
 	close(client->fd);
 	free(client->out);
 	free(client);
@@ -452,7 +517,7 @@ bool control_holds(const struct daemon *daemon, const char *volume)
 void control_links_changed(struct daemon *daemon)
 {
 	for (struct client *client = daemon->clients; client; client = client->next) {
-		if (client->waits)
+		if (client->waits && !client->forget)
 			check_wait(client, false);
 	}
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "forget.h"
 #include "lock.h"
 #include "log.h"
 #include "notify.h"
@@ -55,6 +56,18 @@ static int ops_link_del(void *arg, const char *volume, const char *link,
 
 	return daemon->kernel ? bc_kernel_link_del(daemon->kernel, volume, link, error) :
 	       no_module(error);
+}
+
+static void ops_offered(void *arg, const char *volume, const char *peer,
+			const struct offer *offer)
+{
+	offers_take(arg, volume, peer, offer);
+}
+
+static int ops_forget(void *arg, const char *volume, const char *peer,
+		      const struct offer *offer, struct bc_error *error)
+{
+	return forget_copy(arg, volume, peer, offer, error);
 }
 
 /* --- configuration --------------------------------------------------------------- */
@@ -141,7 +154,7 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	int ret;
 
 	daemon->ops = (struct handshake_ops){
-		ops_get, ops_link_add, ops_link_del, daemon
+		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget
 	};
 	ret = bc_daemon_config_load(&daemon->config, error);
 	if (!ret)
@@ -162,6 +175,7 @@ static void stop(struct daemon *daemon)
 	listener_stop(daemon);
 	control_stop(daemon);
 	peers_free(daemon);
+	offers_free(daemon);
 	watcher_stop(daemon);
 	bc_volume_configs_free(daemon->configs, daemon->config_count);
 	explicit_bzero(&daemon->key, sizeof(daemon->key));

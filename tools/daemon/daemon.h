@@ -23,12 +23,14 @@
 struct peer;
 struct client;
 struct listener;
+struct offered;
 
 /**
  * struct daemon - everything
  * @kernel: NULL while the module is not there
  * @configs: of all volumes, as last read without an error
  * @peers: a list, one entry for each configured link
+ * @offers: a list, what primaries have offered lately
  * @clients: a list, the connections of the control socket
  */
 struct daemon {
@@ -45,6 +47,7 @@ struct daemon {
 	struct bc_volume_config *configs;
 	size_t config_count;
 	struct peer *peers;
+	struct offered *offers;
 	struct client *clients;
 	struct listener *listener;
 	bool quit;
@@ -86,6 +89,28 @@ bool peers_find(struct daemon *daemon, const char *volume, const char *peer,
 		struct peer_report *report);
 /* Do not wait for the next try. */
 void peers_hurry(struct daemon *daemon, const char *volume, const char *peer);
+
+/* --- what primaries offer, offers.c --- */
+
+/**
+ * struct offered - the newest offer of a volume that is configured here
+ * @peer: the primary's name
+ * @at: when it came, by bc_now_ns()
+ * The rest: as in struct offer
+ */
+struct offered {
+	struct offered *next;
+	char volume[BLKCAST_NAME_MAX], peer[BLKCAST_NAME_MAX];
+	uint64_t at, bytes;
+	uint8_t uuid[16];
+	uint32_t region_shift, term;
+};
+
+void offers_take(struct daemon *daemon, const char *volume, const char *peer,
+		 const struct offer *offer);
+/* NULL: none that is still worth something. */
+const struct offered *offers_find(const struct daemon *daemon, const char *volume);
+void offers_free(struct daemon *daemon);
 
 /* --- connections from primaries, listener.c --- */
 

@@ -247,15 +247,27 @@ static void send_offer(struct handshake *handshake, struct channel *channel)
 	offer.flags = handshake->flags;
 	offer.timeout_ms = handshake->timeout_ms;
 	handshake->term = offer.term;
-	message = new_message("offer");
+	message = new_message(handshake->forget ? "forget" : "offer");
 	offer_encode(&offer, message);
-	send_and(handshake, channel, message, true, HANDSHAKE_ACCEPT);
+	send_and(handshake, channel, message, true, handshake->forget ?
+		 HANDSHAKE_FORGOTTEN : HANDSHAKE_ACCEPT);
+}
+
+/* An address may be somebody else's by now, who is not to lose a copy. */
+static bool is_meant(const struct handshake *handshake)
+{
+	return !handshake->forget || !strcmp(handshake->peer_node, handshake->link);
 }
 
 static void take_proof(struct handshake *handshake, struct channel *channel)
 {
+	handshake->proved = true;
 	if (handshake->role == PROOF_REPLICA)
 		send_proof(handshake, channel, HANDSHAKE_OFFER);
+	else if (!is_meant(handshake))
+		handshake_refuse(handshake, channel, true,
+				 "the host at the address of %s is %s", handshake->link,
+				 handshake->peer_node);
 	else
 		send_offer(handshake, channel);
 }
@@ -319,6 +331,9 @@ static void take_offer(struct handshake *handshake, struct channel *channel,
 	int ret;
 
 	ret = offer_decode(&offer, message, &error);
+	if (!ret && handshake->ops->offered)
+		handshake->ops->offered(handshake->ops->arg, handshake->volume,
+					handshake->peer_node, &offer);
 	if (!ret)
 		ret = check_offer(handshake, &offer, &permanent, &error);
 	if (ret) {
@@ -338,6 +353,29 @@ static void take_offer(struct handshake *handshake, struct channel *channel,
 	json_put_hex64(answer, "wire_features", handshake->features);
 	json_put_text(answer, "copy", bc_uuid_format(handshake->copy, copy));
 	send_and(handshake, channel, answer, true, HANDSHAKE_HANDOVER);
+}
+
+/* An offer that is to be answered by giving the copy up. */
+static void take_forget(struct handshake *handshake, struct channel *channel,
+			struct json_object *message)
+{
+	const struct handshake_ops *ops = handshake->ops;
+	struct bc_error error;
+	struct offer offer;
+	int ret;
+
+	ret = offer_decode(&offer, message, &error);
+	if (!ret && !ops->forget)
+		ret = bc_fail(&error, -EOPNOTSUPP, "%s gives no copies up",
+			      handshake->node);
+	if (!ret)
+		ret = ops->forget(ops->arg, handshake->volume, handshake->peer_node,
+				  &offer, &error);
+	if (ret)
+		handshake_refuse(handshake, channel, true, "%s", error.text);
+	else
+		send_and(handshake, channel, new_message("forgotten"), true,
+			 HANDSHAKE_DONE);
 }
 
 static void take_accept(struct handshake *handshake, struct channel *channel,
@@ -383,6 +421,7 @@ static const char *expected_type(const struct handshake *handshake)
 		[HANDSHAKE_OFFER] = "offer",
 		[HANDSHAKE_ACCEPT] = "accept",
 		[HANDSHAKE_FIRST_FRAME] = "refuse",
+		[HANDSHAKE_FORGOTTEN] = "forgotten",
 	};
 
 	return types[handshake->state];
@@ -395,6 +434,10 @@ static void dispatch(struct handshake *handshake, struct channel *channel,
 
 	if (type && !strcmp(type, "refuse")) {
 		take_refusal(handshake, message);
+		return;
+	}
+	if (type && handshake->state == HANDSHAKE_OFFER && !strcmp(type, "forget")) {
+		take_forget(handshake, channel, message);
 		return;
 	}
 	if (!type || strcmp(type, expected_type(handshake))) {
@@ -416,6 +459,9 @@ static void dispatch(struct handshake *handshake, struct channel *channel,
 		break;
 	case HANDSHAKE_ACCEPT:
 		take_accept(handshake, channel, message);
+		break;
+	case HANDSHAKE_FORGOTTEN:
+		handshake->state = HANDSHAKE_DONE;
 		break;
 	default:
 		break;

@@ -15,6 +15,11 @@
  *					   <-	first frame of the replica's kernel
  *	LINK_ADD
  *
+ * In place of the offer the primary may send
+ *	forget {the same as an offer}	   ->
+ *						checks everything, gives its copy up
+ *					   <-	forgotten {}
+ *
  * From the proofs on every message carries a code (proof.h).  At any point a
  * side may send refuse {reason, permanent} and close; the replica also where
  * the first frame is expected, when its kernel refuses.  A replica's kernel is
@@ -33,6 +38,7 @@
 #include "channel.h"
 #include "config.h"
 #include "kernel.h"
+#include "offer.h"
 #include "proof.h"
 
 #define HANDSHAKE_VERSION 1
@@ -47,6 +53,12 @@ struct handshake_ops {
 	int (*link_del)(void *arg, const char *volume, const char *link,
 			struct bc_error *error);
 	void *arg;
+	/* Optional: a primary that has proved itself offers its volume. */
+	void (*offered)(void *arg, const char *volume, const char *peer,
+			const struct offer *offer);
+	/* Give the copy up for good; NULL: cannot. */
+	int (*forget)(void *arg, const char *volume, const char *peer,
+		      const struct offer *offer, struct bc_error *error);
 };
 
 enum handshake_state {
@@ -55,7 +67,9 @@ enum handshake_state {
 	HANDSHAKE_OFFER,	/* replica: ... offer */
 	HANDSHAKE_ACCEPT,	/* primary: ... accept */
 	HANDSHAKE_FIRST_FRAME,	/* primary: ... the kernel's first frame */
+	HANDSHAKE_FORGOTTEN,	/* primary: ... that the copy is given up */
 	HANDSHAKE_HANDOVER,	/* the socket shall go to the kernel now */
+	HANDSHAKE_DONE,		/* the copy is given up; send what is queued, close */
 	HANDSHAKE_FAILED,	/* send what is queued, then close */
 };
 
@@ -67,6 +81,8 @@ enum handshake_state {
  *	own name.  The name of the link in the kernel
  * @flags, @timeout_ms: of the link; primary: from the configuration; replica:
  *	from the offer
+ * @forget: primary: the peer shall give its copy up; set after handshake_init()
+ * @proved: the peer has the key
  * @copy: id of the replica's copy
  * @term, @history, @reigns: what is handed to the kernel
  * @permanent, @error: of HANDSHAKE_FAILED: will trying again help, and why
@@ -81,6 +97,7 @@ struct handshake {
 	char volume[BLKCAST_NAME_MAX];
 	char link[BLKCAST_NAME_MAX];
 	uint32_t flags, timeout_ms, term;
+	bool forget, proved;
 	uint8_t copy[16];
 	uint32_t wire;
 	uint64_t features;

@@ -65,7 +65,7 @@ static void incoming_done(struct session *session, bool linked, void *owner)
 	if (linked)
 		log_info("volume %s: link from %s: up, term %u", handshake->volume,
 			 handshake->link, handshake->term);
-	else
+	else if (handshake->state != HANDSHAKE_DONE)
 		log_refused(listener, handshake);
 	listen_on(listener);
 }

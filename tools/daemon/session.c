@@ -174,6 +174,7 @@ static void session_step(struct session *session)
 			return;
 		switch (session->handshake.state) {
 		case HANDSHAKE_FAILED:
+		case HANDSHAKE_DONE:
 			finish(session, false);
 			return;
 		case HANDSHAKE_HANDOVER:

@@ -4,6 +4,9 @@
  *
  *	RESOLVING -> CONNECTING -> TALKING -> (done) -> LINGERING -> freed
  *
+ * Where a copy is given up, nothing goes to the kernel: it is not linked then, and
+ * the handshake's state is HANDSHAKE_DONE.
+ *
  * @done is called exactly once, unless the owner calls session_abort() first.
  * After it the session belongs to itself: a refusal is given a moment to reach
  * the peer before the socket is closed.  Every state is bounded by time.

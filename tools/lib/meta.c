@@ -147,7 +147,7 @@ int bc_meta_choose(struct bc_meta *meta, const struct bc_super_copy copies[2],
 			       meta->path);
 	if (meta->bad_copies == 2)
 		return bc_fail(error, -EUCLEAN,
-			       "%s: both copies of the superblock are damaged; create the copy anew and let it sync, or restore a snapshot",
+			       "%s: both copies of the superblock are damaged; 'blkcast replace' makes the copy anew, from the primary's",
 			       meta->path);
 	*chosen = good1 && (!good0 || copies[1].super.generation >
 				      copies[0].super.generation);
