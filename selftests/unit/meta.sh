@@ -22,9 +22,11 @@ MAP=66035712			# the volume's bytes, too
 dump() { "$blkcast" meta dump --device img "$@"; }
 json() { dump --json "${@:2}" | python3 -Ic "import json, sys; j = json.load(sys.stdin); print($1)"; }
 
+"$image" create whole $SIZE
+
 # fresh [COMMAND ARG...]: a whole image, then one change
 fresh() {
-	"$image" create img $SIZE
+	cp --sparse=always whole img
 	[ $# -eq 0 ] || "$image" "$1" img "${@:2}"
 }
 
