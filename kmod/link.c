@@ -180,9 +180,8 @@ static int replica_follow(struct blkcast_volume *v,
 	 * A flush of the stream that never came must not be missed: what is
 	 * here is on stable storage before anything newer comes (rule 17).
 	 */
-	err = blkdev_issue_flush(v->backing.bdev);
+	err = blkcast_flush(v);
 	if (err) {
-		blkcast_map_doubt_active(v);
 		NL_SET_ERR_MSG(extack, "cannot flush the backing device");
 		return err;
 	}

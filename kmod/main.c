@@ -13,7 +13,7 @@
  *	replica.c	replica's end of a link		link.c	  both ends
  *	resync.c	regions that differ		compare.c by checksum
  *	frame.c		frames on the socket		op.c	  ops, local I/O
- *	members.c	the in-sync set on disk
+ *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  */
 #include <linux/module.h>
 
@@ -29,9 +29,12 @@ static int __init blkcast_init(void)
 	err = blkcast_ops_init();
 	if (err)
 		return err;
-	err = blkcast_links_init();
+	err = blkcast_flushes_init();
 	if (err)
 		goto out_ops_exit;
+	err = blkcast_links_init();
+	if (err)
+		goto out_flushes_exit;
 	err = blkcast_volumes_init();
 	if (err)
 		goto out_links_exit;
@@ -44,6 +47,8 @@ out_volumes_exit:
 	blkcast_volumes_exit();
 out_links_exit:
 	blkcast_links_exit();
+out_flushes_exit:
+	blkcast_flushes_exit();
 out_ops_exit:
 	blkcast_ops_exit();
 	return err;
@@ -54,6 +59,7 @@ static void __exit blkcast_exit(void)
 	blkcast_netlink_exit();
 	blkcast_links_exit();
 	blkcast_volumes_exit();
+	blkcast_flushes_exit();
 	blkcast_ops_exit();
 }
 

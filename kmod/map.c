@@ -221,12 +221,8 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 	blk_finish_plug(&plug);
 	if (!atomic_dec_and_test(&io.left))
 		wait_for_completion_io(&io.done);
-	if (!io.error) {
-		io.error = blkdev_issue_flush(v->meta.bdev);
-		/* The flush was the data's too. */
-		if (io.error && v->meta_internal)
-			blkcast_map_doubt_active(v);
-	}
+	if (!io.error)
+		io.error = blkcast_flush_meta(v);
 	if (io.error) {
 		vol_err_ratelimited(v, "cannot write the stamp map: %d\n",
 				    io.error);
@@ -283,8 +279,7 @@ static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
 	for (i = 0; i < c->n; i++) {
 		struct blkcast_group *g = &v->map.groups[c->groups[i]];
 
-		if (g->entered != c->entered[i] || g->pending ||
-		    v->failing)
+		if (g->entered != c->entered[i] || g->pending)
 			continue;
 		group_set_active(v, c->groups[i], false);
 		swap(v->map.blocks[n], v->map.blocks[i]);
@@ -309,11 +304,9 @@ static int clean_groups(struct blkcast_volume *v, unsigned long cutoff, u32 batc
 		clean_pick(v, &c, &next, cutoff);
 		if (!c.n)
 			break;
-		err = blkdev_issue_flush(v->backing.bdev);
-		if (err) {
-			blkcast_map_doubt_active(v);
+		err = blkcast_flush(v);
+		if (err)
 			break;
-		}
 		clean_close(v, &c);
 		if (c.n)
 			err = blocks_write(v, c.groups, v->map.blocks, c.n);
@@ -398,10 +391,9 @@ static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
 			zeroed = true;
 		}
 	}
-	err = zeroed ? blkdev_issue_flush(v->backing.bdev) : 0;
+	err = zeroed ? blkcast_flush(v) : 0;
 	if (!err)
 		return;
-	blkcast_map_doubt_active(v);
 	list_for_each_entry(op, ops, node) {
 		__clear_bit(op->region, v->map.zeroed);
 		op->error = op->error ?: err;

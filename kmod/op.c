@@ -178,20 +178,6 @@ void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
 	submit_bio_noacct(bio);
 }
 
-/* Flush the backing device; op->end is called when it is over. */
-void blkcast_op_submit_flush(struct blkcast_op *op)
-{
-	struct blkcast_volume *v = op->vol;
-	struct bio *bio;
-
-	bio = bio_alloc_bioset(v->backing.bdev, 0,
-			       REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC, GFP_NOIO,
-			       &v->io_bios);
-	bio->bi_private = op;
-	bio->bi_end_io = op_end_io;
-	submit_bio_noacct(bio);
-}
-
 int __init blkcast_ops_init(void)
 {
 	op_cache = KMEM_CACHE(blkcast_op, 0);

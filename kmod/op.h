@@ -23,6 +23,18 @@ enum blkcast_op_kind {
 };
 
 /**
+ * struct blkcast_flush - somebody who wants the backing device flushed
+ * @node: flush.c
+ * @app: an application will take its data for safe
+ * @done: called when it is over, in any context
+ */
+struct blkcast_flush {
+	struct list_head node;
+	bool app;
+	void (*done)(struct blkcast_flush *f, int error);
+};
+
+/**
  * struct blkcast_op - one write, flush or region lock, from arrival to the end
  *
  * An op never crosses a region.  It is what a bio becomes on the primary, an
@@ -59,6 +71,8 @@ struct blkcast_op {
 	void (*step)(struct blkcast_op *op);		/* S */
 	void (*end)(struct blkcast_op *op, int error);	/* S: local I/O is over */
 	struct list_head	node;		/* L: vol->ready or map.waiting */
+
+	struct blkcast_flush	flush;		/* S */
 
 	struct list_head	range_node;	/* L: range.c */
 	u32			blockers;	/* L: earlier ops it overlaps */
@@ -107,7 +121,6 @@ void blkcast_op_ready(struct blkcast_op *op);
 void __blkcast_op_ready(struct blkcast_op *op);
 void blkcast_op_bvecs(struct blkcast_op *op, struct bio_vec *bvecs);
 void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf);
-void blkcast_op_submit_flush(struct blkcast_op *op);
 
 int blkcast_op_pools_init(struct blkcast_volume *v);
 int blkcast_ops_init(void);

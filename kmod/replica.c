@@ -303,9 +303,8 @@ static int backing_flush(struct blkcast_link *l)
 	drain(l);
 	if (READ_ONCE(l->local_error))
 		return l->local_error;
-	err = blkdev_issue_flush(v->backing.bdev);
+	err = blkcast_flush(v);
 	if (err) {
-		blkcast_map_doubt_active(v);
 		l->local_error = err;
 		wake_up_all(&l->wake);
 		return err;

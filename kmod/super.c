@@ -187,21 +187,17 @@ static int super_write_locked(struct blkcast_volume *v)
 	s->crc = cpu_to_le32(blkcast_block_crc(s, offsetof(struct blkcast_super,
 							   crc)));
 	for (i = 0; i < 2 && !err; i++)
-		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_PREFLUSH |
-				      REQ_FUA | REQ_META | REQ_SYNC,
+		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META | REQ_SYNC,
 				      super_pos(v->meta_end, i), s,
-				      BLKCAST_BLOCK_SIZE);
+				      BLKCAST_BLOCK_SIZE) ?:
+		      blkcast_flush_meta(v);
 	spin_lock_irq(&v->lock);
 	v->map.writes += 2;
 	spin_unlock_irq(&v->lock);
 	/* What the disk holds after a failure is not known: write again. */
 	v->super_stale = err;
-	if (!err)
-		return 0;
-	vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
-	/* The flush that came with it was the data's too. */
-	if (v->meta_internal)
-		blkcast_map_doubt_active(v);
+	if (err)
+		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
 	return err;
 }
 

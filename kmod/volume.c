@@ -228,6 +228,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
 	blkcast_members_init(v);
+	blkcast_flush_init(v);
 	v->log_budget = p->backlog;
 	v->resync_rate = BLKCAST_RESYNC_RATE_DEFAULT;
 	v->backing_dev = p->backing;
@@ -383,6 +384,7 @@ int blkcast_volume_up(const struct blkcast_volume_params *p, u32 *minor,
 	return 0;
 
 out_close:
+	blkcast_flush_stop(v);
 	volume_close_devices(v);
 out_free:
 	volume_free(v);
@@ -441,13 +443,8 @@ static void volume_quiesce(struct blkcast_volume *v)
  */
 static int volume_lay_down(struct blkcast_volume *v)
 {
-	int err = blkdev_issue_flush(v->backing.bdev);
-
-	if (err) {
-		blkcast_map_doubt_active(v);
-		return err;
-	}
-	return blkcast_super_set_flags(v, 0, BLKCAST_SUPER_PRIMARY);
+	return blkcast_flush(v) ?:
+	       blkcast_super_set_flags(v, 0, BLKCAST_SUPER_PRIMARY);
 }
 
 /* A replica that comes back goes on where it was (replica.c, inv. 6). */
@@ -495,6 +492,7 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 		volume_keep_position(v);
 	if (v->role == BLKCAST_ROLE_PRIMARY && (err || volume_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down\n");
+	blkcast_flush_stop(v);
 	kthread_stop(v->thread);
 	volume_close_devices(v);
 	vol_info(v, "down\n");
@@ -561,11 +559,8 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	err = promote_check(v, term, reign, force, extack);
 	if (err)
 		return err;
-	err = blkdev_issue_flush(v->backing.bdev);
-	if (err)
-		blkcast_map_doubt_active(v);
-	if (!err)
-		err = blkcast_super_begin_reign(v, term, reign, reign_inherits(v));
+	err = blkcast_flush(v) ?:
+	      blkcast_super_begin_reign(v, term, reign, reign_inherits(v));
 	if (err)
 		return err;
 	/* From here on a failed flush restamps; then the doubts there are. */
@@ -576,6 +571,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->log_floor = v->lsn;
 	v->position = 0;
 	v->members_hold = false;
+	v->flush_lost = false;
 	spin_unlock_irq(&v->lock);
 	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
 	invalidate_bdev(v->disk->part0);

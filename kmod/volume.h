@@ -88,7 +88,6 @@ struct blkcast_volume {
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
 	bool			accepting;	/* L: primary: takes writes */
-	u32			failing;	/* L: local I/O that failed, not yet dealt with */
 	bool			gone;		/* L: going down, refuse to open */
 	u32			openers;	/* L */
 
@@ -112,6 +111,14 @@ struct blkcast_volume {
 
 	u64			writes;		/* L */
 	u64			write_bytes;	/* L */
+
+	struct list_head	flush_asked;	/* L: flush.c: for the next one */
+	struct list_head	flush_served;	/* L: by the one in flight */
+	bool			flush_busy;	/* L: one is in flight or dealt with */
+	bool			flush_lost;	/* L: one failed, no application knows */
+	int			flush_error;	/* who has flush_busy: of the last one */
+	struct work_struct	flush_work;
+	struct bio		flush_bio;	/* the one in flight */
 
 	mempool_t		op_pool;	/* for what comes in */
 	mempool_t		aux_pool;	/* for what that needs in turn */
@@ -171,6 +178,15 @@ void blkcast_submit_bio(struct bio *bio);
 void blkcast_write_flush(struct blkcast_volume *v);
 void blkcast_write_reached(struct blkcast_volume *v);
 void blkcast_write_abort(struct blkcast_volume *v, int error);
+
+/* flush.c */
+void blkcast_flush_init(struct blkcast_volume *v);
+void blkcast_flush_stop(struct blkcast_volume *v);
+void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f);
+int blkcast_flush(struct blkcast_volume *v);
+int blkcast_flush_meta(struct blkcast_volume *v);
+int blkcast_flushes_init(void);
+void blkcast_flushes_exit(void);
 
 /* members.c */
 void blkcast_members_init(struct blkcast_volume *v);

@@ -19,7 +19,8 @@
  * A flush is an entry of the stream with an LSN of its own: a replica flushes
  * there before it applies anything behind.  With ack=disk it completes when
  * the local device and every waited-for replica have flushed.  A FUA write is
- * a FUA write here and a write with a flush behind it in the stream.
+ * a FUA write here, if the device can do that without a flush, and a write with a
+ * flush behind it in the stream.
  *
  * A write that the backing device refuses fails; its region gets a fresh stamp
  * and turns dirty on every link, for nobody knows what it holds now (rule 9).
@@ -148,28 +149,11 @@ static bool lsns_left(struct blkcast_volume *v)
 	return blkcast_lsn_seq(v->lsn) < BLKCAST_SEQ_MAX - 1;
 }
 
-/*
- * What a failure takes runs beside the volume's thread, which may be waiting
- * for the room in the backlog that this very op holds.  Until it is dealt with
- * no group may be cleaned.
- */
-static void op_fail_work(struct blkcast_op *op, int error, work_func_t fn)
-{
-	struct blkcast_volume *v = op->vol;
-	unsigned long flags;
-
-	op->error = error;
-	spin_lock_irqsave(&v->lock, flags);
-	v->failing++;
-	spin_unlock_irqrestore(&v->lock, flags);
-	INIT_WORK(&op->work, fn);
-	queue_work(blkcast_wq, &op->work);
-}
-
 /* ---- flushes ---- */
 
-static void flush_end(struct blkcast_op *op, int error)
+static void flush_done(struct blkcast_flush *f, int error)
 {
+	struct blkcast_op *op = container_of(f, struct blkcast_op, flush);
 	struct blkcast_volume *v = op->vol;
 	unsigned long flags;
 
@@ -180,26 +164,6 @@ static void flush_end(struct blkcast_op *op, int error)
 	blkcast_log_trim(v);
 	spin_unlock_irqrestore(&v->lock, flags);
 	op_arrived(op);
-}
-
-static void flush_failed(struct work_struct *work)
-{
-	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
-	struct blkcast_volume *v = op->vol;
-
-	blkcast_map_doubt_active(v);
-	spin_lock_irq(&v->lock);
-	v->failing--;
-	spin_unlock_irq(&v->lock);
-	flush_end(op, op->error);
-}
-
-static void flush_local_end(struct blkcast_op *op, int error)
-{
-	if (error)
-		op_fail_work(op, error, flush_failed);
-	else
-		flush_end(op, 0);
 }
 
 static void flush_commit(struct blkcast_op *op)
@@ -217,8 +181,9 @@ static void flush_commit(struct blkcast_op *op)
 	op_enlist(op);
 	spin_unlock_irq(&v->lock);
 	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start);
-	op->end = flush_local_end;
-	blkcast_op_submit_flush(op);
+	op->flush.done = flush_done;
+	op->flush.app = op->bio || op->parent;
+	blkcast_flush_ask(v, &op->flush);
 	blkcast_write_reached(v);
 }
 
@@ -268,11 +233,7 @@ static void write_failed(struct work_struct *work)
 
 	vol_err_ratelimited(v, "write of %u sectors at %llu failed here: %d\n",
 			    op->sectors, (u64)op->sector, op->error);
-	/* It may be the flush behind the write that failed. */
-	if (op->bio->bi_opf & REQ_FUA)
-		blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
-	v->failing--;
 	blkcast_map_stamp(v, op->region, ++v->lsn);
 	v->log_floor = v->lsn;
 	list_for_each_entry(l, &v->links, node)
@@ -282,14 +243,41 @@ static void write_failed(struct work_struct *work)
 	write_finish(op);
 }
 
+static bool fua_by_flush(const struct blkcast_op *op)
+{
+	return op->bio->bi_opf & REQ_FUA && !bdev_fua(op->vol->backing.bdev);
+}
+
+static void write_flushed(struct blkcast_flush *f, int error)
+{
+	struct blkcast_op *op = container_of(f, struct blkcast_op, flush);
+
+	op->error = error;
+	write_finish(op);
+}
+
+static void write_flush(struct blkcast_op *op)
+{
+	op->flush.done = write_flushed;
+	op->flush.app = true;
+	blkcast_flush_ask(op->vol, &op->flush);
+}
+
 static void write_end(struct blkcast_op *op, int error)
 {
 	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
 				  op->start, error);
-	if (error)
-		op_fail_work(op, error, write_failed);
-	else
+	if (error) {
+		/* Beside the volume's thread, which may wait for this op's room. */
+		op->error = error;
+		INIT_WORK(&op->work, write_failed);
+		queue_work(blkcast_wq, &op->work);
+	} else if (fua_by_flush(op)) {
+		op->step = write_flush;
+		blkcast_op_ready(op);
+	} else {
 		write_finish(op);
+	}
 }
 
 /* The one copy: device and links use it, whatever the writer does meanwhile. */
@@ -334,6 +322,7 @@ static void write_commit(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
 	struct blkcast_op *barrier;
+	blk_opf_t opf;
 	bool room;
 
 	if (op->error) {
@@ -365,8 +354,10 @@ static void write_commit(struct blkcast_op *op)
 	trace_blkcast_write_start(v->minor, op->lsn, op->sector,
 				  blkcast_op_bytes(op), op->start);
 	op->end = write_end;
-	blkcast_op_submit(op, op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META |
-						 REQ_PRIO | REQ_IDLE));
+	opf = op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE);
+	if (fua_by_flush(op))
+		opf &= ~REQ_FUA;
+	blkcast_op_submit(op, opf);
 	if (barrier)
 		op_arrived(barrier);
 	blkcast_write_reached(v);

@@ -65,6 +65,19 @@ check "writes go on afterwards" write $((MIB / 2)) 8192 4096
 check "in sync again" meet
 check "the primary's disk failed: the copies are equal" same a b
 
+# What was written is in the disk's cache when a flush fails of which no writer
+# knows. It must not be told later that all is safe.
+on 'dmesg --clear'
+write $((2 * MIB)) 65536 4096
+turn a bad
+check "the cleaner meets the bad disk" \
+	wait_until 30 on 'dmesg | grep "blkcast: a: flush failed"'
+turn a good
+refuses "the next fsync is told" 'Input/output error' on 'sync /dev/blkcast/a'
+check "the one after that is not" on 'sync /dev/blkcast/a'
+check "in sync again" meet
+check "the copies are equal" same a b
+
 # The replica is away; the backlog still reaches back to where it was, but not
 # to all that has happened.
 write $((12 * MIB)) $((MIB / 2)) 4096
