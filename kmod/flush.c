@@ -9,8 +9,11 @@
  *     one, all together.
  *  2. One that fails is dealt with (blkcast_map_doubt_active(), rule 9) before
  *     another begins, and everybody who has asked by then is told.
- *  3. If no application was among them, the next one that asks is told: it must
- *     not take its data for safe because of a later flush that succeeded.
+ *  3. If no application was among them, the next one that asks is told, and every
+ *     other that was on its way before: it must not take its data for safe because
+ *     of a later flush that succeeded.
+ *  4. Who writes something for himself and then flushes wants to know that no flush
+ *     has failed in between: blkcast_flush_mark() before, blkcast_flush_since().
  *
  * Hence no flush of that device passes by here: FUA goes down only where the device
  * does it without one (write.c), and metadata are written, then flushed.
@@ -69,6 +72,9 @@ static void flush_end_io(struct bio *bio)
 
 	v->flush_error = blk_status_to_errno(bio->bi_status);
 	if (v->flush_error) {
+		spin_lock_irqsave(&v->lock, flags);
+		v->flush_fails++;
+		spin_unlock_irqrestore(&v->lock, flags);
 		queue_work(flush_wq, &v->flush_work);
 		return;
 	}
@@ -92,7 +98,9 @@ static void flush_failed(struct blkcast_volume *v)
 	list_splice_tail_init(&v->flush_asked, &served);
 	list_for_each_entry(f, &served, node)
 		told |= f->app;
-	if (!told && v->role == BLKCAST_ROLE_PRIMARY)
+	if (told)
+		v->flush_told = ktime_get_ns();
+	else if (v->role == BLKCAST_ROLE_PRIMARY)
 		v->flush_lost = true;
 	spin_unlock_irq(&v->lock);
 	flush_tell(&served, v->flush_error);
@@ -125,10 +133,12 @@ void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f)
 	bool lost, begin = false;
 
 	spin_lock_irq(&v->lock);
-	lost = f->app && v->flush_lost;
-	if (lost) {
+	lost = f->app && (v->flush_lost || f->since <= v->flush_told);
+	if (v->flush_lost && lost) {
 		v->flush_lost = false;
-	} else {
+		v->flush_told = ktime_get_ns();
+	}
+	if (!lost) {
 		list_add_tail(&f->node, &v->flush_asked);
 		begin = !v->flush_busy;
 		v->flush_busy = true;
@@ -165,10 +175,29 @@ int blkcast_flush(struct blkcast_volume *v)
 	return wait.error;
 }
 
-/* ... the metadata device. */
-int blkcast_flush_meta(struct blkcast_volume *v)
+/* For blkcast_flush_since(). */
+u32 blkcast_flush_mark(struct blkcast_volume *v)
 {
-	return v->meta_internal ? blkcast_flush(v) :
+	u32 mark;
+
+	spin_lock_irq(&v->lock);
+	mark = v->flush_fails;
+	spin_unlock_irq(&v->lock);
+	return mark;
+}
+
+/* Flush what was written to the backing device since then.  Inv. 4. */
+int blkcast_flush_since(struct blkcast_volume *v, u32 mark)
+{
+	int err = blkcast_flush(v);
+
+	return err ?: mark == blkcast_flush_mark(v) ? 0 : -EIO;
+}
+
+/* ... to the metadata device. */
+int blkcast_flush_meta(struct blkcast_volume *v, u32 mark)
+{
+	return v->meta_internal ? blkcast_flush_since(v, mark) :
 				  blkdev_issue_flush(v->meta.bdev);
 }
 

@@ -105,8 +105,9 @@ void blkcast_map_end(struct blkcast_op *op)
 
 static bool map_open(struct blkcast_volume *v, u32 region)
 {
-	return v->map.groups[group_of(region)].active &&
-	       test_bit(region, v->map.touched);
+	const struct blkcast_group *g = &v->map.groups[group_of(region)];
+
+	return g->active && !g->unsure && test_bit(region, v->map.touched);
 }
 
 /**
@@ -194,8 +195,8 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 			struct blkcast_map_block **blocks, u32 n)
 {
 	struct map_io io = { .left = ATOMIC_INIT(n + 1) };
+	u32 mark = blkcast_flush_mark(v), i;
 	struct blk_plug plug;
-	u32 i;
 
 	lockdep_assert_held(&v->map.pen);
 	init_completion(&io.done);
@@ -222,7 +223,7 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 	if (!atomic_dec_and_test(&io.left))
 		wait_for_completion_io(&io.done);
 	if (!io.error)
-		io.error = blkcast_flush_meta(v);
+		io.error = blkcast_flush_meta(v, mark);
 	if (io.error) {
 		vol_err_ratelimited(v, "cannot write the stamp map: %d\n",
 				    io.error);
@@ -233,6 +234,8 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 		v->map.groups[groups[i]].slot ^= 1;
 	}
 	spin_lock_irq(&v->lock);
+	for (i = 0; i < n; i++)
+		v->map.groups[groups[i]].unsure = false;
 	v->map.writes += n;
 	spin_unlock_irq(&v->lock);
 	return 0;
@@ -377,6 +380,7 @@ static int zero_region(struct blkcast_volume *v, u32 region)
 /* Zero what the ops of the list touch first, and flush.  Inv. 2. */
 static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
 {
+	u32 mark = blkcast_flush_mark(v);
 	struct blkcast_op *op;
 	bool zeroed = false;
 	int err;
@@ -391,7 +395,7 @@ static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
 			zeroed = true;
 		}
 	}
-	err = zeroed ? blkcast_flush(v) : 0;
+	err = zeroed ? blkcast_flush_since(v, mark) : 0;
 	if (!err)
 		return;
 	list_for_each_entry(op, ops, node) {
@@ -701,23 +705,24 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 {
 	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
 	u32 group = group_of(region);
+	bool touched;
 	int err;
 
 	if (!b)
 		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
+	touched = test_and_clear_bit(region, v->map.touched);
 	blkcast_map_stamp(v, region, BLKCAST_LSN_NEVER);
-	clear_bit(region, v->map.touched);
 	block_fill(v, group, v->map.groups[group].active, b);
 	spin_unlock_irq(&v->lock);
 	err = blocks_write(v, &group, &b, 1);
-	if (err) {
+	if (err && touched) {
 		spin_lock_irq(&v->lock);
 		set_bit(region, v->map.touched);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
 		/* Which slot a reader takes is not known: the next op pens. */
-		group_set_active(v, group, false);
+		v->map.groups[group].unsure = true;
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);

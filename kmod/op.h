@@ -26,11 +26,13 @@ enum blkcast_op_kind {
  * struct blkcast_flush - somebody who wants the backing device flushed
  * @node: flush.c
  * @app: an application will take its data for safe
+ * @since: @app: ktime_get_ns() when it wanted that
  * @done: called when it is over, in any context
  */
 struct blkcast_flush {
 	struct list_head node;
 	bool app;
+	u64 since;
 	void (*done)(struct blkcast_flush *f, int error);
 };
 

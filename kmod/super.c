@@ -180,6 +180,7 @@ int blkcast_super_load(struct blkcast_volume *v, u64 known,
 static int super_write_locked(struct blkcast_volume *v)
 {
 	struct blkcast_super *s = v->super;
+	u32 mark = blkcast_flush_mark(v);
 	int i, err = 0;
 
 	lockdep_assert_held(&v->super_lock);
@@ -190,7 +191,7 @@ static int super_write_locked(struct blkcast_volume *v)
 		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META | REQ_SYNC,
 				      super_pos(v->meta_end, i), s,
 				      BLKCAST_BLOCK_SIZE) ?:
-		      blkcast_flush_meta(v);
+		      blkcast_flush_meta(v, mark);
 	spin_lock_irq(&v->lock);
 	v->map.writes += 2;
 	spin_unlock_irq(&v->lock);

@@ -116,6 +116,8 @@ struct blkcast_volume {
 	struct list_head	flush_served;	/* L: by the one in flight */
 	bool			flush_busy;	/* L: one is in flight or dealt with */
 	bool			flush_lost;	/* L: one failed, no application knows */
+	u64			flush_told;	/* L: ktime_get_ns(): when one was told last */
+	u32			flush_fails;	/* L: counts them */
 	int			flush_error;	/* who has flush_busy: of the last one */
 	struct work_struct	flush_work;
 	struct bio		flush_bio;	/* the one in flight */
@@ -184,7 +186,9 @@ void blkcast_flush_init(struct blkcast_volume *v);
 void blkcast_flush_stop(struct blkcast_volume *v);
 void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f);
 int blkcast_flush(struct blkcast_volume *v);
-int blkcast_flush_meta(struct blkcast_volume *v);
+u32 blkcast_flush_mark(struct blkcast_volume *v);
+int blkcast_flush_since(struct blkcast_volume *v, u32 mark);
+int blkcast_flush_meta(struct blkcast_volume *v, u32 mark);
 int blkcast_flushes_init(void);
 void blkcast_flushes_exit(void);
 

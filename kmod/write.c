@@ -183,6 +183,7 @@ static void flush_commit(struct blkcast_op *op)
 	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start);
 	op->flush.done = flush_done;
 	op->flush.app = op->bio || op->parent;
+	op->flush.since = op->start;
 	blkcast_flush_ask(v, &op->flush);
 	blkcast_write_reached(v);
 }
@@ -260,6 +261,7 @@ static void write_flush(struct blkcast_op *op)
 {
 	op->flush.done = write_flushed;
 	op->flush.app = true;
+	op->flush.since = op->start;
 	blkcast_flush_ask(op->vol, &op->flush);
 }
 

@@ -208,6 +208,8 @@ static int write_super(struct target *target, const struct reader *reader,
 	super->reigns = le32toh(from->reigns);
 	memset(super->history, 0, sizeof(super->history));
 	memcpy(super->history, from->history, super->reigns * sizeof(*from->history));
+	/* Another content is another copy: nobody may take it for the old one. */
+	bc_uuid_generate(super->node);
 	super->position = 0;
 	super->members = 0;
 	super->flags &= ~(BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_PRIMARY |
