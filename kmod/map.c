@@ -187,11 +187,8 @@ static void map_end_io(struct bio *bio)
 		complete(&io->done);
 }
 
-/*
- * Write the blocks of @n groups to their other slots, then flush.  Caller holds
- * the pen.  If it fails, the current slots still hold what they held.
- */
-static int blocks_write(struct blkcast_volume *v, const u32 *groups,
+/* Once: to their other slots, then flush. */
+static int blocks_write_once(struct blkcast_volume *v, const u32 *groups,
 			struct blkcast_map_block **blocks, u32 n)
 {
 	struct map_io io = { .left = ATOMIC_INIT(n + 1) };
@@ -235,10 +232,38 @@ static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 	}
 	spin_lock_irq(&v->lock);
 	for (i = 0; i < n; i++)
-		v->map.groups[groups[i]].unsure = false;
+		if (v->map.groups[groups[i]].unsure)
+			v->map.groups[groups[i]].unsure--;
 	v->map.writes += n;
 	spin_unlock_irq(&v->lock);
 	return 0;
+}
+
+static bool groups_unsure(struct blkcast_volume *v, const u32 *groups, u32 n)
+{
+	bool unsure = false;
+
+	spin_lock_irq(&v->lock);
+	while (n--)
+		unsure |= v->map.groups[groups[n]].unsure;
+	spin_unlock_irq(&v->lock);
+	return unsure;
+}
+
+/*
+ * Write the blocks of @n groups to their other slots, and to both where nobody
+ * knows what the slots hold.  Caller holds the pen.  If it fails, the current
+ * slots still hold what they held.
+ */
+static int blocks_write(struct blkcast_volume *v, const u32 *groups,
+			struct blkcast_map_block **blocks, u32 n)
+{
+	int err;
+
+	do {
+		err = blocks_write_once(v, groups, blocks, n);
+	} while (!err && groups_unsure(v, groups, n));
+	return err;
 }
 
 /* ---- cleaning: exact stamps of idle groups ---- */
@@ -512,6 +537,7 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 	}
 	for (r = 0; r < v->regions; r++) {
 		walk_pause(v, r);
+		primary = v->role == BLKCAST_ROLE_PRIMARY;
 		/*
 		 * A write that came in a pause must not have the newer stamp,
 		 * and no replay may pass over what no entry says.
@@ -542,7 +568,7 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 {
 	int err;
 
-	if (v->map.groups[group].active)
+	if (v->map.groups[group].active && !v->map.groups[group].unsure)
 		return 0;
 	spin_lock_irq(&v->lock);
 	block_fill(v, group, true, b);
@@ -556,25 +582,47 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 	return 0;
 }
 
+/* Is a region in doubt that was never written here? */
+static bool group_has_hole(struct blkcast_volume *v, u32 group)
+{
+	u32 r = group_first(group), end = r + group_size(v, group);
+	bool hole = false;
+
+	spin_lock_irq(&v->lock);
+	for (; r < end && !hole; r++)
+		hole = blkcast_map_get(v, r) == BLKCAST_LSN_DOUBT &&
+		       !test_bit(r, v->map.touched);
+	spin_unlock_irq(&v->lock);
+	return hole;
+}
+
 /**
  * blkcast_map_keep_doubts() - make what is in doubt in memory so on disk
  * @v: the volume
  *
  * A write that failed because its group's active bit could not be set leaves a
- * doubt in an inactive group.  Caller does not hold the pen.
+ * doubt in an inactive group.  One that failed to enter a region for the first time
+ * leaves one where no touched mark keeps it: the copy lacks a write and says so.
+ * Caller does not hold the pen.
  */
 int blkcast_map_keep_doubts(struct blkcast_volume *v)
 {
 	struct blkcast_map_block *b = (void *)__get_free_page(GFP_KERNEL);
 	int err = b ? 0 : -ENOMEM;
+	bool hole = false;
 	u32 g;
 
 	mutex_lock(&v->map.pen);
-	for (g = 0; g < group_count(v) && !err; g++)
-		if (READ_ONCE(v->map.groups[g].doubts))
-			err = group_activate(v, g, b);
+	for (g = 0; g < group_count(v) && !err; g++) {
+		if (!READ_ONCE(v->map.groups[g].doubts))
+			continue;
+		hole |= group_has_hole(v, g);
+		err = group_activate(v, g, b);
+	}
 	mutex_unlock(&v->map.pen);
 	free_page((unsigned long)b);
+	if (hole && !err)
+		err = blkcast_super_set_flags(v, BLKCAST_SUPER_INCONSISTENT, 0);
 	return err;
 }
 
@@ -722,7 +770,7 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 		set_bit(region, v->map.touched);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
 		/* Which slot a reader takes is not known: the next op pens. */
-		v->map.groups[group].unsure = true;
+		v->map.groups[group].unsure = 1;
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
@@ -754,6 +802,14 @@ static void group_load(struct blkcast_volume *v, u32 group,
 		v->map.damaged++;
 	}
 	group_set_active(v, group, !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
+	/*
+	 * What could not be read now may be read the next time, and must not be
+	 * taken for newer then: time outruns any count.
+	 */
+	if (!b) {
+		g->unsure = 2;
+		g->generation = (u64)ktime_get_real_seconds() << 20;
+	}
 	g->idle_since = jiffies;
 	for (i = 0; i < group_size(v, group); i++) {
 		bool touched = !b || b->touched[i / 8] & 1 << (i % 8);

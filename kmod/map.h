@@ -27,7 +27,7 @@ struct blkcast_group {
 	u64		generation;	/* P: of the block on disk */
 	u8		slot;		/* P: the slot that holds it */
 	bool		active;		/* L: the active bit is on stable storage */
-	bool		unsure;		/* L: its block may say less than is touched */
+	u8		unsure;		/* L: slots to be written before the next op */
 	bool		penned;		/* P: its block is about to be written */
 	u32		pending;	/* L: ops that are in it or on the way */
 	u32		doubts;		/* L: regions in doubt */

@@ -98,7 +98,9 @@ static void members_work(struct work_struct *work)
 	n = members_collect(v, member);
 	seq = v->members_seq;
 	spin_unlock_irq(&v->lock);
-	err = blkcast_super_set_members(v, member[0], n);
+	/* A flush that failed, and was told to this one, may be over. */
+	err = blkcast_super_set_members(v, member[0], n) &&
+	      blkcast_super_set_members(v, member[0], n);
 	if (err)
 		members_failed(v);
 	else
@@ -113,7 +115,7 @@ void blkcast_members_join(struct blkcast_link *l)
 	if (!link_joins(l))
 		return;
 	if (link_belongs(l))
-		mod_delayed_work(blkcast_wq, &l->vol->members_work, 0);
+		queue_delayed_work(blkcast_wq, &l->vol->members_work, 0);
 	else
 		link_in_sync(l);
 }
@@ -139,7 +141,7 @@ static void ack_begin(struct blkcast_volume *v)
 
 	v->ack = BLKCAST_ACK_DISK;
 	list_for_each_entry(l, &v->links, node) {
-		if (l->state != BLKCAST_LINK_IN_SYNC || l->flags & BLKCAST_F_ASYNC)
+		if (l->state < BLKCAST_LINK_JOINING || l->flags & BLKCAST_F_ASYNC)
 			continue;
 		/* It may lack what was acknowledged so far. */
 		l->join_lsn = v->lsn;
@@ -184,8 +186,10 @@ int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->members_lock);
-	if (err)
+	if (err) {
+		mod_delayed_work(blkcast_wq, &v->members_work, MEMBERS_RETRY);
 		return err;
+	}
 	if (primary && ack == BLKCAST_ACK_DISK)
 		blkcast_write_flush(v);
 	blkcast_write_reached(v);

@@ -536,33 +536,51 @@ static int dump_start(struct netlink_callback *cb)
 	return 0;
 }
 
-static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
+/* The volume at a place in the list, with a reference; NULL: there is none. */
+static struct blkcast_volume *volume_at(long place)
 {
-	struct blkcast_volume *v;
-	long at = 0;
-	void *head;
-	int err = 0;
+	struct blkcast_volume *v, *found = NULL;
 
 	mutex_lock(&blkcast_volumes_lock);
 	list_for_each_entry(v, &blkcast_volumes, node) {
-		if (at++ < cb->args[0])
+		if (place--)
 			continue;
-		head = genlmsg_put(msg, NETLINK_CB(cb->skb).portid,
-				   cb->nlh->nlmsg_seq, &family, NLM_F_MULTI,
-				   BLKCAST_CMD_GET);
-		if (!head)
-			break;
-		if (volume_put(msg, v)) {
-			genlmsg_cancel(msg, head);
-			if (!msg->len)
-				err = -EMSGSIZE;
-			break;
-		}
-		genlmsg_end(msg, head);
-		cb->args[0] = at;
+		kref_get(&v->refs);
+		found = v;
+		break;
 	}
 	mutex_unlock(&blkcast_volumes_lock);
-	return err ?: msg->len;
+	return found;
+}
+
+static int volume_dump(struct sk_buff *msg, struct netlink_callback *cb,
+		       struct blkcast_volume *v)
+{
+	void *head = genlmsg_put(msg, NETLINK_CB(cb->skb).portid,
+				 cb->nlh->nlmsg_seq, &family, NLM_F_MULTI,
+				 BLKCAST_CMD_GET);
+
+	if (!head)
+		return -EMSGSIZE;
+	if (volume_put(msg, v)) {
+		genlmsg_cancel(msg, head);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(msg, head);
+	return 0;
+}
+
+static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	struct blkcast_volume *v;
+	int err = 0;
+
+	while (!err && (v = volume_at(cb->args[0]))) {
+		err = volume_dump(msg, cb, v);
+		blkcast_volume_put(v);
+		cb->args[0] += !err;
+	}
+	return msg->len ?: err;
 }
 
 static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)

@@ -281,7 +281,7 @@ static u64 super_reign_id(const struct blkcast_reign *history, u32 count,
 	return 0;
 }
 
-/* What the newest reigns of @a that @b does not know have inherited. */
+/* The least that a reign of @a that @b does not know has inherited. */
 static u64 reigns_inherited(const struct blkcast_reign *a, u32 count_a,
 			    const struct blkcast_reign *b, u32 count_b)
 {
@@ -291,7 +291,7 @@ static u64 reigns_inherited(const struct blkcast_reign *a, u32 count_a,
 		if (super_reign_id(b, count_b, le32_to_cpu(a[count_a].term)) ==
 		    le64_to_cpu(a[count_a].reign))
 			break;
-		lsn = le64_to_cpu(a[count_a].inherited);
+		lsn = min(lsn, le64_to_cpu(a[count_a].inherited));
 	}
 	return lsn;
 }

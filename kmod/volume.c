@@ -299,6 +299,9 @@ static int volume_start(struct blkcast_volume *v,
 	/* What was never written reads as zeros no more. */
 	if (v->map.damaged)
 		err = blkcast_super_set_flags(v, BLKCAST_SUPER_INCONSISTENT, 0);
+	/* A block that cannot be written either fails the writes that need it. */
+	if (v->map.damaged && !err)
+		blkcast_map_keep_doubts(v);
 	if (err) {
 		NL_SET_ERR_MSG(extack, "cannot write the metadata");
 		return err;
@@ -587,8 +590,6 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 
 static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
-	int err;
-
 	if (!volume_claim(v, false)) {
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
 		return -EBUSY;
@@ -596,14 +597,16 @@ static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	set_disk_ro(v->disk, true);
 	volume_quiesce(v);
 	blkcast_members_stop(v);
+	/* A flush that fails here still restamps: it is a primary's. */
+	if (blkcast_map_clean(v) || volume_lay_down(v))
+		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;
 	spin_unlock_irq(&v->lock);
 	blkcast_map_newest(v);
-	err = blkcast_map_clean(v) ?: volume_lay_down(v);
 	vol_info(v, "replica\n");
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
-	return err;
+	return 0;
 }
 
 /* Caller holds vol->admin.  Errors: see REPLICA in uapi/blkcast_netlink.h. */

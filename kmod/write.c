@@ -244,21 +244,29 @@ static void write_failed(struct work_struct *work)
 	write_finish(op);
 }
 
+/* A stacked device says it can, and makes a flush of it below. */
 static bool fua_by_flush(const struct blkcast_op *op)
 {
-	return op->bio->bi_opf & REQ_FUA && !bdev_fua(op->vol->backing.bdev);
+	struct block_device *bdev = op->vol->backing.bdev;
+
+	return op->bio->bi_opf & REQ_FUA &&
+	       !(bdev_fua(bdev) && queue_is_mq(bdev_get_queue(bdev)));
 }
 
 static void write_flushed(struct blkcast_flush *f, int error)
 {
 	struct blkcast_op *op = container_of(f, struct blkcast_op, flush);
 
-	op->error = error;
+	/* It may have failed for another reason already. */
+	if (error)
+		op->error = error;
 	write_finish(op);
 }
 
-static void write_flush(struct blkcast_op *op)
+static void write_flush(struct work_struct *work)
 {
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+
 	op->flush.done = write_flushed;
 	op->flush.app = true;
 	op->flush.since = op->start;
@@ -269,17 +277,15 @@ static void write_end(struct blkcast_op *op, int error)
 {
 	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
 				  op->start, error);
-	if (error) {
-		/* Beside the volume's thread, which may wait for this op's room. */
-		op->error = error;
-		INIT_WORK(&op->work, write_failed);
-		queue_work(blkcast_wq, &op->work);
-	} else if (fua_by_flush(op)) {
-		op->step = write_flush;
-		blkcast_op_ready(op);
-	} else {
+	if (!error && !fua_by_flush(op)) {
 		write_finish(op);
+		return;
 	}
+	/* Beside the volume's thread, which may wait for this op's room. */
+	if (error)
+		op->error = error;
+	INIT_WORK(&op->work, error ? write_failed : write_flush);
+	queue_work(blkcast_wq, &op->work);
 }
 
 /* The one copy: device and links use it, whatever the writer does meanwhile. */
@@ -406,6 +412,7 @@ static void write_begin(struct blkcast_op *op)
 		return;
 	}
 	flush = op_start(op->vol, BLKCAST_OP_FLUSH);
+	flush->start = op->start;
 	flush->parent = op;
 	flush_commit(flush);
 }

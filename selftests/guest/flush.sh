@@ -63,7 +63,7 @@ ordered() {
 	END
 }
 
-local_start 3 32
+local_start 4 32
 local_create a /dev/ram0 --ack disk
 local_create b /dev/ram1
 local_create c /dev/ram2
@@ -86,4 +86,12 @@ check "fsync of a filesystem" traced 'mkfs.ext4 -q -F /dev/blkcast/a &&
 	--size=1m --fsync=8 && umount /mnt'
 check "the same below a filesystem" ordered fsync
 check "the copies are equal" same a b c
+
+# A FUA write needs a flush of its own while the backlog is full behind it.
+local_create d /dev/ram3 --backlog 1M
+on 'blkcast primary d'
+check "FUA writers do not wait for room that they hold" on 'timeout 120 fio \
+	--filename=/dev/blkcast/d --direct=1 --ioengine=libaio --rw=randwrite --size=24m \
+	--name=fua --bs=4k --sync=1 --number_ios=300 \
+	--name=many --bs=256k --iodepth=64 --io_size=64m --output=/dev/null'
 ktap_done

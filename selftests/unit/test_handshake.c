@@ -463,6 +463,26 @@ static void deposed(void)
 		htole32(2), { 5 }, htole64(22), htole64(blkcast_lsn(1, 300))
 	};
 	expect_refused("split brain", true);
+	/* ... whoever came later has nothing of the successor. */
+	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(1, 501));
+	replica.fake.volume.members = 1;
+	memset(replica.fake.volume.member[0], 7, 16);
+	primary.fake.volume.reigns = 3;
+	primary.fake.volume.term = 4;
+	primary.fake.history[2] = (struct blkcast_reign){
+		htole32(4), { 5 }, htole64(44), htole64(blkcast_lsn(1, 300))
+	};
+	expect_refused("split brain", true);
+	primary.fake.history[2].inherited = htole64(blkcast_lsn(3, 2));
+	expect_follows();
+	/* The least that was inherited counts. */
+	deposed_init(0, blkcast_lsn(1, 400));
+	primary.fake.volume.reigns = 3;
+	primary.fake.volume.term = 4;
+	primary.fake.history[2] = (struct blkcast_reign){
+		htole32(4), { 5 }, htole64(44), htole64(blkcast_lsn(1, 300))
+	};
+	expect_refused("split brain", true);
 	/* ... the successor never followed this reign. */
 	deposed_init(BLKCAST_SUPER_PRIMARY, blkcast_lsn(2, 1));
 	replica.fake.volume.members = 1;

@@ -233,7 +233,7 @@ static int check_terms(const struct offer *offer, const struct bc_volume *copy,
 	return 0;
 }
 
-/* What the newest reigns of @a that @b does not know have inherited. */
+/* The least that a reign of @a that @b does not know has inherited. */
 static uint64_t inherited(const struct blkcast_reign *a, uint32_t count_a,
 			  const struct blkcast_reign *b, uint32_t count_b)
 {
@@ -244,7 +244,8 @@ static uint64_t inherited(const struct blkcast_reign *a, uint32_t count_a,
 			if (b[i].term == a[count_a].term)
 				return lsn;
 		}
-		lsn = le64toh(a[count_a].inherited);
+		if (le64toh(a[count_a].inherited) < lsn)
+			lsn = le64toh(a[count_a].inherited);
 	}
 	return lsn;
 }
@@ -281,10 +282,23 @@ static const struct blkcast_reign *successor(const struct offer *offer,
 	return NULL;
 }
 
+/* Does every reign after it hold something of this one, hence all before it? */
+static bool carried_on(const struct offer *offer, const struct blkcast_reign *reign)
+{
+	const struct blkcast_reign *end = offer->history + offer->reigns, *later;
+
+	for (later = reign + 1; later < end; later++) {
+		if (blkcast_lsn_term(le64toh(later->inherited)) < le32toh(reign->term))
+			return false;
+	}
+	return true;
+}
+
 /*
  * This copy was primary, and somebody else is now.  It follows if it has nothing
  * beyond what the other has inherited, or if none of that was acknowledged: its
- * successor was in the in-sync set to the end (RULES 20 and 22).
+ * successor was in the in-sync set to the end, and who came later had it from there
+ * (RULES 20 and 22).
  */
 static int check_deposed(const struct offer *offer, const struct bc_volume *copy,
 			 const char *node, const char *peer, struct bc_error *error)
@@ -299,7 +313,7 @@ static int check_deposed(const struct offer *offer, const struct bc_volume *copy
 	if (known && copy->lsn <= branch_lsn(offer, copy))
 		return 0;
 	next = successor(offer, own);
-	if (next && by_member(copy, next))
+	if (next && by_member(copy, next) && carried_on(offer, next))
 		return 0;
 	snprintf(what, sizeof(what), "%s was primary of %s (term %u) and may hold acknowledged writes that %s (term %u) lacks",
 		 node, copy->name, le32toh(own->term), peer, offer->term);
