@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A primary's writes and flushes, its backlog, its in-sync set on disk.
+
+An entry of the backlog is ('W', lsn, blocks), ('D', lsn, region: a discard of all
+of it) or ('F', lsn): a flush, which is a barrier on every replica."""
+
+from node import Op
+from world import regions_of, until
+
+
+def reigns(node, reign):
+    return node.role == 'primary' and node.reign is reign
+
+
+def waited(node):
+    return [link for link in node.links if link.insync or link.joining]
+
+
+def entry_regions(entry):
+    if entry[0] == 'W':
+        return regions_of(entry[2])
+    return [entry[2]] if entry[0] == 'D' else []
+
+
+def end_of(node):
+    return node.first + len(node.backlog)
+
+
+# ---- the backlog
+
+def _full(node):
+    return (len(node.backlog) >= node.sim.backlog and
+            any(link.cursor <= node.first for link in waited(node)))
+
+
+def push(node, entry):
+    node.backlog.append(entry)
+    while len(node.backlog) > node.sim.backlog:
+        if any(link.cursor <= node.first for link in waited(node)):
+            break
+        _let_go(node)
+
+
+def _let_go(node):
+    """The oldest entry; links that have not sent it lose it."""
+    entry = node.backlog.pop(0)
+    for link in node.links:
+        if link.cursor > node.first:
+            continue
+        for r in entry_regions(entry):
+            link.drop(r)
+        if entry[0] == 'F':
+            link.lost_flush = entry[1]
+        link.cursor = node.first + 1
+    node.first += 1
+    node.floor = max(node.floor, entry[1])
+
+
+# ---- writes
+
+def write(node, blocks, whole=None):
+    """A write; @whole: the region that all of it discards."""
+    reign, op = node.reign, Op(blocks)
+    yield from until(lambda: not reigns(node, reign) or not node.busy(blocks))
+    if not reigns(node, reign):
+        return
+    if not any(blocks.values()) and not node.map.touched[op.regions[0]]:
+        return                          # zeros where there are zeros
+    node.inflight.append(op)
+    node.map.begin(op.regions)
+    opened = True
+    for r in op.regions:
+        opened = opened and (yield from node.map.enter(r))
+    yield from until(lambda: not reigns(node, reign) or not _full(node))
+    if opened and reigns(node, reign):
+        yield from _commit(node, op, whole)
+    else:
+        _leave(node, op)
+
+
+def _leave(node, op):
+    node.inflight.remove(op)
+    node.map.end(op.regions)
+
+
+def _commit(node, op, whole):
+    reign, view = node.reign, node.view
+    lsn = op.lsn = node.written = node.next_lsn()
+    before = {r: node.map.stamp[r] for r in op.regions}
+    issued = reign.issue(op.blocks)
+    for r in op.regions:
+        node.map.set(r, lsn)
+    push(node, ('D', lsn, whole) if whole is not None else ('W', lsn, op.blocks))
+    node.sim.trace(f'{node} write {lsn} {op.blocks}{"" if whole is None else " DISCARD"}')
+    if view:
+        yield from view.save_before(op, before)
+    failed = node.sim.chance('wfail')
+    if whole is None:
+        yield from node.device.write(op.blocks, failed)
+    elif not failed:
+        failed = not (yield from node.map.forget(whole))
+    if failed:
+        _failed(node, issued, op)
+    _leave(node, op)
+    if not failed:
+        yield from _acknowledge(node, reign, issued, lsn)
+
+
+def _failed(node, issued, op):
+    node.sim.trace(f'{node} local write {op.lsn} FAILED')
+    issued.failed = True
+    if 'writefail' not in node.sim.rules:
+        return
+    fresh = node.next_lsn()
+    for r in op.regions:
+        node.restamp(r, fresh)
+
+
+def _acknowledge(node, reign, issued, lsn):
+    def reached():
+        return not node.hold and all(link.applied >= lsn for link in waited(node))
+
+    if node.sim.policy == 'disk':
+        yield from until(lambda: not reigns(node, reign) or reached())
+    if reigns(node, reign):
+        issued.done = True
+
+
+# ---- flushes
+
+def flush(node):
+    """A writer's flush."""
+    sim, reign = node.sim, node.reign
+    if node.role != 'primary':
+        return
+    covered = reign.done()
+    lsn = node.next_lsn()
+    push(node, ('F', lsn))
+    told = node.told
+    done = yield from node.flush()
+    if not reigns(node, reign):
+        return
+
+    def reached():
+        return not node.hold and all(link.durable >= lsn for link in waited(node))
+
+    if sim.policy == 'disk':
+        yield from until(lambda: not reigns(node, reign) or reached())
+    if not reigns(node, reign):
+        return
+    if 'flushreport' in sim.rules and node.losses > told:
+        done, node.told = False, node.losses
+    if done:
+        reign.flushed(covered)
+        sim.trace(f'{node} flush {lsn} done, in sync {[str(k.q) for k in node.links if k.insync]}')
+    else:
+        reign.flush_failed()
+        sim.trace(f'{node} flush {lsn}: the writers are told that it failed')
+
+
+def marker(node):
+    """A flush in the stream that no writer waits for."""
+    lsn = node.next_lsn()
+    push(node, ('F', lsn))
+    node.spawn(node.flush())
+
+
+# ---- the in-sync set on disk
+
+def _ready(link):
+    return link.joining and link.durable > link.join and link.applied > link.join
+
+
+def joins(node, link):
+    """A link has all that was acknowledged: in sync once the set says so."""
+    if not _ready(link):
+        return
+    if node.sim.policy == 'disk':
+        node.spawn(_record(node))
+    else:
+        _in_sync(node, link)
+
+
+def _in_sync(node, link):
+    link.joining, link.insync = False, True
+    node.sim.trace(f'{link.q} in sync')
+
+
+def leaves(node, link):
+    """A link is waited for no longer."""
+    link.insync = link.joining = False
+    link.done_id = None
+    link.attempt += 1
+    if not link.member:
+        return
+    link.member = False
+    node.member_changes += 1
+    if 'memberleave' in node.sim.rules:
+        node.hold = True
+    node.spawn(_record(node))
+
+
+def _record(node):
+    """Write the set as it is; there is one writer at a time."""
+    yield from until(lambda: not node.recording)
+    if node.role != 'primary':
+        return
+    node.recording = True
+    chosen = [link for link in node.links if link.insync or _ready(link)]
+    for link in chosen:
+        link.member = True
+    changes = node.member_changes
+    yield from node.write_super(members=tuple(link.q.sup.id for link in chosen))
+    node.recording = False
+    if changes != node.member_changes:
+        return
+    node.hold = False
+    for link in chosen:
+        if _ready(link):
+            _in_sync(node, link)

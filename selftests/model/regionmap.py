@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stamp map of one copy, in memory and on disk, and the pen that writes it.
+
+Regions of a group share a map block, which stands in two slots; the valid one of
+the higher generation counts.  One at a time holds the pen: who sets an active bit
+or a touched mark, cleans a group, forgets a region, grows the volume."""
+
+from dataclasses import dataclass
+
+from world import B, DOUBT, GROUP, NEVER, NG, R, blocks_of, group, until
+
+
+@dataclass(frozen=True)
+class Block:
+    generation: int
+    active: bool
+    stamps: tuple
+    touched: tuple
+
+
+def members(g):
+    return range(g * GROUP, g * GROUP + GROUP)
+
+
+class RegionMap:
+    def __init__(self, node):
+        self.node, self.sim = node, node.sim
+        fresh = Block(1, False, (NEVER,) * GROUP, (False,) * GROUP)
+        self.slots = [[fresh, None] for _ in range(NG)]
+        self.flying = None                      # (group, slot, block) being written
+        self.load()
+
+    def rule(self, name):
+        return name in self.sim.rules
+
+    # ---- what a crash leaves, what is found
+
+    def _write_lands(self, g, slot, block):
+        """It is there, torn, or has not begun."""
+        self.slots[g][slot] = self.sim.rng.choice([self.slots[g][slot], None, block])
+
+    def power_cut(self):
+        if self.flying:
+            self._write_lands(*self.flying)
+        self.flying = None
+
+    def load(self):
+        self.stamp, self.touched = [NEVER] * R, [False] * R
+        self.known = [NEVER] * R                # the last stamp that was no doubt
+        self.active = [False] * NG              # the bit is on stable storage
+        self.pending = [0] * NG                 # writes in it or on the way
+        self.entered = [0] * NG                 # counts writes and changes
+        self.penned = False                     # the pen is held
+        self.zeroing = set()
+        self.unsure = set()                     # is the touched mark on disk?
+        self.generation, self.slot = [0] * NG, [0] * NG
+        self.lost = []
+        for g in range(NG):
+            self._load_group(g)
+
+    def _load_group(self, g):
+        good = [(b.generation, i) for i, b in enumerate(self.slots[g]) if b]
+        if good:
+            self.generation[g], self.slot[g] = max(good)
+            block = self.slots[g][self.slot[g]]
+        else:
+            self.lost.append(g)
+            known = self.rule('lostdoubt')
+            block = Block(0, known, (NEVER,) * GROUP, (known,) * GROUP)
+        self.active[g] = block.active
+        for i, r in enumerate(members(g)):
+            self.touched[r] = block.touched[i] and r * B < self.node.size
+            if self.touched[r]:
+                self.known[r] = block.stamps[i]
+                self.stamp[r] = DOUBT if block.active else block.stamps[i]
+        if self.in_doubt(g) and self.rule('doubtkeeps'):
+            self.active[g] = True
+
+    # ---- in memory
+
+    def in_doubt(self, g=None):
+        return any(self.stamp[r] == DOUBT
+                   for r in (range(R) if g is None else members(g)))
+
+    def newest(self):
+        return max(s for s in self.stamp + [NEVER] if s != DOUBT)
+
+    def set(self, r, stamp):
+        self.stamp[r] = stamp
+        if stamp != DOUBT:
+            self.known[r] = stamp
+        self.entered[group(r)] += 1
+
+    def begin(self, regions):
+        for r in regions:
+            self.pending[group(r)] += 1
+            self.entered[group(r)] += 1
+
+    def end(self, regions):
+        for r in regions:
+            self.pending[group(r)] -= 1
+            self.entered[group(r)] += 1
+
+    def open(self, r):
+        return self.active[group(r)] and self.touched[r] and r not in self.unsure
+
+    # ---- the pen
+
+    def take_pen(self):
+        yield from until(lambda: not self.penned)
+        self.penned = True
+
+    def drop_pen(self):
+        self.penned = False
+
+    def fill(self, g, active, touched=()):
+        """A block with what memory holds, and these regions touched as well."""
+        stamps = self.stamp if self.rule('doubtkeeps') else self.known
+        return Block(self.generation[g] + 1, active,
+                     tuple(stamps[r] for r in members(g)),
+                     tuple(self.touched[r] or r in touched for r in members(g)))
+
+    def write(self, g, block):
+        """Write a block to the slot that is not the current one.  Holds the pen."""
+        slot = 1 - self.slot[g] if self.rule('twoslots') else self.slot[g]
+        self.flying = (g, slot, block)
+        yield None
+        if not self.rule('mapcopy'):
+            block = self.fill(g, block.active, [r for r in members(g) if r in self.zeroing])
+        self.flying = None
+        if self.sim.chance('metafail'):
+            self.sim.trace(f'{self.node} map block {g} cannot be written')
+            self._write_lands(g, slot, block)
+            return False
+        self.slots[g][slot] = block
+        self.generation[g], self.slot[g] = block.generation, slot
+        self.unsure -= set(members(g))
+        return True
+
+    def enter(self, r):
+        """Make the region one that may be written to.  Return success."""
+        if not self.rule('zeroserial') and r in self.zeroing:
+            return True
+        while not self.open(r):
+            yield from self.take_pen()
+            done = self.open(r) or (yield from self._open(r))
+            self.drop_pen()
+            if not done and self.rule('penerror'):
+                return False
+            if not done:
+                break
+        return True
+
+    def _open(self, r):
+        g, first = group(r), not self.touched[r]
+        if first:
+            self.zeroing.add(r)
+            zeroed = yield from self._zero(r)
+            if not zeroed:
+                self.zeroing.discard(r)
+                return False
+        if not self.rule('penfirst'):
+            self.active[g] = self.touched[r] = True
+            self.zeroing.discard(r)
+            self.node.spawn(self.write(g, self.fill(g, True)))
+            return True
+        marks = {r} if self.rule('touched') else members(g)
+        done = yield from self.write(g, self.fill(g, True, marks))
+        if done:
+            self.active[g] = self.touched[r] = True
+        self.zeroing.discard(r)
+        return done
+
+    def _zero(self, r):
+        node, losses = self.node, self.node.losses
+        yield from node.device.write({b: 0 for b in blocks_of(r) if b < node.size})
+        if not self.rule('touched'):
+            return True
+        return (yield from node.flush(losses))
+
+    def activate(self, g):
+        """Set the bit of a group whose doubts have to survive.  Return success."""
+        yield from self.take_pen()
+        done = self.active[g] or (yield from self.write(g, self.fill(g, True)))
+        self.active[g] = self.active[g] or done
+        self.drop_pen()
+        return done
+
+    def forget(self, r):
+        """Make it a region that was never written, durably.  Return success."""
+        g, before = group(r), self.touched[r]
+        yield from self.take_pen()
+        self.set(r, NEVER)
+        self.touched[r] = False
+        done = True
+        if self.rule('zeropersist'):
+            done = yield from self.write(g, self.fill(g, self.active[g]))
+        if not done:
+            self._not_forgotten(r, before)
+        self.drop_pen()
+        return done
+
+    def _not_forgotten(self, r, touched):
+        """Nobody knows which of the two the disk says."""
+        if self.rule('forgetfail'):
+            self.touched[r] = touched
+            self.unsure.add(r)
+        else:
+            self.touched[r], self.active[group(r)] = True, False
+        if self.touched[r]:
+            self.set(r, DOUBT)
+
+    # ---- cleaning
+
+    def _idle(self, g):
+        return (self.active[g] and not self.pending[g] and
+                not (self.rule('doubtkeeps') and self.in_doubt(g)))
+
+    def clean(self, g):
+        """Write exact stamps of an idle group.  Return success."""
+        yield from self.take_pen()
+        done = True
+        if self.rule('doubtfirst'):
+            done = yield from self._keep_doubts()
+        if done and self._idle(g):
+            done = yield from self._clean(g)
+        self.drop_pen()
+        return done
+
+    def _keep_doubts(self):
+        """What is in doubt since the bit could not be set."""
+        for g in range(NG):
+            if self.in_doubt(g) and not self.active[g]:
+                self.active[g] = yield from self.write(g, self.fill(g, True))
+                if not self.active[g]:
+                    return False
+        return True
+
+    def _clean(self, g):
+        block, seen = self.fill(g, False), self.entered[g]
+        if not (yield from self.node.flush()):
+            return False
+        if self.rule('cleanrace'):
+            if self.entered[g] != seen or not self._idle(g):
+                return True
+            self.active[g] = False
+        yield None
+        done = yield from self.write(g, block)
+        if done:
+            self.active[g] = False
+            self.sim.trace(f'{self.node} group {g} cleaned, stamps {block.stamps}')
+        return done
+
+    def clean_all(self):
+        """Exact stamps on disk, of all but groups in doubt.  Return success."""
+        done = True
+        for g in range(NG):
+            done = (yield from self.clean(g)) and done
+        return done
+
+    def describe(self):
+        current = [self.slots[g][self.slot[g]] for g in range(NG)]
+        return ' '.join('lost' if b is None else
+                        f'{"active" if b.active else ""}{list(b.stamps)}'
+                        for b in current)
