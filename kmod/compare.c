@@ -9,12 +9,13 @@
  *	blkcast_ask_answered()	compare
  *	blkcast_ask_end()	the slot is free
  *
- * Several regions are asked for at once, each at most once.  The slots and the
- * room for the answers are allocated with the link, so that nothing here fails.
+ * Several regions are asked for at once, each at most once, by resync.c or by
+ * verify.c.  The slots and the room for the answers are allocated with the link,
+ * so that nothing here fails.
  *
- *  1. A slot belongs to the sender, but for its hashes from ask_send() until the
- *     answer is in: those are the receiver's.  An answer that was not asked for
- *     ends the link.
+ *  1. A slot belongs to the sender, but for the replica's hashes from ask_send()
+ *     until the answer is in: those are the receiver's.  An answer that was not
+ *     asked for ends the link.
  */
 #include <crypto/blake2s.h>
 #include <linux/slab.h>
@@ -46,6 +47,30 @@ void blkcast_block_hash(struct blkcast_volume *v, u32 region, u32 block,
 {
 	blake2s(hash, data + (size_t)block * BLKCAST_COMPARE_BLOCK, NULL,
 		BLKCAST_HASH_SIZE, blkcast_block_bytes(v, region, block), 0);
+}
+
+/* Hash all of its blocks; the hashes stand one behind the other. */
+void blkcast_region_hash(struct blkcast_volume *v, u32 region, const void *data,
+			 u8 *hashes)
+{
+	u32 blocks = blkcast_region_blocks(v, region), b;
+
+	for (b = 0; b < blocks; b++)
+		blkcast_block_hash(v, region, b, data,
+				   hashes + b * BLKCAST_HASH_SIZE);
+}
+
+/* Read a region that nothing is written into, as it reads for users. */
+int blkcast_region_load(struct blkcast_volume *v, u32 region, void *buf)
+{
+	size_t bytes = (size_t)blkcast_region_sectors(v, region) << SECTOR_SHIFT;
+	u64 pos = (v->data_start + blkcast_region_start(v, region)) << SECTOR_SHIFT;
+
+	if (test_bit(region, v->map.touched))
+		return blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, buf,
+				       bytes);
+	memset(buf, 0, bytes);
+	return 0;
 }
 
 /* ---- asking ---- */
@@ -81,6 +106,7 @@ struct blkcast_ask *blkcast_ask_begin(struct blkcast_link *l, u32 region)
 	while (ask->used)
 		ask++;
 	ask->used = true;
+	ask->verify = false;
 	ask->sent = false;
 	ask->answered = false;
 	ask->region = region;
@@ -109,15 +135,16 @@ int blkcast_ask_send(struct blkcast_link *l, struct blkcast_ask *ask)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
-/* One that is answered, or NULL.  Caller holds vol->lock. */
-struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l)
+/* One of @verify's or of resync's that is answered, or NULL.  Holds vol->lock. */
+struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l, bool verify)
 {
+	struct blkcast_ask *ask = l->asks;
 	u32 i;
 
 	lockdep_assert_held(&l->vol->lock);
-	for (i = 0; l->asked && i < blkcast_asks_max(l->vol); i++)
-		if (l->asks[i].used && l->asks[i].answered)
-			return &l->asks[i];
+	for (i = 0; l->asked && i < blkcast_asks_max(l->vol); i++, ask++)
+		if (ask->used && ask->answered && ask->verify == verify)
+			return ask;
 	return NULL;
 }
 
@@ -158,16 +185,19 @@ int blkcast_hashes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 int blkcast_asks_init(struct blkcast_link *l)
 {
 	struct blkcast_volume *v = l->vol;
-	size_t region = (size_t)1 << (v->region_shift + SECTOR_SHIFT);
+	u32 blocks = (1U << (v->region_shift + SECTOR_SHIFT)) /
+		     BLKCAST_COMPARE_BLOCK;
 	u32 i;
 
 	l->asks = kcalloc(blkcast_asks_max(v), sizeof(*l->asks), GFP_KERNEL);
 	if (!l->asks)
 		return -ENOMEM;
 	for (i = 0; i < blkcast_asks_max(v); i++) {
-		l->asks[i].hashes = kmalloc_array(region / BLKCAST_COMPARE_BLOCK,
-						  BLKCAST_HASH_SIZE, GFP_KERNEL);
-		if (!l->asks[i].hashes)
+		struct blkcast_ask *ask = &l->asks[i];
+
+		ask->hashes = kmalloc_array(blocks, BLKCAST_HASH_SIZE, GFP_KERNEL);
+		ask->ours = kmalloc_array(blocks, BLKCAST_HASH_SIZE, GFP_KERNEL);
+		if (!ask->hashes || !ask->ours)
 			return -ENOMEM;
 	}
 	return 0;
@@ -177,7 +207,9 @@ void blkcast_asks_free(struct blkcast_link *l)
 {
 	u32 i;
 
-	for (i = 0; l->asks && i < blkcast_asks_max(l->vol); i++)
+	for (i = 0; l->asks && i < blkcast_asks_max(l->vol); i++) {
+		kfree(l->asks[i].ours);
 		kfree(l->asks[i].hashes);
+	}
 	kfree(l->asks);
 }

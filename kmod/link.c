@@ -94,6 +94,7 @@ static void link_free(struct blkcast_link *l)
 {
 	sockfd_put(l->sock);
 	blkcast_replica_free(l);
+	blkcast_verify_free(l);
 	blkcast_resync_free(l);
 	kfree(l);
 }
@@ -103,7 +104,7 @@ static bool link_drained(struct blkcast_link *l)
 	bool drained;
 
 	spin_lock_irq(&l->vol->lock);
-	drained = list_empty(&l->applying);
+	drained = list_empty(&l->applying) && blkcast_verify_idle(l);
 	spin_unlock_irq(&l->vol->lock);
 	return drained;
 }
@@ -204,7 +205,8 @@ static int replica_follow(struct blkcast_volume *v,
 	return 0;
 }
 
-static struct blkcast_link *link_find(struct blkcast_volume *v, const char *name)
+/* Caller holds vol->lock. */
+struct blkcast_link *blkcast_link_find(struct blkcast_volume *v, const char *name)
 {
 	struct blkcast_link *l;
 
@@ -326,7 +328,7 @@ int blkcast_link_add(struct blkcast_volume *v,
 
 	lockdep_assert_held(&v->admin);
 	spin_lock_irq(&v->lock);
-	taken = link_find(v, p->name);
+	taken = blkcast_link_find(v, p->name);
 	spin_unlock_irq(&v->lock);
 	if (taken) {
 		NL_SET_ERR_MSG(extack, "a link of this name exists");
@@ -363,7 +365,7 @@ static bool link_gone(struct blkcast_volume *v, const char *name)
 	bool gone;
 
 	spin_lock_irq(&v->lock);
-	gone = name ? !link_find(v, name) : list_empty(&v->links);
+	gone = name ? !blkcast_link_find(v, name) : list_empty(&v->links);
 	spin_unlock_irq(&v->lock);
 	return gone;
 }

@@ -13,10 +13,15 @@
 /* A region whose hashes are asked for: compare.c, inv. 1.  L vol->lock */
 struct blkcast_ask {
 	bool used;			/* L */
+	bool verify;			/* L: by verify.c, else by resync.c */
 	bool sent;			/* L */
 	bool answered;			/* L */
 	u32 region;			/* L */
 	u8 (*hashes)[BLKCAST_HASH_SIZE];	/* the replica's, one a block */
+	/* verify.c */
+	u8 (*ours)[BLKCAST_HASH_SIZE];
+	u64 position;			/* L: of the stream, when ours was read */
+	struct list_head node;		/* L: until COMPARE is sent */
 };
 
 /**
@@ -72,13 +77,14 @@ struct blkcast_link {
 	u32			dirty_count;	/* L */
 	unsigned long		*compare;	/* L: a bit a region: by hash */
 	struct blkcast_ask	*asks;		/* L: being compared */
+	struct blkcast_verify	*verify;	/* L: the newest, or NULL */
 	u32			asked;		/* L: how many */
 	bool			positioned;	/* R: POSITION has come */
 	bool			map_due;	/* L: the replica has to send its map */
 	u64			resync_start;	/* L: ktime_get_ns() */
 	u32			resynced;	/* L: regions made equal since */
-	s64			resync_budget;	/* X: bytes, while writers are at work */
-	u64			resync_when;	/* X: when it was last filled up */
+	s64			resync_budget;	/* L: bytes, while writers are at work */
+	u64			resync_when;	/* L: when it was last filled up */
 	u32			stamps_done;	/* R primary: compared; X replica: sent */
 	u32			resync_at;	/* X: where to look for the next */
 	bool			gap_sent;	/* L: replica is marked inconsistent */
@@ -136,6 +142,7 @@ void blkcast_links_drop(struct blkcast_volume *v);
 void blkcast_link_fail(struct blkcast_link *l, int error);
 void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to);
 int blkcast_link_park(struct blkcast_link *l, int error);
+struct blkcast_link *blkcast_link_find(struct blkcast_volume *v, const char *name);
 
 /* frame.c */
 int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
@@ -166,6 +173,7 @@ void blkcast_resync_stamp(struct blkcast_link *l, u32 region, u64 theirs);
 void blkcast_resync_skip(struct blkcast_link *l);
 bool blkcast_resync_gap_due(struct blkcast_link *l);
 int blkcast_resync_gap(struct blkcast_link *l);
+bool blkcast_resync_budget(struct blkcast_link *l);
 bool blkcast_resync_due(struct blkcast_link *l);
 u32 blkcast_resync_wait(struct blkcast_link *l);
 int blkcast_resync_step(struct blkcast_link *l);
@@ -175,15 +183,50 @@ u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region);
 u32 blkcast_block_bytes(struct blkcast_volume *v, u32 region, u32 block);
 void blkcast_block_hash(struct blkcast_volume *v, u32 region, u32 block,
 			const void *data, u8 *hash);
+void blkcast_region_hash(struct blkcast_volume *v, u32 region, const void *data,
+			 u8 *hashes);
+int blkcast_region_load(struct blkcast_volume *v, u32 region, void *buf);
 u32 blkcast_asks_max(const struct blkcast_volume *v);
 struct blkcast_ask *blkcast_ask_find(struct blkcast_link *l, u32 region);
 struct blkcast_ask *blkcast_ask_begin(struct blkcast_link *l, u32 region);
 int blkcast_ask_send(struct blkcast_link *l, struct blkcast_ask *ask);
-struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l);
+struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l, bool verify);
 void blkcast_ask_end(struct blkcast_link *l, struct blkcast_ask *ask);
 int blkcast_hashes_recv(struct blkcast_link *l, const struct blkcast_frame *f);
 int blkcast_asks_init(struct blkcast_link *l);
 void blkcast_asks_free(struct blkcast_link *l);
+
+/**
+ * struct blkcast_verify_status - how a verify stands
+ * @repair: what differs is made equal at the end
+ * @total: regions to be compared when it began
+ * @left: of these, those that are not compared yet
+ * @differ: regions that differ
+ * @unreadable: regions that cannot be read here, hence were not compared
+ * @differ_bytes: bytes of the blocks that differ
+ * @ns: how long it has been running, or ran
+ */
+struct blkcast_verify_status {
+	enum blkcast_verify_state state;
+	bool repair;
+	u32 total, left, differ, unreadable;
+	u64 differ_bytes, ns;
+};
+
+/* verify.c: is a copy what it should be? */
+int blkcast_verify_start(struct blkcast_volume *v, const char *name, bool repair,
+			 struct netlink_ext_ack *extack);
+int blkcast_verify_stop(struct blkcast_volume *v, const char *name,
+			struct netlink_ext_ack *extack);
+bool blkcast_verify_status(struct blkcast_link *l, struct blkcast_verify_status *s);
+int blkcast_verify_ranges(struct blkcast_volume *v, const char *name, u32 first,
+			  u32 *ranges, u32 max);
+struct blkcast_ask *blkcast_verify_ask(struct blkcast_link *l);
+bool blkcast_verify_due(struct blkcast_link *l);
+bool blkcast_verify_waits(struct blkcast_link *l);
+void blkcast_verify_step(struct blkcast_link *l);
+bool blkcast_verify_idle(struct blkcast_link *l);
+void blkcast_verify_free(struct blkcast_link *l);
 
 /* replica.c: the replica's end */
 int blkcast_replica_tx(void *link);

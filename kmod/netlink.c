@@ -345,6 +345,26 @@ static int cmd_link_del(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+static int cmd_verify(struct sk_buff *skb, struct genl_info *info)
+{
+	u32 flags = flags_get(info);
+	struct blkcast_volume *v;
+	const char *name;
+	int err = name_get(info, BLKCAST_A_LINK, &name);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = flags & BLKCAST_F_STOP ?
+	      blkcast_verify_stop(v, name, info->extack) :
+	      blkcast_verify_start(v, name, flags & BLKCAST_F_REPAIR,
+				   info->extack);
+	volume_unlock(v);
+	return err;
+}
+
 /* ---- state ---- */
 
 #define put_u64(msg, attr, value) \
@@ -378,6 +398,25 @@ static bool link_lag_ns(struct blkcast_link *l, u64 now, u64 *ns)
 	return true;
 }
 
+static int verify_put(struct sk_buff *msg, struct blkcast_link *l)
+{
+	struct blkcast_verify_status s;
+
+	if (!blkcast_verify_status(l, &s))
+		return 0;
+	if (nla_put_u8(msg, BLKCAST_L_VERIFY_STATE, s.state) ||
+	    nla_put_u32(msg, BLKCAST_L_VERIFY_FLAGS,
+			s.repair ? BLKCAST_F_REPAIR : 0) ||
+	    nla_put_u32(msg, BLKCAST_L_VERIFY_TOTAL, s.total) ||
+	    nla_put_u32(msg, BLKCAST_L_VERIFY_LEFT, s.left) ||
+	    nla_put_u32(msg, BLKCAST_L_VERIFY_DIFFER, s.differ) ||
+	    put_u64(msg, BLKCAST_L_VERIFY_BYTES, s.differ_bytes) ||
+	    nla_put_u32(msg, BLKCAST_L_VERIFY_UNREADABLE, s.unreadable) ||
+	    put_u64(msg, BLKCAST_L_VERIFY_NS, s.ns))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now)
 {
 	struct lag lag = link_lag(l);
@@ -401,7 +440,7 @@ static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now
 		return -EMSGSIZE;
 	if (l->rtt_ns && put_u64(msg, BLKCAST_L_RTT_NS, l->rtt_ns))
 		return -EMSGSIZE;
-	return 0;
+	return verify_put(msg, l);
 }
 
 static int link_put(struct sk_buff *msg, struct blkcast_link *l)
@@ -642,6 +681,61 @@ static int cmd_stamps(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+static int ranges_reply(struct blkcast_volume *v, struct genl_info *info,
+			const char *name, u32 first)
+{
+	const u32 size = 2 * sizeof(u32);
+	u32 *ranges;
+	struct sk_buff *msg;
+	void *head;
+	int n;
+
+	ranges = kmalloc_array(BLKCAST_RANGES_QUERY_MAX, size, GFP_KERNEL);
+	if (!ranges)
+		return -ENOMEM;
+	n = blkcast_verify_ranges(v, name, first, ranges,
+				  BLKCAST_RANGES_QUERY_MAX);
+	if (n < 0) {
+		NL_SET_ERR_MSG(info->extack, "no such link, or it was not verified");
+		goto out_free;
+	}
+	msg = genlmsg_new(nla_total_size(n * size), GFP_KERNEL);
+	if (!msg) {
+		n = -ENOMEM;
+		goto out_free;
+	}
+	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_DIFFERING);
+	if (!head || nla_put(msg, BLKCAST_A_RANGES, n * size, ranges)) {
+		nlmsg_free(msg);
+		n = -EMSGSIZE;
+		goto out_free;
+	}
+	genlmsg_end(msg, head);
+	n = genlmsg_reply(msg, info);
+out_free:
+	kfree(ranges);
+	return n;
+}
+
+static int cmd_differing(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err;
+
+	err = admin_check(skb, info) ?: name_get(info, BLKCAST_A_LINK, &name) ?:
+	      need(info, BLKCAST_A_FIRST);
+	if (err)
+		return err;
+	v = volume_get(info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = ranges_reply(v, info, name,
+			   nla_get_u32(info->attrs[BLKCAST_A_FIRST]));
+	blkcast_volume_put(v);
+	return err;
+}
+
 /* ---- events ---- */
 
 static int event_put(struct sk_buff *msg, struct blkcast_volume *v,
@@ -686,6 +780,8 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get,
 	  .start = dump_start, .dumpit = dump_get },
 	{ .cmd = BLKCAST_CMD_STAMPS, .doit = cmd_stamps },
+	{ .cmd = BLKCAST_CMD_VERIFY, .doit = cmd_verify },
+	{ .cmd = BLKCAST_CMD_DIFFERING, .doit = cmd_differing },
 };
 
 static const struct genl_multicast_group groups[] = {

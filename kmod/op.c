@@ -34,6 +34,24 @@ static void *op_mempool_alloc(struct blkcast_volume *v, mempool_t *pool)
 }
 
 /*
+ * One that is part of something else: for range.c and its step, without a
+ * reference or a page.
+ */
+void blkcast_op_init(struct blkcast_op *op, struct blkcast_volume *v,
+		     enum blkcast_op_kind kind)
+{
+	memset(op, 0, offsetof(struct blkcast_op, pages));
+	op->vol = v;
+	op->kind = kind;
+	op->start = ktime_get_ns();
+	INIT_LIST_HEAD(&op->node);
+	INIT_LIST_HEAD(&op->range_node);
+	INIT_LIST_HEAD(&op->log_node);
+	INIT_LIST_HEAD(&op->wait_node);
+	INIT_LIST_HEAD(&op->apply_node);
+}
+
+/*
  * What comes in takes from vol->op_pool and waits there; what it needs in turn
  * to come to its end takes from vol->aux_pool, which is never held by what waits.
  */
@@ -42,17 +60,9 @@ struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
 {
 	struct blkcast_op *op = op_mempool_alloc(v, pool);
 
-	memset(op, 0, offsetof(struct blkcast_op, pages));
-	op->vol = v;
+	blkcast_op_init(op, v, kind);
 	op->pool = pool;
-	op->kind = kind;
 	refcount_set(&op->refs, 1);
-	op->start = ktime_get_ns();
-	INIT_LIST_HEAD(&op->node);
-	INIT_LIST_HEAD(&op->range_node);
-	INIT_LIST_HEAD(&op->log_node);
-	INIT_LIST_HEAD(&op->wait_node);
-	INIT_LIST_HEAD(&op->apply_node);
 	return op;
 }
 

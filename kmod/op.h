@@ -115,6 +115,8 @@ static inline u32 blkcast_op_memory(const struct blkcast_op *op)
 
 struct blkcast_op *blkcast_op_alloc(struct blkcast_volume *v,
 				    enum blkcast_op_kind kind, mempool_t *pool);
+void blkcast_op_init(struct blkcast_op *op, struct blkcast_volume *v,
+		     enum blkcast_op_kind kind);
 void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors);
 void blkcast_op_alloc_pages(struct blkcast_op *op);
 void blkcast_op_get(struct blkcast_op *op);

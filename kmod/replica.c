@@ -457,22 +457,10 @@ struct hashed {
 	u8 hashes[][BLKCAST_HASH_SIZE];
 };
 
-static int region_load(struct blkcast_volume *v, u32 region, void *buf)
-{
-	size_t bytes = (size_t)blkcast_region_sectors(v, region) << SECTOR_SHIFT;
-	u64 pos = (v->data_start + blkcast_region_start(v, region)) << SECTOR_SHIFT;
-
-	if (test_bit(region, v->map.touched))
-		return blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, buf,
-				       bytes);
-	memset(buf, 0, bytes);
-	return 0;
-}
-
 static int region_hash(struct blkcast_link *l, u32 region)
 {
 	struct blkcast_volume *v = l->vol;
-	u32 blocks = blkcast_region_blocks(v, region), b;
+	u32 blocks = blkcast_region_blocks(v, region);
 	struct hashed *h;
 	void *buf;
 	int err;
@@ -488,10 +476,8 @@ static int region_hash(struct blkcast_link *l, u32 region)
 	h->blocks = blocks;
 	/* What cannot be read equals nothing and will be written anew. */
 	memset(h->hashes, 0, blocks * BLKCAST_HASH_SIZE);
-	if (region_load(v, region, buf))
-		blocks = 0;
-	for (b = 0; b < blocks; b++)
-		blkcast_block_hash(v, region, b, buf, h->hashes[b]);
+	if (!blkcast_region_load(v, region, buf))
+		blkcast_region_hash(v, region, buf, h->hashes[0]);
 	spin_lock_irq(&v->lock);
 	list_add_tail(&h->node, &l->hashed);
 	spin_unlock_irq(&v->lock);

@@ -161,13 +161,8 @@ static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
 static int region_read(struct blkcast_link *l, u32 region)
 {
 	struct blkcast_volume *v = l->vol;
-	u64 pos = (v->data_start + blkcast_region_start(v, region)) <<
-		  SECTOR_SHIFT;
-	int err;
+	int err = blkcast_region_load(v, region, l->buf);
 
-	err = blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, l->buf,
-			      (size_t)blkcast_region_sectors(v, region) <<
-			      SECTOR_SHIFT);
 	if (err)
 		vol_err_ratelimited(v, "cannot read region %u for link %s: %d\n",
 				    region, l->name, err);
@@ -189,9 +184,9 @@ static int region_take(struct blkcast_link *l, u32 region, u64 *stamp)
 	spin_lock_irq(&v->lock);
 	touched = test_bit(region, v->map.touched);
 	*stamp = touched ? blkcast_map_get(v, region) : BLKCAST_LSN_NEVER;
-	spin_unlock_irq(&v->lock);
 	l->resync_budget -= touched ?
 		blkcast_region_sectors(v, region) << SECTOR_SHIFT : PAGE_SIZE;
+	spin_unlock_irq(&v->lock);
 	err = touched ? region_read(l, region) : 0;
 	region_unlock(l, &lock, !err, *stamp);
 	return err;
@@ -334,8 +329,11 @@ static bool done_due(struct blkcast_link *l)
 	       !l->done_sent && (!l->next || l->next->lsn > l->copied_at);
 }
 
-/* While writers are at work the budget of this moment may be used up. */
-static bool budget_left(struct blkcast_link *l)
+/*
+ * While writers are at work the budget of this moment may be used up.  Caller
+ * holds vol->lock.
+ */
+bool blkcast_resync_budget(struct blkcast_link *l)
 {
 	struct blkcast_volume *v = l->vol;
 	u64 now = ktime_get_ns();
@@ -360,7 +358,8 @@ bool blkcast_resync_due(struct blkcast_link *l)
 {
 	lockdep_assert_held(&l->vol->lock);
 	return done_due(l) ||
-	       ((region_due(l) || blkcast_ask_answered(l)) && budget_left(l));
+	       ((region_due(l) || blkcast_ask_answered(l, false)) &&
+		blkcast_resync_budget(l));
 }
 
 /* ms after which blkcast_resync_due() may have changed by itself; 0: never. */
@@ -432,7 +431,7 @@ int blkcast_resync_step(struct blkcast_link *l)
 
 	spin_lock_irq(&l->vol->lock);
 	due = blkcast_resync_due(l);
-	ask = blkcast_ask_answered(l);
+	ask = blkcast_ask_answered(l, false);
 	spin_unlock_irq(&l->vol->lock);
 	if (!due)
 		return 0;

@@ -66,6 +66,7 @@ struct entry {
 	bool more;
 	bool gap;		/* GAP has to go first */
 	bool flush;		/* in place of one that was dropped: rule 17 */
+	struct blkcast_ask *ask;	/* to go out in this place: verify.c, inv. 1 */
 };
 
 /* Nothing before it is settled what the replica lacks. */
@@ -80,7 +81,8 @@ static struct entry entry_take(struct blkcast_link *l)
 	struct blkcast_op *op;
 
 	spin_lock_irq(&l->vol->lock);
-	if (!entries_due(l))
+	e.ask = blkcast_verify_ask(l);
+	if (e.ask || !entries_due(l))
 		goto out;
 	e.gap = blkcast_resync_gap_due(l);
 	if (l->lost_flush) {
@@ -147,6 +149,10 @@ static int stream_entries(struct blkcast_link *l)
 	for (n = 0; n < STREAM_BATCH && !err; n++) {
 		struct entry e = entry_take(l);
 
+		if (e.ask) {
+			err = blkcast_ask_send(l, e.ask);
+			continue;
+		}
 		if (!e.lsn)
 			break;
 		skipped = 0;
@@ -207,7 +213,8 @@ static bool stream_due(struct blkcast_link *l)
 	bool due;
 
 	spin_lock_irq(&l->vol->lock);
-	due = l->error || l->map_due || entries_due(l) || blkcast_resync_due(l);
+	due = l->error || l->map_due || entries_due(l) || blkcast_resync_due(l) ||
+	      blkcast_verify_due(l);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
 }
@@ -215,7 +222,7 @@ static bool stream_due(struct blkcast_link *l)
 /* jiffies until there may be something to do that nobody wakes us for. */
 static long tx_patience(struct blkcast_link *l)
 {
-	u32 resync = blkcast_resync_wait(l);
+	u32 resync = blkcast_resync_wait(l) ?: blkcast_verify_waits(l) ? 10 : 0;
 
 	return resync ? msecs_to_jiffies(resync) :
 			nsecs_to_jiffies(ping_ns(l)) + 1;
@@ -246,6 +253,8 @@ int blkcast_stream_tx(void *data)
 			err = stream_entries(l);
 		if (!err)
 			err = blkcast_resync_step(l);
+		if (!err)
+			blkcast_verify_step(l);
 		if (!err)
 			err = ping(l);
 		if (!err)

@@ -84,6 +84,24 @@
  *	write under way, or in doubt, is BLKCAST_LSN_DOUBT.  Equal stamps before
  *	and after a read of the region prove that what was read belongs to them.
  *
+ * VERIFY	compare a replica's copy with the primary's by checksum, while
+ *		writes go on; GET tells how far it is
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_LINK
+ *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_REPAIR: at its end, copy the
+ *				primary's content to what differs; BLKCAST_F_STOP:
+ *				end the one that runs
+ *	A verify goes on, whoever asked for it; it waits while the link is not in
+ *	sync, and ends with the link.  EINVAL a replica; ENOENT no such link, or
+ *	nothing to stop; EBUSY one runs
+ *
+ * DIFFERING	what the newest verify of a link has found so far
+ *	BLKCAST_A_NAME, BLKCAST_A_LINK
+ *	BLKCAST_A_FIRST		u32, region to begin at
+ *	answer: BLKCAST_A_RANGES, u32[2 * n]: first region and number of regions of
+ *	each run that differs, ascending; n < BLKCAST_RANGES_QUERY_MAX: there are
+ *	no more.  ENOENT no such link, or never verified
+ *
  * Events go to the multicast group "events" as messages of command EVENT with
  * BLKCAST_A_NAME, BLKCAST_A_EVENT and, where a link is meant, BLKCAST_A_LINK
  * and BLKCAST_A_ERROR.
@@ -96,6 +114,7 @@
 #define BLKCAST_GENL_EVENTS	"events"
 
 #define BLKCAST_STAMPS_QUERY_MAX 1024
+#define BLKCAST_RANGES_QUERY_MAX 512
 
 /* Device numbers: 12 bits of major, 20 of minor, as new_encode_dev() does. */
 #define BLKCAST_DEV(major, minor) \
@@ -113,12 +132,16 @@ enum blkcast_cmd {
 	BLKCAST_CMD_GET,
 	BLKCAST_CMD_STAMPS,
 	BLKCAST_CMD_EVENT,
+	BLKCAST_CMD_VERIFY,
+	BLKCAST_CMD_DIFFERING,
 	__BLKCAST_CMD_MAX,
 };
 
 #define BLKCAST_F_FORCE		(1U << 0)
 #define BLKCAST_F_ASYNC		(1U << 1)
 #define BLKCAST_F_DISCARD	(1U << 2)
+#define BLKCAST_F_REPAIR	(1U << 3)
+#define BLKCAST_F_STOP		(1U << 4)
 
 enum blkcast_role {
 	BLKCAST_ROLE_REPLICA,
@@ -144,6 +167,12 @@ enum blkcast_link_state {
 	BLKCAST_LINK_RESYNC,	/* some regions are dirty */
 	BLKCAST_LINK_JOINING,	/* all equal, waited for, not durable or recorded yet */
 	BLKCAST_LINK_IN_SYNC,
+};
+
+enum blkcast_verify_state {
+	BLKCAST_VERIFY_RUNNING,
+	BLKCAST_VERIFY_DONE,	/* what was to be compared is; REPAIR: is dirty */
+	BLKCAST_VERIFY_STOPPED,	/* by BLKCAST_F_STOP, before its end */
 };
 
 enum blkcast_event {
@@ -201,6 +230,7 @@ enum blkcast_attr {
 	BLKCAST_A_EXPOSED,	/* u32 regions to compare after a crash now [GET] */
 	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
 	BLKCAST_A_META_END,	/* u64 byte on META at which metadata end [GET] */
+	BLKCAST_A_RANGES,	/* u32[] pairs of first region, number of regions */
 	__BLKCAST_A_MAX,
 };
 
@@ -234,6 +264,15 @@ enum blkcast_link_attr {
 	/* Primary, in state RESYNC. */
 	BLKCAST_L_RESYNCED,	/* u32 regions made equal since it began */
 	BLKCAST_L_RESYNC_NS,	/* u64 since it began */
+	/* Primary: the newest verify; absent if there was none on this link. */
+	BLKCAST_L_VERIFY_STATE,	/* u8 enum blkcast_verify_state */
+	BLKCAST_L_VERIFY_FLAGS,	/* u32 BLKCAST_F_REPAIR */
+	BLKCAST_L_VERIFY_TOTAL,	/* u32 regions to be compared */
+	BLKCAST_L_VERIFY_LEFT,	/* u32 of these, not compared yet */
+	BLKCAST_L_VERIFY_DIFFER,/* u32 regions that differ */
+	BLKCAST_L_VERIFY_BYTES,	/* u64 in blocks of 4 KiB that differ */
+	BLKCAST_L_VERIFY_UNREADABLE, /* u32 regions that cannot be read here */
+	BLKCAST_L_VERIFY_NS,	/* u64 since it began, or that it took */
 	__BLKCAST_L_MAX,
 };
 

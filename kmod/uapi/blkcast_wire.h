@@ -55,8 +55,9 @@
 #define BLKCAST_STAMPS_MAX	(BLKCAST_PAYLOAD_MAX / 8)
 
 /*
- * Regions in doubt are compared in blocks of 4 KiB (the last of a volume may be
- * short) by BLAKE2s with 16 bytes of output.
+ * Regions in doubt, or under verification, are compared in blocks of 4 KiB (the
+ * last of a volume may be short) by BLAKE2s with 16 bytes of output.  A replica
+ * hashes what the stream up to COMPARE has made of the region.
  */
 #define BLKCAST_COMPARE_BLOCK	4096
 #define BLKCAST_HASH_SIZE	16

@@ -86,6 +86,24 @@ static void stamps_bounded(void)
 	EXPECT(stamps.got == 2 && got[0] == 1 && got[1] == 2 && !got[2]);
 }
 
+static void ranges_bounded(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_DIFFERING);
+	uint32_t sent[7] = { 1, 2, 5, 1, 9, 4, 77 };	/* and a half */
+	struct bc_range got[4] = { 0 };
+	struct bc_ranges ranges = { got, 4, 0 };
+
+	mnl_attr_put(message, BLKCAST_A_RANGES, sizeof(sent), sent);
+	EXPECT(bc_parse_ranges(message, &ranges) == MNL_CB_OK);
+	EXPECT(ranges.got == 3 && got[2].first == 9 && got[2].count == 4);
+	EXPECT(!got[3].first);
+	ranges.room = 1;
+	EXPECT(bc_parse_ranges(message, &ranges) == MNL_CB_OK && ranges.got == 1);
+	ranges.got = 9;
+	EXPECT(bc_parse_ranges(message_new(BLKCAST_CMD_DIFFERING), &ranges) == MNL_CB_OK);
+	EXPECT(!ranges.got);
+}
+
 static void events(void)
 {
 	struct nlmsghdr *message = message_new(BLKCAST_CMD_EVENT);
@@ -108,6 +126,7 @@ int main(void)
 		{ "a volume with its links and history", volume_whole },
 		{ "attributes of a wrong form are left unknown", volume_malformed },
 		{ "more stamps than asked for are cut", stamps_bounded },
+		{ "more ranges than there is room for are cut", ranges_bounded },
 		{ "events", events },
 	};
 

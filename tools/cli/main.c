@@ -27,6 +27,7 @@ static const struct command commands[] = {
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
 	{ "status", cmd_status, "show volumes and links" },
+	{ "verify", cmd_verify, "compare the copies byte by byte, while writes go on" },
 	{ "lag", cmd_lag, "show how far each replica trails, and why" },
 	{ "snapshot", cmd_snapshot, "write a volume into a file" },
 	{ "restore", cmd_restore, "write such a file into a volume or an image" },

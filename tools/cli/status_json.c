@@ -51,6 +51,24 @@ static void add_lsn(struct json_object *to, const char *key, uint64_t lsn)
 		add(to, key, (link)->value); \
 } while (0)
 
+/* The newest verify of the link. */
+static void add_verify(struct json_object *to, const struct bc_link *link,
+		       uint64_t region)
+{
+	struct json_object *verify = json_object_new_object();
+
+	add_text(verify, "state", bc_verify_state_name(link->verify_state));
+	json_object_object_add(verify, "repair", json_object_new_boolean(
+			       link->verify_flags & BLKCAST_F_REPAIR));
+	add_number(verify, "bytes", link->verify_total * region);
+	add_number(verify, "left_bytes", link->verify_left * region);
+	add_number(verify, "differing_regions", link->verify_differ);
+	add_number(verify, "differing_bytes", link->verify_bytes);
+	add_number(verify, "unreadable_regions", link->verify_unreadable);
+	add_seconds(verify, "seconds", link->verify_ns);
+	json_object_object_add(to, "verify", verify);
+}
+
 static void add_live_link(struct json_object *to, const struct bc_link *link)
 {
 	add_text(to, "state", bc_link_state_name(link->state));
@@ -90,7 +108,6 @@ static void add_link(const struct status_volume *volume,
 	struct json_object *to = json_object_new_object();
 	char address[BC_HOST_MAX + 16];
 
-	(void)volume;
 	add_text(to, "peer", link->peer);
 	if (link->config) {
 		bc_address_format(&link->config->address, address, sizeof(address));
@@ -98,7 +115,9 @@ static void add_link(const struct status_volume *volume,
 	}
 	if (link->live)
 		add_live_link(to, link->live);
-	else
+	if (link->live && bc_known(link->live, BLKCAST_L_VERIFY_STATE))
+		add_verify(to, link->live, 1ULL << volume->live->region_shift);
+	if (!link->live)
 		add_text(to, "state", "down");
 	if (link->reason)
 		add_text(to, "reason", link->reason);

@@ -69,6 +69,18 @@ static void print_resync(const struct bc_volume *volume, const struct bc_link *l
 		       bc_duration_format(link->dirty * (link->resync_ns / done), text));
 }
 
+/* While it runs, and after that if there is anything to do about it. */
+static void print_verify(const struct bc_link *link)
+{
+	uint32_t total = link->verify_total;
+
+	if (link->verify_state == BLKCAST_VERIFY_RUNNING)
+		printf("  verify %.0f%%", total ? 100.0 * (total - link->verify_left) /
+				      total : 100.0);
+	if (link->verify_differ && !(link->verify_flags & BLKCAST_F_REPAIR))
+		printf("  %u REGIONS DIFFER", link->verify_differ);
+}
+
 static void print_sender(const struct bc_volume *volume, const struct bc_link *link)
 {
 	char text[BC_SIZE_TEXT];
@@ -85,6 +97,8 @@ static void print_sender(const struct bc_volume *volume, const struct bc_link *l
 	printf("  sent %s", bc_size_format(link->sent_bytes, text));
 	if (link->flags & BLKCAST_F_ASYNC)
 		printf("  async");
+	if (bc_known(link, BLKCAST_L_VERIFY_STATE))
+		print_verify(link);
 }
 
 static void print_live(const struct bc_volume *volume, const struct bc_link *link)

@@ -429,6 +429,65 @@ int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
 	return 0;
 }
 
+int bc_kernel_verify(struct bc_kernel *kernel, const char *name,
+		     const char *link, uint32_t flags, struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_VERIFY, name);
+
+	mnl_attr_put_strz(message, BLKCAST_A_LINK, link);
+	if (flags)
+		mnl_attr_put_u32(message, BLKCAST_A_FLAGS, flags);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot %s the verification of %s", name,
+		       flags & BLKCAST_F_STOP ? "stop" : "start", link);
+}
+
+/* One answer; returns how many ranges it holds. */
+static int differing_piece(struct bc_kernel *kernel, const char *name,
+			   const char *link, uint32_t first,
+			   struct bc_range *ranges, struct bc_error *error)
+{
+	struct bc_ranges answer = { ranges, BLKCAST_RANGES_QUERY_MAX, 0 };
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_DIFFERING, name);
+	int ret;
+
+	mnl_attr_put_strz(message, BLKCAST_A_LINK, link);
+	mnl_attr_put_u32(message, BLKCAST_A_FIRST, first);
+	ret = command(kernel, message, bc_parse_ranges, &answer, error,
+		      "volume %s: cannot read what differs on %s", name, link);
+	return ret ? ret : (int)answer.got;
+}
+
+int bc_kernel_differing(struct bc_kernel *kernel, const char *name,
+			const char *link, struct bc_range **ranges,
+			size_t *count, struct bc_error *error)
+{
+	struct bc_range *all = NULL, *grown;
+	uint32_t first = 0;
+	size_t n = 0;
+	int got;
+
+	do {
+		grown = reallocarray(all, n + BLKCAST_RANGES_QUERY_MAX, sizeof(*all));
+		got = grown ? differing_piece(kernel, name, link, first, grown + n,
+					      error) :
+			      bc_fail(error, -ENOMEM, "out of memory");
+		if (grown)
+			all = grown;
+		if (got > 0) {
+			n += got;
+			first = all[n - 1].first + all[n - 1].count;
+		}
+	} while (got == BLKCAST_RANGES_QUERY_MAX);
+	if (got < 0) {
+		free(all);
+		return got;
+	}
+	*ranges = all;
+	*count = n;
+	return 0;
+}
+
 /* --- events ----------------------------------------------------------- */
 
 struct bc_events {

@@ -39,6 +39,10 @@ struct bc_link {
 	uint64_t sent_bytes, resync_bytes;
 	uint64_t lag_ns, lag_writes, lag_bytes, behind_ns;
 	uint64_t rtt_ns, apply_ns, flush_ns, contact_ns;
+	uint8_t verify_state;
+	uint32_t verify_flags, verify_total, verify_left, verify_differ;
+	uint32_t verify_unreadable;
+	uint64_t verify_bytes, verify_ns;
 	uint32_t resynced;
 	uint64_t resync_ns;
 };
@@ -76,6 +80,11 @@ struct bc_event {
 	uint8_t event, role;
 	char name[BLKCAST_NAME_MAX], link[BLKCAST_NAME_MAX];
 	uint32_t error;
+};
+
+/* A run of regions. */
+struct bc_range {
+	uint32_t first, count;
 };
 
 /* What bc_kernel_up() needs. */
@@ -140,6 +149,18 @@ void bc_volumes_free(struct bc_volume *volumes, size_t count);
 int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
 		     uint32_t count, uint64_t *stamps, struct bc_error *error);
 
+/*
+ * Compare a link's copy with this one: start with 0 or BLKCAST_F_REPAIR, or
+ * BLKCAST_F_STOP.  -EBUSY: one runs; -ENOENT: no link, or nothing to stop.
+ */
+int bc_kernel_verify(struct bc_kernel *kernel, const char *name,
+		     const char *link, uint32_t flags, struct bc_error *error);
+
+/* What the newest verify found to differ; *ranges is freed with free(). */
+int bc_kernel_differing(struct bc_kernel *kernel, const char *name,
+			const char *link, struct bc_range **ranges,
+			size_t *count, struct bc_error *error);
+
 /* A subscription to the family's events; the fd is for polling (POLLIN). */
 int bc_events_open(struct bc_events **events, struct bc_error *error);
 void bc_events_close(struct bc_events *events);
@@ -156,6 +177,7 @@ int bc_events_read(struct bc_events *events,
 const char *bc_role_name(uint8_t role);
 const char *bc_ack_name(uint8_t ack);
 const char *bc_link_state_name(uint8_t state);
+const char *bc_verify_state_name(uint8_t state);
 const char *bc_event_name(uint8_t event);
 
 bool bc_resync_rate_valid(uint64_t bytes_a_second);

@@ -53,6 +53,17 @@ const char *bc_link_state_name(uint8_t state)
 	return name_of(names, BC_ARRAY_SIZE(names), state);
 }
 
+const char *bc_verify_state_name(uint8_t state)
+{
+	static const char * const names[] = {
+		[BLKCAST_VERIFY_RUNNING] = "running",
+		[BLKCAST_VERIFY_DONE] = "done",
+		[BLKCAST_VERIFY_STOPPED] = "stopped",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), state);
+}
+
 const char *bc_event_name(uint8_t event)
 {
 	static const char * const names[] = {

@@ -74,6 +74,14 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_APPLY_NS] = FIXED(struct bc_link, apply_ns),
 	[BLKCAST_L_FLUSH_NS] = FIXED(struct bc_link, flush_ns),
 	[BLKCAST_L_CONTACT_NS] = FIXED(struct bc_link, contact_ns),
+	[BLKCAST_L_VERIFY_STATE] = FIXED(struct bc_link, verify_state),
+	[BLKCAST_L_VERIFY_FLAGS] = FIXED(struct bc_link, verify_flags),
+	[BLKCAST_L_VERIFY_TOTAL] = FIXED(struct bc_link, verify_total),
+	[BLKCAST_L_VERIFY_LEFT] = FIXED(struct bc_link, verify_left),
+	[BLKCAST_L_VERIFY_DIFFER] = FIXED(struct bc_link, verify_differ),
+	[BLKCAST_L_VERIFY_BYTES] = FIXED(struct bc_link, verify_bytes),
+	[BLKCAST_L_VERIFY_UNREADABLE] = FIXED(struct bc_link, verify_unreadable),
+	[BLKCAST_L_VERIFY_NS] = FIXED(struct bc_link, verify_ns),
 	[BLKCAST_L_RESYNCED] = FIXED(struct bc_link, resynced),
 	[BLKCAST_L_RESYNC_NS] = FIXED(struct bc_link, resync_ns),
 };
@@ -216,21 +224,39 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 	return ret;
 }
 
+/* Take the array that attribute @type is; returns its length, at most @room. */
+static uint32_t take_array(const struct nlmsghdr *message, uint16_t type, void *to,
+			   uint32_t room, size_t size)
+{
+	const struct nlattr *attr;
+	uint32_t got = 0;
+
+	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) != type)
+			continue;
+		got = mnl_attr_get_payload_len(attr) / size;
+		if (got > room)
+			got = room;
+		memcpy(to, mnl_attr_get_payload(attr), got * size);
+	}
+	return got;
+}
+
 int bc_parse_stamps(const struct nlmsghdr *message, void *arg)
 {
 	struct bc_stamps *stamps = arg;
-	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
-		uint16_t len = mnl_attr_get_payload_len(attr);
+	stamps->got = take_array(message, BLKCAST_A_STAMPS, stamps->stamps,
+				 stamps->room, sizeof(*stamps->stamps));
+	return MNL_CB_OK;
+}
 
-		if (mnl_attr_get_type(attr) != BLKCAST_A_STAMPS)
-			continue;
-		if (len > stamps->room * sizeof(uint64_t))
-			len = stamps->room * sizeof(uint64_t);
-		memcpy(stamps->stamps, mnl_attr_get_payload(attr), len);
-		stamps->got = len / sizeof(uint64_t);
-	}
+int bc_parse_ranges(const struct nlmsghdr *message, void *arg)
+{
+	struct bc_ranges *ranges = arg;
+
+	ranges->got = take_array(message, BLKCAST_A_RANGES, ranges->range,
+				 ranges->room, sizeof(*ranges->range));
 	return MNL_CB_OK;
 }
 

@@ -20,10 +20,16 @@ struct bc_stamps {
 	uint32_t room, got;
 };
 
-/* @arg: struct bc_family, bc_volume, bc_stamps */
+struct bc_ranges {
+	struct bc_range *range;
+	uint32_t room, got;
+};
+
+/* @arg: struct bc_family, bc_volume, bc_stamps, bc_ranges */
 int bc_parse_family(const struct nlmsghdr *message, void *arg);
 int bc_parse_volume(const struct nlmsghdr *message, void *arg);
 int bc_parse_stamps(const struct nlmsghdr *message, void *arg);
+int bc_parse_ranges(const struct nlmsghdr *message, void *arg);
 
 /* False: not an event. */
 bool bc_parse_event(const struct nlmsghdr *message, struct bc_event *event);

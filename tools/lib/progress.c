@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../lib/util.h"
 #include "progress.h"
+#include "util.h"
 
 #define BAR_WIDTH	24
 #define SHOW_EVERY_NS	200000000ULL

@@ -2,15 +2,15 @@
 /*
  * A progress bar on standard error, if that is a terminal; else nothing.
  */
-#ifndef SNAPSHOT_PROGRESS_H
-#define SNAPSHOT_PROGRESS_H
+#ifndef BC_PROGRESS_H
+#define BC_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /**
  * struct progress - one bar
- * @what: "snapshot", "restore"...
+ * @what: "snapshot", "restore", "verify"...
  * @total: bytes to do, 0 if that is not known
  */
 struct progress {
@@ -27,4 +27,4 @@ void progress_end(struct progress *progress);
 /* Seconds since the start. */
 double progress_seconds(const struct progress *progress);
 
-#endif /* SNAPSHOT_PROGRESS_H */
+#endif /* BC_PROGRESS_H */
