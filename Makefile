@@ -33,6 +33,7 @@ help:
 	@echo "make check      gates, unit tests, guests: all on 6.12, a core set on 6.1"
 	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
 	@echo "make check-all  everything on both kernels"
+	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
 	@echo "make clean"
 
@@ -82,6 +83,11 @@ check: deps
 check-all: deps
 	@selftests/run --all $(if $(TESTS),'$(TESTS)')
 
+torture: deps
+	@$(MAKE) all
+	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) \
+		$(if $(KVER),KVER=$(KVER)) selftests/guest/torture.sh
+
 # ---- the rest ----
 
 RUNNING := $(shell uname -r)
@@ -107,5 +113,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all install \
+.PHONY: all help deps module tools bpf demo check check-all torture install \
 	install-module install-no-module clean force

@@ -73,9 +73,9 @@ async def spawn(*command, **kwargs):
 class Disk:
     """A disk of a guest: SIZE and options, after commas.
 
-    A volatile disk is an nbdkit of its own (seed=N, grain=N, keep=PERCENT: see
-    volatile-disk.c); a plain one is just the file. lbs=N is the block size that
-    the guest sees.
+    A volatile disk is an nbdkit of its own (seed=N, grain=N, keep=PERCENT,
+    flush=MS: see volatile-disk.c); a plain one is just the file. lbs=N is the
+    block size that the guest sees.
     """
 
     def __init__(self, name, spec):
@@ -87,6 +87,7 @@ class Disk:
         self.block = options.get("lbs", "512")
         self.grain = options.get("grain", "512")
         self.keep = options.get("keep", "50")
+        self.flush = options.get("flush", "0")
         self.seed = int(options.get("seed", os.environ.get("SEED", "1")))
         self.process = None
         with open(self.image, "wb") as image:
@@ -103,6 +104,7 @@ class Disk:
                 "nbdkit", "-f", "-U", sock, BUILD + "/volatile-disk.so",
                 "file=" + self.image, f"seed={self.seed}",
                 "grain=" + self.grain, "keep=" + self.keep,
+                "flush=" + self.flush,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         self.seed += 1
         while not os.path.exists(sock):

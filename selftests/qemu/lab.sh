@@ -9,7 +9,7 @@
 #                              declares a guest: 10.77.0.1, .2 ... in this order,
 #                              disks /dev/vda, vdb ...; KERNEL defaults to $KVER
 #                              DISK: SIZE[,plain][,lbs=4096][,keep=%]
-#                                    [,grain=512|4096][,seed=N]
+#                                    [,grain=512|4096][,seed=N][,flush=MS]
 #   vm_start NAME...           boots them, all at once; ready when it returns
 #   vm_exec [-i] [-l SEC] NAME COMMAND
 #                              runs a bash command in the guest; its output and

@@ -23,17 +23,19 @@
  * lose the same sectors.
  *
  * Parameters: file=PATH (its size is the disk's), seed=N, grain=512|4096,
- * keep=PERCENT of the unflushed units that survive (50).
+ * keep=PERCENT of the unflushed units that survive (50), flush=MS that a flush
+ * takes before anything is safe (0).
  *
  * The cache is an array of pages indexed by page number.  A page that was
  * trimmed or zeroed as a whole is the shared page `zero_page`, so that discarding
  * a whole disk (mkfs does) costs no memory.
  */
 #define NBDKIT_API_VERSION 2
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_SERIALIZE_ALL_REQUESTS
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -48,6 +50,7 @@
 #define PAGE		4096
 #define PAGE_SECTORS	(PAGE / SECTOR)
 #define ALL_DIRTY	0xff
+#define FLUSH_MS_MAX	10000
 
 struct page {
 	uint8_t dirty;		/* one bit a sector: differs from the file */
@@ -56,6 +59,9 @@ struct page {
 
 static struct page zero_page = { .dirty = ALL_DIRTY };
 
+/* One request at a time, but for the time that a flush takes. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 static struct {
 	const char *path;
 	int fd;
@@ -63,6 +69,7 @@ static struct {
 	uint64_t seed;
 	int64_t grain;
 	int64_t keep;
+	int64_t flush_ms;
 	uint64_t random;
 	struct page **pages;
 	uint64_t low, high;	/* cached pages are in [low, high) */
@@ -310,6 +317,8 @@ static int volatile_config(const char *key, const char *value)
 		return nbdkit_parse_int64_t(key, value, &disk.grain);
 	if (!strcmp(key, "keep"))
 		return nbdkit_parse_int64_t(key, value, &disk.keep);
+	if (!strcmp(key, "flush"))
+		return nbdkit_parse_int64_t(key, value, &disk.flush_ms);
 	nbdkit_error("unknown parameter '%s'", key);
 	return -1;
 }
@@ -317,8 +326,10 @@ static int volatile_config(const char *key, const char *value)
 static int volatile_config_complete(void)
 {
 	if (!disk.path || (disk.grain != SECTOR && disk.grain != PAGE) ||
-	    disk.keep < 0 || disk.keep > 100) {
-		nbdkit_error("needs file=PATH, grain=512|4096, keep=0..100");
+	    disk.keep < 0 || disk.keep > 100 ||
+	    disk.flush_ms < 0 || disk.flush_ms > FLUSH_MS_MAX) {
+		nbdkit_error("needs file=PATH, grain=512|4096, keep=0..100, flush=0..%d",
+			     FLUSH_MS_MAX);
 		return -1;
 	}
 	return 0;
@@ -380,12 +391,9 @@ static bool is_aligned(uint32_t count, uint64_t offset)
 	return false;
 }
 
-static int volatile_pread(void *handle, void *buf, uint32_t count,
-			  uint64_t offset, uint32_t flags)
+static int cache_read(char *buf, uint32_t count, uint64_t offset)
 {
-	(void)handle;
-	(void)flags;
-	if (!is_aligned(count, offset) || file_read(buf, count, offset))
+	if (file_read(buf, count, offset))
 		return -1;
 	for (uint32_t at = 0; at < count; at += SECTOR) {
 		uint64_t sector = (offset + at) / SECTOR;
@@ -393,38 +401,76 @@ static int volatile_pread(void *handle, void *buf, uint32_t count,
 		int s = sector % PAGE_SECTORS;
 
 		if (page && page->dirty & 1 << s)
-			memcpy((char *)buf + at, page->data + s * SECTOR, SECTOR);
+			memcpy(buf + at, page->data + s * SECTOR, SECTOR);
 	}
 	return 0;
+}
+
+static int cache_write(const char *buf, uint32_t count, uint64_t offset, bool fua)
+{
+	for (uint32_t at = 0; at < count; at += SECTOR)
+		if (sector_write((offset + at) / SECTOR, buf + at, fua))
+			return -1;
+	return 0;
+}
+
+static int volatile_pread(void *handle, void *buf, uint32_t count,
+			  uint64_t offset, uint32_t flags)
+{
+	int ret;
+
+	(void)handle;
+	(void)flags;
+	if (!is_aligned(count, offset))
+		return -1;
+	pthread_mutex_lock(&lock);
+	ret = cache_read(buf, count, offset);
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 static int volatile_pwrite(void *handle, const void *buf, uint32_t count,
 			   uint64_t offset, uint32_t flags)
 {
+	int ret;
+
 	(void)handle;
 	if (!is_aligned(count, offset))
 		return -1;
-	for (uint32_t at = 0; at < count; at += SECTOR)
-		if (sector_write((offset + at) / SECTOR, (const char *)buf + at,
-				 flags & NBDKIT_FLAG_FUA))
-			return -1;
-	return 0;
+	pthread_mutex_lock(&lock);
+	ret = cache_write(buf, count, offset, flags & NBDKIT_FLAG_FUA);
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 static int volatile_zero(void *handle, uint32_t count, uint64_t offset,
 			 uint32_t flags)
 {
+	int ret;
+
 	(void)handle;
 	if (!is_aligned(count, offset))
 		return -1;
-	return zero_range(offset, count, flags & NBDKIT_FLAG_FUA);
+	pthread_mutex_lock(&lock);
+	ret = zero_range(offset, count, flags & NBDKIT_FLAG_FUA);
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 static int volatile_flush(void *handle, uint32_t flags)
 {
+	int ret;
+
 	(void)handle;
 	(void)flags;
-	return cache_flush();
+	/* When the power goes meanwhile, the flush has not been. */
+	if (disk.flush_ms && nbdkit_nanosleep(disk.flush_ms / 1000,
+					      disk.flush_ms % 1000 * 1000000))
+		return -1;
+	pthread_mutex_lock(&lock);
+	ret = cache_flush();
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 static void volatile_unload(void)

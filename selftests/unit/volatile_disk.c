@@ -31,6 +31,15 @@ int nbdkit_parse_uint64_t(const char *what, const char *text, uint64_t *value)
 	return 0;
 }
 
+static int power_fails;
+
+int nbdkit_nanosleep(unsigned int seconds, unsigned int nanoseconds)
+{
+	(void)seconds;
+	(void)nanoseconds;
+	return power_fails ? -1 : 0;
+}
+
 static char path[] = "/tmp/volatile-disk.XXXXXX";
 static char image[SIZE], other[SIZE];
 
@@ -104,6 +113,24 @@ static void loses_unflushed(void)
 			 "flushed data survive\n");
 	ksft_test_result(sectors_with(image, 'b', PAGE, PAGE) == 0,
 			 "unflushed data are lost with keep=0\n");
+}
+
+static void flushes_take_time(void)
+{
+	erase();
+	disk.flush_ms = 5;
+	power_on(1, 512, 0);
+	write_at(0, 'a', PAGE, 0);
+	volatile_flush(NULL, 0);
+	write_at(PAGE, 'b', PAGE, 0);
+	power_fails = 1;
+	ksft_test_result(volatile_flush(NULL, 0) != 0,
+			 "a flush that the cut interrupts is none\n");
+	power_off(image);
+	power_fails = 0;
+	disk.flush_ms = 0;
+	ksft_test_result(image[0] == 'a' && image[PAGE] == 0,
+			 "and saves nothing\n");
 }
 
 static void fua_is_safe(void)
@@ -203,8 +230,9 @@ int main(void)
 		ksft_exit_fail_perror(path);
 	close(fd);
 	ksft_print_header();
-	ksft_set_plan(15);
+	ksft_set_plan(17);
 	loses_unflushed();
+	flushes_take_time();
 	fua_is_safe();
 	lots_by_seed();
 	tears_by_grain();

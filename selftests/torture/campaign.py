@@ -1,0 +1,362 @@
+#!/usr/bin/python3 -BEs
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The power campaign: campaign.py LAB SEED ROUNDS [KIND...].
+
+Two guests keep copies of several volumes on disks that lose what is not flushed.
+Writers work on the primary; then the power goes, in the primary, in the replica or
+in both, and comes back. After each cut, from what lies on the disks and from the
+writers' logs, which are kept here:
+
+ 1. What was acknowledged and flushed is on the primary's disk. With ack=disk it is
+    on the disk of every copy that the primary's superblock calls in sync, and there
+    is on a copy that kept its power all that was acknowledged at all.
+ 2. No sector is torn, foreign, or older than that; no copy that is not marked
+    inconsistent has what came after a flush without what came before it.
+ 3. Regions that two maps call the same are the same.
+ 4. Recovered, both copies are equal, and hold what the new primary's did at the cut
+    and what was written since.
+ 5. What was sent to make them equal is bounded by what differed, not by the device.
+ 6. ext4 and xfs are clean, and what was fsynced is there.
+
+A round is one volume going through one cut; those that only hold a filesystem do
+not count. Sequence of writes, cuts, victims and lots of the disks are functions of
+SEED; how far the writers come before a cut is not.
+
+The kinds of cuts:
+    quiet       the replica; then nobody writes until it is back
+    busy        the replica; the writers go on
+    primary     the primary, which becomes primary again
+    failover    the primary; the replica takes over, and the old primary follows it
+    both        both at once; either becomes primary
+    thrice      the replica, and twice more in the resync that follows
+    deserted    the replica, and in the resync that follows the primary
+    first       the same in the very first connection
+"""
+
+import random
+import sys
+import time
+
+from cluster import Cluster
+from cuts import Cut, read_copy
+from guests import Lab, LabError
+from history import DONE, Violation
+from sequence import Pattern
+from trigger import Trigger
+from volumes import Blocks, Files
+
+KINDS = ["quiet", "busy", "primary", "failover", "both", "thrice", "deserted"]
+
+
+def make_volumes():
+    volumes = [
+        # Several groups, one after the other: pen and cleaning are at work.
+        Blocks(Pattern(6, 1024, 90, 6, 60), "disk", "disk", 62),
+        # A hot spot in large regions, and a backlog that a replica falls off.
+        Blocks(Pattern(1, 8192, 1, 4, 60), "local", "local", 24, region="256K",
+               backlog="1M"),
+        # The metadata on a disk with a cache of its own.
+        Blocks(Pattern(5, 512, 25, 10, 40), "meta", "disk", 40, meta_mib=4),
+        Files("ext4", "disk", 24),
+        Files("xfs", "local", 32),
+    ]
+    first = 0
+    for volume in volumes:
+        volume.place(first)
+        first += len(volume.disks)
+    return volumes
+
+
+class Campaign:
+    def __init__(self, folder, seed, rounds, kinds):
+        self.lab = Lab(folder)
+        self.seed, self.rounds, self.kinds = seed, rounds, kinds
+        self.lots = random.Random(seed)
+        self.volumes = make_volumes()
+        self.blocks = [v for v in self.volumes if isinstance(v, Blocks)]
+        self.files = [v for v in self.volumes if isinstance(v, Files)]
+        self.cluster = Cluster(self.lab, self.volumes, self.lots)
+        self.session = 0
+        self.triggers = []
+        self.points = 0
+        self.started = time.monotonic()
+        self.hits = {"in a resync": 0, "in a map write": 0}
+
+    # ---- what is told ----
+
+    def say(self, text):
+        seconds = time.monotonic() - self.started
+        print(f"# {seconds:.0f} s: " + text.replace("\n", "\n# "), flush=True)
+
+    def passed(self, text):
+        self.points += 1
+        print(f"ok {self.points} {text}", flush=True)
+
+    # ---- sessions ----
+
+    def begin(self, victim):
+        """Writers, until the moment has come for @victim to lose its power."""
+        self.session += 1
+        if not self.triggers:
+            self.triggers = self.lots.sample(Trigger.KINDS, len(Trigger.KINDS))
+        trigger = Trigger(self.triggers.pop(), self.lots, self.blocks)
+        self.say(f"session {self.session} on {self.cluster.primary}: until {trigger}")
+        for v in self.volumes:
+            v.start(self.lab, self.cluster.primary, self.session, trigger.watch)
+        trigger.wait(self.lab, victim)
+
+    def stop(self):
+        for v in self.volumes:
+            v.tell_to_end()
+        for v in self.volumes:
+            v.stop()
+
+    def cut(self, kind, *victims):
+        """They get power again at once: booted() waits until they are up."""
+        self.say(f"{kind}: power cut in {' and '.join(victims)}")
+        cut = Cut(self.cluster, victims)
+        self.boot = self.cluster.power_on(victims)
+        return cut
+
+    def judge(self, kind, cut, guests, keep=None):
+        """@keep: the volumes go on with what this guest's copies hold."""
+        found = {(v, guest): cut.judge(v, guest)
+                 for v in self.volumes for guest in guests}
+        for v in self.volumes:
+            if len(guests) > 1:
+                cut.judge_maps(v)
+            if found.get((v, keep)) is not None:
+                v.settle(found[v, keep])
+        self.count_hits(cut)
+        for v in self.blocks:
+            self.passed(f"{kind} {v.name}: {self.progress(v, cut)}")
+
+    def booted(self):
+        self.boot.done()
+
+    def progress(self, volume, cut):
+        marks = cut.marks.get(volume)
+        return (f"{marks.done} operations done, {marks.flushed} flushed" if marks
+                else "nothing was being written")
+
+    def count_hits(self, cut):
+        self.hits["in a resync"] += any(copy.super.inconsistent
+                                        for copy, _ in cut.taken.values())
+        self.hits["in a map write"] += cut.in_map_write
+
+    # ---- back to a quiet moment ----
+
+    def settle(self, kind, cut, expected=None):
+        """Both copies are equal and hold what they must. @expected: volume ->
+        content, where nobody has written since the cut."""
+        self.stop()
+        self.cluster.wait_in_sync()
+        links = self.cluster.links()
+        for v in self.volumes:
+            content = self.equal_content(v)
+            if isinstance(v, Files):
+                v.fsck(content, self.lab.folder)
+                continue
+            if expected and content != expected[v]:
+                raise Violation(f"{v.name}: is not what {self.cluster.primary}'s"
+                                " disk held after the cut")
+            self.judge_traffic(kind, v, cut, content, links[v.name])
+            if v.session:
+                v.settle(v.judge(content, DONE))
+        self.passed(f"{kind}: the copies are equal, with all that was written")
+
+    def equal_content(self, volume):
+        _, one = read_copy(self.lab, volume, self.cluster.primary)
+        copy, other = read_copy(self.lab, volume, self.cluster.replica)
+        if one != other:
+            size = copy.region_bytes
+            regions = [r for r in range(len(copy.regions))
+                       if one[r * size:(r + 1) * size] != other[r * size:(r + 1) * size]]
+            raise Violation(f"{volume.name}: the copies differ in regions"
+                            f" {regions[:8]} ({len(regions)} of {len(copy.regions)})")
+        return one
+
+    def judge_traffic(self, kind, volume, cut, content, link):
+        if not cut:
+            return
+        copy, _ = cut.copy(volume, self.cluster.replica)
+        written = volume.written_regions(copy.region_bytes)
+        busy = kind in ("busy", "failover")
+        bound = cut.bound(volume, self.cluster.replica, content, written, busy)
+        sent = link["resync_bytes"]
+        self.say(f"{kind}: {volume.name}: {sent >> 10} KiB of regions were sent, at"
+                 f" most {bound >> 10} had to be, of {copy.bytes >> 10}")
+        # One that falls off its backlog again gets what it missed again.
+        if sent > bound and not (busy and volume.name == "local"):
+            raise Violation(f"{volume.name}: {sent} bytes of regions were sent,"
+                            f" {bound} differed")
+
+    def keep_files(self, cut):
+        """What was safe has to be there when the new primary mounts what it has."""
+        for v in self.files:
+            v.crashed(self.cluster.primary == cut.primary or cut.member[v])
+
+    # ---- the kinds of cuts ----
+
+    def cut_replica(self, kind):
+        replica = self.cluster.replica
+        cut = self.cut(kind, replica)
+        self.judge(kind, cut, [replica])
+        return cut
+
+    def return_replica(self):
+        self.booted()
+        self.cluster.up(self.cluster.replica)
+
+    def cut_primary(self, kind):
+        """It becomes primary again."""
+        primary, replica = self.cluster.primary, self.cluster.replica
+        cut = self.cut(kind, primary)
+        self.booted()
+        self.cluster.wait_parted(replica)
+        self.judge(kind, cut, [primary, replica], keep=primary)
+        self.cluster.up(primary, "primary")
+        self.keep_files(cut)
+        self.settle(kind, cut, self.contents(cut, primary))
+
+    def contents(self, cut, guest):
+        return {v: cut.copy(v, guest)[1] for v in self.blocks}
+
+    def wait_resync(self):
+        if self.cluster.wait_resync():
+            time.sleep(self.lots.uniform(0, 0.5))
+        else:
+            self.say("the resync was over before it was seen")
+
+    def quiet(self):
+        self.begin(self.cluster.replica)
+        cut = self.cut_replica("quiet")
+        self.stop()
+        self.return_replica()
+        self.settle("quiet", cut)
+
+    def busy(self):
+        self.begin(self.cluster.replica)
+        cut = self.cut_replica("busy")
+        self.return_replica()
+        self.cluster.wait_caught_up()
+        self.settle("busy", cut)
+
+    def thrice(self):
+        self.begin(self.cluster.replica)
+        for _ in range(2):
+            self.cut_replica("thrice")
+            self.return_replica()
+            self.wait_resync()
+        self.cut_replica("thrice")
+        self.return_replica()
+        self.settle("thrice", None)
+
+    def primary(self):
+        self.begin(self.cluster.primary)
+        self.cut_primary("primary")
+
+    def deserted(self, kind="deserted"):
+        self.begin(self.cluster.replica)
+        self.cut_replica(kind)
+        self.return_replica()
+        self.wait_resync()
+        self.cut_primary(kind)
+
+    def first(self):
+        """Both are cut off in the first connection, one after the other."""
+        self.begin(self.cluster.primary)
+        self.cluster.connect()
+        self.wait_resync()
+        self.cut_replica("first")
+        self.return_replica()
+        self.wait_resync()
+        self.cut_primary("first")
+
+    def failover(self):
+        self.begin(self.cluster.primary)
+        old, new = self.cluster.primary, self.cluster.replica
+        cut = self.cut("failover", old)
+        self.cluster.swap()
+        self.cluster.promote()
+        self.judge("failover", cut, [old, new], keep=new)
+        self.keep_files(cut)
+        self.begin(new)
+        self.rejoin(cut)
+        self.settle("failover", cut)
+
+    def rejoin(self, cut):
+        """The old primary follows the new one: by itself where what it alone has
+        was acknowledged to nobody, else when it is told to."""
+        self.return_replica()
+        self.discard(cut)
+
+    def discard(self, cut):
+        self.cluster.each(self.cluster.replica, "blkcast replica {} --discard-mine",
+                          [v for v in self.volumes if not cut.member[v]])
+
+    def both(self):
+        guests = [self.cluster.primary, self.cluster.replica]
+        keep = self.lots.choice(guests)
+        self.begin(keep)
+        cut = self.cut("both", *guests)
+        self.judge("both", cut, guests, keep=keep)
+        self.booted()
+        for guest in guests:
+            self.cluster.up(guest)
+        if keep != self.cluster.primary:
+            self.cluster.swap()
+            self.discard(cut)
+        self.cluster.promote()
+        self.keep_files(cut)
+        self.settle("both", cut, self.contents(cut, keep))
+
+    # ---- the whole ----
+
+    def plan(self):
+        """What comes after the first connection, of which the cuts count too."""
+        cuts = {"thrice": 3, "deserted": 2}
+        wanted = -(-self.rounds // len(self.blocks)) - 2
+        while wanted > 0:
+            kinds = list(self.kinds)
+            self.lots.shuffle(kinds)
+            for kind in kinds:
+                if wanted > 0:
+                    wanted -= cuts.get(kind, 1)
+                    yield kind
+
+    def run(self):
+        self.cluster.build()
+        for number, v in enumerate(self.blocks):
+            v.prepare(self.seed, number)
+        for v in self.files:
+            v.make(self.lab, self.cluster.primary)
+        self.first()
+        for kind in self.plan():
+            getattr(self, kind)()
+        # Whatever the last cut has left is mounted once more.
+        self.begin(self.cluster.primary)
+        self.settle("end", None)
+        self.say(", ".join(f"{n} cuts {what}" for what, n in self.hits.items()))
+        if self.kinds == KINDS and self.rounds >= 30 and not all(self.hits.values()):
+            raise LabError("no cut has hit what is done seldom: that proves little")
+
+
+def main():
+    folder, seed, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    campaign = Campaign(folder, seed, rounds, sys.argv[4:] or KINDS)
+    print("KTAP version 1")
+    status = 0
+    try:
+        campaign.run()
+    except (Violation, LabError) as error:
+        campaign.say(str(error))
+        print(f"not ok {campaign.points + 1} SEED={seed} ROUNDS={rounds}")
+        status = 1
+    print(f"1..{campaign.points + status}")
+    print(f"# Totals: pass:{campaign.points} fail:{status}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
