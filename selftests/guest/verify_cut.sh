@@ -32,15 +32,16 @@ verify_moves() {
 	field_is g1 "0 < link['g2']['verify']['left_bytes'] < link['g2']['verify']['bytes']" True
 }
 
-# during_verify COMMAND...: what the verify says is $said
+# during_verify COMMAND...: then waits for its end
 during_verify() {
 	vm_exec g1 '{ blkcast verify data; echo "exit $?"; } > /lab/said 2>&1 &'
 	wait_until 60 verify_moves && "$@" &&
 		wait_until 60 grep -q '^exit' "$LAB/share/said"
-	said=$(cat "$LAB/share/said")
 }
 
 interrupted() {
+	local said
+	said=$(cat "$LAB/share/said")
 	like "$1: it says so" "$said" '^g2: interrupted: the link was lost when [0-9]+% was compared'
 	like "$1: and what to do" "$said" 'run it again'
 	like "$1: that is no success" "$said" '^exit 1$'
@@ -69,12 +70,12 @@ vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=1M oflag=direct status=no
 wait_until 60 in_sync
 
 check "writers" writers_start
-during_verify vm_lan cut g1 g2
+check "the link is cut" during_verify vm_lan cut g1 g2
 interrupted "the link is cut"
 vm_lan heal g1 g2
 check "in sync again" wait_until 60 in_sync
 
-during_verify vm_power_cut g2
+check "the replica loses power" during_verify vm_power_cut g2
 interrupted "the replica loses power"
 check "the replica is back" return_g2
 check "in sync again" wait_until 120 in_sync
