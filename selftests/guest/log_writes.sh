@@ -14,6 +14,7 @@
 #	xfs  on xa --- xb	backing device and log two disks of the guest
 #
 # kernels: both
+# set: all
 # timeout: 900
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
