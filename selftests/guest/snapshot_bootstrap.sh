@@ -58,7 +58,7 @@ wait_until 30 eval "[ \$(field old \"v['writes']\") -gt $writes ]"
 
 check "a snapshot of the live volume, through a pipe" \
 	vm_exec old 'set -o pipefail; blkcast snapshot data - --quiet | cat > /lab/data.snap'
-check "is whole" vm_exec old 'blkcast info --check --quiet /lab/data.snap'
+check "is whole" vm_exec old 'blkcast check --quiet /lab/data.snap'
 
 # ---- the restore, cut off ----
 

@@ -25,7 +25,7 @@ on 'blkcast primary a'
 
 on 'dd if=/dev/urandom of=/dev/blkcast/a bs=1M seek=3 count=20 oflag=direct status=none'
 check "a snapshot of an idle volume" on 'blkcast snapshot a /tmp/idle --quiet'
-summary=$(on 'blkcast info --check --json /tmp/idle')
+summary=$(on 'blkcast check --json /tmp/idle')
 like "is of one moment" "$summary" '"fuzzy": *false'
 like "nothing in it is in doubt" "$summary" '"in_doubt": *0,'
 like "what was never written is known" "$summary" '"never_written": *704,'

@@ -39,7 +39,7 @@ both_ways() {
 	"$blkcast" snapshot --quiet "./$1" "$1.snap" &&
 		zstd -tq "$1.snap" && zstd -dc "$1.snap" | cmp - "$1" &&
 		"$blkcast" restore --quiet --verify "$1.snap" "./$1.out" && cmp "$1" "$1.out" &&
-		"$blkcast" info --check "$1.snap" > /dev/null &&
+		"$blkcast" check --quiet "$1.snap" &&
 		rm "$1.snap" "$1.out"
 }
 
@@ -68,7 +68,7 @@ refuses "no snapshot over a file that exists" "base.snap exists; --force" \
 refuses "no image over a file that exists" "piped exists; --force" \
 	"$blkcast" restore --quiet base.snap ./piped
 check "unless forced" "$blkcast" restore --quiet --force base.snap ./piped
-refuses "what is no snapshot" "is not a blkcast snapshot" "$blkcast" restore base ./new
+refuses "what is no snapshot" "byte 0: not a blkcast snapshot" "$blkcast" restore base ./new
 head -c 6000000 base.snap > cut.snap
 refuses "what was cut short" "cut.snap is truncated" "$blkcast" restore cut.snap ./new
 is "and none of them made a target" "$(ls new 2>&1)" \
@@ -88,7 +88,7 @@ flip() {
 }
 flip 7000000
 refuses "a damaged chunk is named" "bad.snap: byte [0-9]*: chunk [0-9]* .*damaged" \
-	"$blkcast" info --check bad.snap
+	"$blkcast" check bad.snap
 flip 100
 refuses "damaged metadata, too" "bad.snap: byte 0: .*checksum" "$blkcast" info bad.snap
 is "info counts" "$("$blkcast" info --json base.snap | grep -E '"(bytes|chunks)"' | tr -d ' \n')" \

@@ -124,5 +124,6 @@ int cmd_devname(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 
 #endif /* BC_CLI_H */

@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{ "snapshot", cmd_snapshot, "write a volume into a file" },
 	{ "restore", cmd_restore, "write such a file into a volume or an image" },
 	{ "info", cmd_info, "show what such a file holds" },
+	{ "check", cmd_check, "read all of such a file and check it" },
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },

@@ -54,7 +54,7 @@ _blkcast() {
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 	case $command in
-	snapshot | restore | info)
+	snapshot | restore | info | check)
 		local file
 		while read -r file; do
 			COMPREPLY+=("$file")

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * blkcast info FILE
+ * blkcast info FILE, blkcast check FILE
  *
- * What a snapshot file says about itself, from its first and its last frames;
- * with --check, after all of it has been read and held against that.
+ * What a snapshot file says about itself: info from its first and its last
+ * frames, check after all of it has been read and held against that.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,18 +18,30 @@
 
 static bool json, check, quiet;
 
-static const struct cli_option options[] = {
-	{ "check", CLI_FLAG, &check, NULL, "read all of it and check every checksum" },
+static const struct cli_option info_options[] = {
 	{ "json", CLI_FLAG, &json, NULL, "as JSON" },
 	{ "quiet", CLI_FLAG, &quiet, NULL, "no progress bar" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
-static const struct cli_syntax syntax = {
+static const struct cli_option check_options[] = {
+	{ "json", CLI_FLAG, &json, NULL, "what it holds as JSON" },
+	{ "quiet", CLI_FLAG, &quiet, NULL, "no progress bar; no word if all is well" },
+	{ NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct cli_syntax info_syntax = {
 	"FILE|- [OPTION...]",
-	"Show what a snapshot file holds. With - it is read from standard input, which\n"
-	"implies --check.",
-	options, 1, 1
+	"Show what a snapshot file holds. With - it is read from standard input, and all\n"
+	"of it checked.",
+	info_options, 1, 1
+};
+
+static const struct cli_syntax check_syntax = {
+	"FILE|- [OPTION...]",
+	"Read all of a snapshot file and check every checksum, the root hash and that\n"
+	"nothing is missing.",
+	check_options, 1, 1
 };
 
 static int check_all(struct reader *reader, struct bc_error *error)
@@ -118,7 +130,7 @@ static void print_text(const struct reader *reader, const char *file, uint64_t s
 	       "none: it was written to while it was read" : "one");
 	if (reader_has_stamps(reader))
 		print_volume(reader);
-	printf("%-12s %s\n", "checked", check ? "everything, no fault found" : "ends only (--check)");
+	printf("%-12s %s\n", "checked", check ? "everything, no fault found" : "ends only ('blkcast check')");
 }
 
 /* ---- as JSON ---- */
@@ -190,17 +202,14 @@ static void print_json(const struct reader *reader, const char *file, uint64_t s
 	json_print(object);
 }
 
-int cmd_info(int argc, char **argv)
+static int show(const char *file)
 {
 	struct reader reader = { .input.fd = -1 };
+	bool silent = check && quiet;
 	struct bc_error error;
 	uint64_t stored;
-	char **rest;
-	int exit_code = cli_parse(&syntax, argc, argv, &rest), err;
+	int err = reader_open(&reader, file, &error);
 
-	if (exit_code != CLI_GO)
-		return exit_code;
-	err = reader_open(&reader, rest[0], &error);
 	if (err)
 		return cli_failed(&error);
 	check = check || !reader.trailer_known;
@@ -208,9 +217,26 @@ int cmd_info(int argc, char **argv)
 		err = check_all(&reader, &error);
 	stored = reader.input.regular ? reader.input.size : reader.input.offset;
 	if (!err && json)
-		print_json(&reader, rest[0], stored);
-	else if (!err)
-		print_text(&reader, rest[0], stored);
+		print_json(&reader, file, stored);
+	else if (!err && !silent)
+		print_text(&reader, file, stored);
 	reader_close(&reader);
 	return err ? cli_failed(&error) : CLI_DONE;
+}
+
+int cmd_info(int argc, char **argv)
+{
+	char **rest;
+	int exit_code = cli_parse(&info_syntax, argc, argv, &rest);
+
+	return exit_code == CLI_GO ? show(rest[0]) : exit_code;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	char **rest;
+	int exit_code = cli_parse(&check_syntax, argc, argv, &rest);
+
+	check = true;
+	return exit_code == CLI_GO ? show(rest[0]) : exit_code;
 }

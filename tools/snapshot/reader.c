@@ -78,7 +78,7 @@ static int reader_super(struct reader *reader, struct bc_error *error)
 	if (err)
 		return err;
 	if (magic != SNAP_SKIP_MAGIC)
-		return bc_fail(error, -EINVAL, "%s is not a blkcast snapshot", reader->input.name);
+		return bc_fail(error, -EINVAL, "%s: byte 0: not a blkcast snapshot", reader->input.name);
 	err = reader_metadata(reader, error);
 	if (err)
 		return err;
