@@ -21,7 +21,7 @@
 #include "tools/snapshot/create.h"
 #include "tools/snapshot/extract.h"
 
-static unsigned int failures;
+static unsigned int __attribute__((unused)) failures;
 
 #define EXPECT(condition) do {						\
 	if (!(condition)) {						\
