@@ -115,6 +115,19 @@ static int add_volume(struct figures *figures, const struct bc_volume *raw)
 	return 0;
 }
 
+static const struct bc_link *lag_of(const struct bc_volume *volume,
+				    const struct bc_link *link, const char *peer)
+{
+	static const struct bc_link unknown;
+
+	if (link)
+		return link;
+	for (uint32_t i = 0; i < volume->aways; i++)
+		if (!strcmp(volume->away[i].name, peer))
+			return &volume->away[i];
+	return &unknown;
+}
+
 static int add_link(struct figures *figures, const struct bc_volume *volume,
 		    const struct bc_link *raw, const char *peer)
 {
@@ -129,6 +142,7 @@ static int add_link(struct figures *figures, const struct bc_volume *volume,
 	link += figures->links++;
 	link->volume = volume;
 	link->link = raw;
+	link->lag = lag_of(volume, raw, peer);
 	snprintf(link->peer, sizeof(link->peer), "%s", peer);
 	link->track = track;
 	history_add(&track->lag, figures_lag(link));
@@ -297,9 +311,7 @@ uint64_t figures_span(const struct figures *figures)
 
 uint64_t figures_lag(const struct figures_link *link)
 {
-	if (!link->link || !bc_known(link->link, BLKCAST_L_LAG_NS))
-		return HISTORY_UNKNOWN;
-	return link->link->lag_ns;
+	return bc_known(link->lag, BLKCAST_L_LAG_NS) ? link->lag->lag_ns : HISTORY_UNKNOWN;
 }
 
 const char *figures_state(const struct figures_link *link)
@@ -309,9 +321,4 @@ const char *figures_state(const struct figures_link *link)
 	if (!bc_known(link->link, BLKCAST_L_STATE))
 		return "?";
 	return bc_link_state_name(link->link->state);
-}
-
-uint64_t figures_dirty_bytes(const struct figures_link *link)
-{
-	return (uint64_t)link->link->dirty << link->volume->region_shift;
 }

@@ -8,7 +8,7 @@
  *    distributions and may be absent.
  * 2. What is not known is told apart from 0 everywhere.
  * 3. A peer that the configuration names and that has no link is shown, as
- *    disconnected, with a lag that nobody knows.
+ *    disconnected, with what the kernel knows that it lacks, if it knows.
  */
 #ifndef _BLKCAST_FIGURES_H
 #define _BLKCAST_FIGURES_H
@@ -64,12 +64,15 @@ struct figures_volume {
  * struct figures_link - a link, or a peer that should have one
  * @volume: its volume
  * @link: state; NULL: disconnected
+ * @lag: what is known of how far it trails: of the link, or from when it had one;
+ *	never NULL
  * @peer: name
  * @track: its history
  */
 struct figures_link {
 	const struct bc_volume *volume;
 	const struct bc_link *link;
+	const struct bc_link *lag;
 	char peer[BLKCAST_NAME_MAX];
 	struct track *track;
 };
@@ -143,8 +146,5 @@ uint64_t figures_lag(const struct figures_link *link);
 
 /* Its state in a word. */
 const char *figures_state(const struct figures_link *link);
-
-/* Bytes in dirty regions. */
-uint64_t figures_dirty_bytes(const struct figures_link *link);
 
 #endif /* _BLKCAST_FIGURES_H */

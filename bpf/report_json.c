@@ -127,18 +127,31 @@ static struct json_object *latencies_new(const struct figures *figures, uint32_t
 
 static void add_position(struct json_object *object, const struct figures_link *l)
 {
-	static const struct bc_link none;
-	const struct bc_link *link = l->link ? l->link : &none;
+	const struct bc_link *link = l->lag;
 	bool in_sync = bc_known(link, BLKCAST_L_STATE) && link->state == BLKCAST_LINK_IN_SYNC;
 
 	add_count(object, "id", bc_known(link, BLKCAST_L_ID), link->id);
 	add_seconds(object, "lag_seconds", bc_known(link, BLKCAST_L_LAG_NS), link->lag_ns);
 	add_count(object, "lag_writes", bc_known(link, BLKCAST_L_LAG_WRITES), link->lag_writes);
 	add_count(object, "lag_bytes", bc_known(link, BLKCAST_L_LAG_BYTES), link->lag_bytes);
-	add_count(object, "dirty_bytes", bc_known(link, BLKCAST_L_DIRTY),
-		  l->link ? figures_dirty_bytes(l) : 0);
+	add_seconds(object, "unsent_seconds", bc_known(link, BLKCAST_L_UNSENT_NS), link->unsent_ns);
+	add_count(object, "unsent_writes", bc_known(link, BLKCAST_L_UNSENT_WRITES),
+		  link->unsent_writes);
+	add_count(object, "unsent_bytes", bc_known(link, BLKCAST_L_UNSENT_BYTES), link->unsent_bytes);
+	add_seconds(object, "unreceived_seconds", bc_known(link, BLKCAST_L_UNRECEIVED_NS), link->unreceived_ns);
+	add_count(object, "unreceived_writes", bc_known(link, BLKCAST_L_UNRECEIVED_WRITES),
+		  link->unreceived_writes);
+	add_count(object, "unreceived_bytes", bc_known(link, BLKCAST_L_UNRECEIVED_BYTES), link->unreceived_bytes);
+	add_seconds(object, "undurable_seconds", bc_known(link, BLKCAST_L_UNDURABLE_NS), link->undurable_ns);
+	add_count(object, "undurable_writes", bc_known(link, BLKCAST_L_UNDURABLE_WRITES),
+		  link->undurable_writes);
+	add_count(object, "undurable_bytes", bc_known(link, BLKCAST_L_UNDURABLE_BYTES), link->undurable_bytes);
+	add_count(object, "dirty_bytes", bc_known(link, BLKCAST_L_DIRTY_BYTES),
+		  link->dirty_bytes);
 	add_seconds(object, "behind_seconds", in_sync || bc_known(link, BLKCAST_L_BEHIND_NS),
 		    bc_known(link, BLKCAST_L_BEHIND_NS) ? link->behind_ns : 0);
+	add_seconds(object, "queue_seconds", bc_known(link, BLKCAST_L_QUEUE_NS),
+		    link->queue_ns);
 	add_seconds(object, "rtt_seconds", bc_known(link, BLKCAST_L_RTT_NS), link->rtt_ns);
 	add_seconds(object, "apply_seconds", bc_known(link, BLKCAST_L_APPLY_NS), link->apply_ns);
 	add_seconds(object, "flush_seconds", bc_known(link, BLKCAST_L_FLUSH_NS), link->flush_ns);

@@ -143,7 +143,7 @@ static void set_known(struct table *table, unsigned int column, const struct fig
 {
 	char text[FORMAT_MAX];
 
-	if (l->link && bc_known(l->link, attribute))
+	if (bc_known(l->lag, attribute))
 		table_set(table, column, colour, "%s", format(text, value));
 	else
 		table_set(table, column, TABLE_DIM, is_primary(l) ? "?" : "-");
@@ -165,8 +165,7 @@ static enum table_colour state_colour(const struct figures_link *l)
 
 static void fill_position(struct table *table, const struct figures_link *l)
 {
-	static const struct bc_link none;
-	const struct bc_link *link = l->link ? l->link : &none;
+	const struct bc_link *link = l->lag;
 
 	set_known(table, L_LAG, l, BLKCAST_L_LAG_NS, link->lag_ns, lag_colour(link->lag_ns),
 		  format_duration);
@@ -174,8 +173,8 @@ static void fill_position(struct table *table, const struct figures_link *l)
 		  format_count);
 	set_known(table, L_BYTES, l, BLKCAST_L_LAG_BYTES, link->lag_bytes, TABLE_PLAIN,
 		  format_bytes);
-	set_known(table, L_DIRTY, l, BLKCAST_L_DIRTY, l->link ? figures_dirty_bytes(l) : 0,
-		  link->dirty ? TABLE_WARN : TABLE_PLAIN, format_bytes);
+	set_known(table, L_DIRTY, l, BLKCAST_L_DIRTY_BYTES, link->dirty_bytes,
+		  link->dirty_bytes ? TABLE_WARN : TABLE_PLAIN, format_bytes);
 	set_known(table, L_RTT, l, BLKCAST_L_RTT_NS, link->rtt_ns, TABLE_PLAIN, format_duration);
 }
 

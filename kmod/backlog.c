@@ -15,7 +15,7 @@
  *
  * So no writer ever waits for an asynchronous replica, and memory is bounded.
  */
-#include "link.h"
+#include "lag.h"
 
 /* Append an op that has just got its LSN.  Caller holds vol->lock. */
 void blkcast_log_append(struct blkcast_op *op)
@@ -31,6 +31,7 @@ void blkcast_log_append(struct blkcast_op *op)
 	op->bytes_before = v->logged_bytes;
 	v->logged_writes += blkcast_op_writes(op);
 	v->logged_bytes += blkcast_op_bytes(op);
+	blkcast_lag_log(v, op);
 	list_for_each_entry(l, &v->links, node) {
 		if (l->state == BLKCAST_LINK_DOWN)
 			continue;

@@ -9,6 +9,7 @@
 #include <linux/crc32c.h>
 #include <linux/socket.h>
 #include <linux/uio.h>
+#include <net/sock.h>
 
 #include "link.h"
 
@@ -172,6 +173,7 @@ static const char *header_check(struct blkcast_link *l,
  */
 int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f)
 {
+	bool waited = skb_queue_empty_lockless(&l->sock->sk->sk_receive_queue);
 	const char *wrong;
 	int err = recv_bytes(l, f, sizeof(*f));
 
@@ -183,9 +185,14 @@ int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f)
 		return -EPROTO;
 	}
 	l->rx_seq++;
+	/* What came while this thread was held up came nobody knows when. */
+	l->rx_late = l->rx_late && !waited;
 	spin_lock_irq(&l->vol->lock);
-	l->rx_time = le64_to_cpu(f->time);
 	l->rx_when = ktime_get_ns();
+	if (!l->rx_late) {
+		l->echo_time = le64_to_cpu(f->time);
+		l->echo_when = l->rx_when;
+	}
 	spin_unlock_irq(&l->vol->lock);
 	return 0;
 }

@@ -11,7 +11,7 @@
 #include <linux/vmalloc.h>
 #include <net/sock.h>
 
-#include "link.h"
+#include "lag.h"
 #include "trace.h"
 
 static atomic_t link_ids;
@@ -48,6 +48,7 @@ static void link_fail_locked(struct blkcast_link *l, int error)
 	lockdep_assert_held(&l->vol->lock);
 	if (!l->error) {
 		l->error = error;
+		blkcast_lag_fail(l);
 		l->next = NULL;
 		l->unreceived = NULL;
 		l->unapplied = NULL;
@@ -94,6 +95,7 @@ static void link_free(struct blkcast_link *l)
 {
 	sockfd_put(l->sock);
 	blkcast_replica_free(l);
+	blkcast_lag_free(l);
 	blkcast_verify_free(l);
 	blkcast_resync_free(l);
 	kfree(l);
@@ -125,6 +127,7 @@ static void link_reap(struct work_struct *work)
 		vol_warn(v, "cannot record what is in doubt\n");
 	spin_lock_irq(&v->lock);
 	list_del(&l->node);
+	blkcast_lag_end(l);
 	blkcast_log_trim(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_write_reached(v);
@@ -342,7 +345,8 @@ int blkcast_link_add(struct blkcast_volume *v,
 		sockfd_put(sock);
 		return -ENOMEM;
 	}
-	err = role_prepare(v, l, p, extack) ?: link_threads_create(l);
+	err = blkcast_lag_init(l) ?: role_prepare(v, l, p, extack) ?:
+	      link_threads_create(l);
 	if (err) {
 		link_free(l);
 		return err;
@@ -353,6 +357,8 @@ int blkcast_link_add(struct blkcast_volume *v,
 	/* Under the lock it cannot fail, hence not be freed, before both run. */
 	spin_lock_irq(&v->lock);
 	list_add_tail(&l->node, &v->links);
+	if (l->dirty)
+		blkcast_lag_begin(l);
 	blkcast_log_keep(v, v->role == BLKCAST_ROLE_PRIMARY);
 	wake_up_process(l->rx);
 	wake_up_process(l->tx);

@@ -24,6 +24,12 @@ struct blkcast_ask {
 	struct list_head node;		/* L: until COMPARE is sent */
 };
 
+/* A write that has left the backlog: when it came and what was logged before. */
+struct blkcast_mark {
+	u64 start;			/* L: ktime_get_ns(); 0: none */
+	u64 writes, bytes;		/* L */
+};
+
 /**
  * struct blkcast_link - one connection between a primary's and a replica's copy
  *
@@ -55,8 +61,10 @@ struct blkcast_link {
 
 	u64			tx_seq;		/* X */
 	u64			rx_seq;		/* R */
-	u64			rx_time;	/* L: primary's time of the newest frame */
-	u64			rx_when;	/* L: ktime_get_ns() of its arrival */
+	u64			rx_when;	/* L: ktime_get_ns() of the newest frame */
+	bool			rx_late;	/* R: frames may have waited for it */
+	u64			echo_time;	/* L: peer's time of the newest that has not */
+	u64			echo_when;	/* L: ktime_get_ns() of its arrival */
 	u64			tx_when;	/* X: ktime_get_ns() of the last frame */
 	u64			sent_bytes;	/* X */
 
@@ -68,6 +76,9 @@ struct blkcast_link {
 	u64			apply_ns;	/* L */
 	u64			flush_ns;	/* L */
 	u64			rtt_ns;		/* L: 0 unknown */
+	u64			queue_ns;	/* X: newest write: arrival to sent */
+	struct blkcast_mark	undurable;	/* L: oldest applied, not durable: lag.c */
+	struct blkcast_away	*away;		/* L: left behind at the end: lag.c */
 
 	/* Primary.  Cursors into the backlog, NULL at its end. */
 	struct blkcast_op	*next;		/* L: to be sent next */

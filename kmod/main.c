@@ -12,7 +12,7 @@
  *	stream.c	primary's end of a link		super.c	  the superblock
  *	replica.c	replica's end of a link		link.c	  both ends
  *	resync.c	regions that differ		compare.c by checksum
- *	verify.c	is a copy what it should be
+ *	verify.c	is a copy what it should be	lag.c	  how far it trails
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  */

@@ -9,7 +9,7 @@
  */
 #include <net/genetlink.h>
 
-#include "link.h"
+#include "lag.h"
 
 static struct genl_family family;
 
@@ -370,32 +370,46 @@ static int cmd_verify(struct sk_buff *skb, struct genl_info *info)
 #define put_u64(msg, attr, value) \
 	nla_put_u64_64bit(msg, attr, value, BLKCAST_A_PAD)
 
-struct lag {
-	u64 writes, bytes;
-};
+#define AWAY_MAX	32
 
-static struct lag link_lag(struct blkcast_link *l)
+/* Attributes of one stage: NS, WRITES, BYTES in a row; none if it is unknown. */
+static int stage_put(struct sk_buff *msg, int attr, const struct blkcast_lag *lag)
 {
-	struct lag lag = {};
-
-	if (l->unapplied) {
-		lag.writes = l->vol->logged_writes - l->unapplied->writes_before;
-		lag.bytes = l->vol->logged_bytes - l->unapplied->bytes_before;
-	}
-	return lag;
+	if (lag->known && (put_u64(msg, attr, lag->ns) ||
+			   put_u64(msg, attr + 1, lag->writes) ||
+			   put_u64(msg, attr + 2, lag->bytes)))
+		return -EMSGSIZE;
+	return 0;
 }
 
-/* Age of the oldest write that is not applied there; false: nobody knows. */
-static bool link_lag_ns(struct blkcast_link *l, u64 now, u64 *ns)
+static int lag_put(struct sk_buff *msg, struct blkcast_link *l, u64 now)
 {
-	if (l->state == BLKCAST_LINK_COMPARING)
-		return false;
-	*ns = 0;
-	if (l->state == BLKCAST_LINK_RESYNC)
-		*ns = now - l->behind_since;
-	else if (l->unapplied)
-		*ns = now - l->unapplied->start;
-	return true;
+	struct blkcast_lag lags[BLKCAST_LAG_STAGES];
+
+	blkcast_lag_get(l, now, lags);
+	return stage_put(msg, BLKCAST_L_UNSENT_NS, &lags[BLKCAST_LAG_SENT]) ?:
+	       stage_put(msg, BLKCAST_L_UNRECEIVED_NS,
+			 &lags[BLKCAST_LAG_RECEIVED]) ?:
+	       stage_put(msg, BLKCAST_L_LAG_NS, &lags[BLKCAST_LAG_APPLIED]) ?:
+	       stage_put(msg, BLKCAST_L_UNDURABLE_NS, &lags[BLKCAST_LAG_DURABLE]);
+}
+
+static int away_put(struct sk_buff *msg, struct blkcast_volume *v,
+		    const struct blkcast_away *a, u64 now)
+{
+	struct nlattr *nest = nla_nest_start(msg, BLKCAST_A_AWAY);
+	struct blkcast_lag lag;
+
+	blkcast_lag_get_away(v, a, now, &lag);
+	if (!nest || nla_put_string(msg, BLKCAST_L_NAME, a->name) ||
+	    put_u64(msg, BLKCAST_L_APPLIED, a->applied) ||
+	    put_u64(msg, BLKCAST_L_CONTACT_NS, now - a->heard))
+		return -EMSGSIZE;
+	if (a->spilled ? put_u64(msg, BLKCAST_L_LAG_NS, lag.ns) :
+			 stage_put(msg, BLKCAST_L_LAG_NS, &lag))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
 }
 
 static int verify_put(struct sk_buff *msg, struct blkcast_link *l)
@@ -419,17 +433,12 @@ static int verify_put(struct sk_buff *msg, struct blkcast_link *l)
 
 static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now)
 {
-	struct lag lag = link_lag(l);
-	u64 lag_ns;
-
 	if (nla_put_u32(msg, BLKCAST_L_DIRTY, l->dirty_count) ||
+	    put_u64(msg, BLKCAST_L_DIRTY_BYTES, blkcast_lag_dirty_bytes(l)) ||
 	    put_u64(msg, BLKCAST_L_SENT, l->sent) ||
 	    put_u64(msg, BLKCAST_L_RESYNC_BYTES, READ_ONCE(l->resync_bytes)) ||
-	    put_u64(msg, BLKCAST_L_LAG_WRITES, lag.writes) ||
-	    put_u64(msg, BLKCAST_L_LAG_BYTES, lag.bytes))
-		return -EMSGSIZE;
-	if (link_lag_ns(l, now, &lag_ns) &&
-	    put_u64(msg, BLKCAST_L_LAG_NS, lag_ns))
+	    put_u64(msg, BLKCAST_L_QUEUE_NS, READ_ONCE(l->queue_ns)) ||
+	    lag_put(msg, l, now))
 		return -EMSGSIZE;
 	if (l->state == BLKCAST_LINK_RESYNC &&
 	    (nla_put_u32(msg, BLKCAST_L_RESYNCED, l->resynced) ||
@@ -479,6 +488,21 @@ static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 }
 
 /* What I/O changes.  Caller holds vol->lock. */
+/* The newest of them: more than there is room for are hardly meant. */
+static int aways_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	u64 now = ktime_get_ns();
+	struct blkcast_away *a;
+	u32 n = 0;
+
+	if (v->role != BLKCAST_ROLE_PRIMARY)
+		return 0;
+	list_for_each_entry(a, &v->away, node)
+		if (n++ < AWAY_MAX && away_put(msg, v, a, now))
+			return -EMSGSIZE;
+	return 0;
+}
+
 static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 {
 	u32 doubt = 0, g;
@@ -503,7 +527,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	list_for_each_entry(l, &v->links, node)
 		if (link_put(msg, l))
 			return -EMSGSIZE;
-	return 0;
+	return aways_put(msg, v);
 }
 
 static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)

@@ -150,6 +150,7 @@ static bool applying_below(struct blkcast_link *l, u32 bytes)
 /* Everything that has arrived is applied.  Local I/O always ends. */
 static void drain(struct blkcast_link *l)
 {
+	l->rx_late = true;
 	wait_event(l->wake, applying_below(l, 0));
 }
 
@@ -161,7 +162,10 @@ static struct blkcast_op *frame_op(struct blkcast_link *l,
 {
 	struct blkcast_op *op;
 
-	wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
+	if (!applying_below(l, BLKCAST_APPLYING_MAX)) {
+		l->rx_late = true;
+		wait_event(l->wake, applying_below(l, BLKCAST_APPLYING_MAX));
+	}
 	op = blkcast_op_alloc(l->vol, kind, &l->vol->op_pool);
 	op->link = l;
 	op->lsn = le64_to_cpu(f->lsn);
@@ -721,10 +725,10 @@ static int ack_send(struct blkcast_link *l)
 	a.applied = cpu_to_le64(l->applied);
 	a.durable = cpu_to_le64(l->durable);
 	a.seq_applied = cpu_to_le64(l->seq_applied);
-	a.held_ns = cpu_to_le64(ktime_get_ns() - l->rx_when);
+	a.held_ns = cpu_to_le64(ktime_get_ns() - l->echo_when);
 	a.apply_ns = cpu_to_le64(l->apply_ns);
 	a.flush_ns = cpu_to_le64(l->flush_ns);
-	f.time = cpu_to_le64(l->rx_time);
+	f.time = cpu_to_le64(l->echo_time);
 	spin_unlock_irq(&l->vol->lock);
 	return blkcast_frame_send(l, &f, &a, false);
 }

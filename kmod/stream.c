@@ -22,7 +22,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 
-#include "link.h"
+#include "lag.h"
 #include "trace.h"
 
 #define STREAM_BATCH	64	/* entries before resync gets its turn */
@@ -124,9 +124,11 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 	err = op->kind == BLKCAST_OP_WRITE ?
 	      blkcast_frame_send_op(l, &f, op, e->more) :
 	      blkcast_frame_send(l, &f, NULL, e->more);
-	if (!err)
+	if (!err) {
+		WRITE_ONCE(l->queue_ns, l->tx_when - op->start);
 		trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn,
 					blkcast_op_bytes(op), op->start);
+	}
 	return err;
 }
 
@@ -386,6 +388,7 @@ static void ack_advance(struct blkcast_link *l)
 	l->unreceived = op;
 	for (op = l->unapplied; op && op != l->next && op->lsn <= l->applied;
 	     op = log_after(op)) {
+		blkcast_lag_applied(l, op);
 		trace_blkcast_link_applied(minor, l->id, op->lsn,
 					   blkcast_op_bytes(op), op->start);
 		if (op->kind == BLKCAST_OP_FLUSH)
@@ -434,6 +437,8 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	if (valid) {
 		if (l->applied != le64_to_cpu(a.applied))
 			l->progress_when = ktime_get_ns();
+		if (l->durable != le64_to_cpu(a.durable))
+			blkcast_lag_durable(l);
 		l->received = le64_to_cpu(a.received);
 		l->applied = le64_to_cpu(a.applied);
 		l->durable = le64_to_cpu(a.durable);

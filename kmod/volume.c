@@ -227,6 +227,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->log);
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
+	INIT_LIST_HEAD(&v->away);
 	blkcast_members_init(v);
 	blkcast_flush_init(v);
 	v->log_budget = p->backlog;
@@ -257,6 +258,7 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 
 static void volume_free(struct blkcast_volume *v)
 {
+	blkcast_lag_forget(v);
 	blkcast_map_free(v);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
@@ -566,6 +568,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	      blkcast_super_begin_reign(v, term, reign, reign_inherits(v));
 	if (err)
 		return err;
+	blkcast_lag_forget(v);
 	/* From here on a failed flush restamps; then the doubts there are. */
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_PRIMARY;

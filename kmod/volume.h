@@ -109,6 +109,8 @@ struct blkcast_volume {
 	struct list_head	waiting;	/* L: ops that await replicas */
 	struct list_head	links;		/* L; changed under A or by reaping */
 
+	struct list_head	away;		/* L: lag.c: replicas without a link */
+
 	u64			writes;		/* L */
 	u64			write_bytes;	/* L */
 
@@ -191,6 +193,9 @@ int blkcast_flush_since(struct blkcast_volume *v, u32 mark);
 int blkcast_flush_meta(struct blkcast_volume *v, u32 mark);
 int blkcast_flushes_init(void);
 void blkcast_flushes_exit(void);
+
+/* lag.c */
+void blkcast_lag_forget(struct blkcast_volume *v);
 
 /* members.c */
 void blkcast_members_init(struct blkcast_volume *v);

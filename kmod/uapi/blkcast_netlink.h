@@ -76,6 +76,10 @@
  *	BLKCAST_A_NAME .. all attributes marked [GET] below, and for each link
  *	BLKCAST_A_LINKS { BLKCAST_L_* }, repeated
  *
+ *	and for each replica that had a link in this reign and has none
+ *	BLKCAST_A_AWAY { NAME, APPLIED, CONTACT_NS, LAG_NS, LAG_WRITES, LAG_BYTES },
+ *	repeated: what it lacks, by what it had acknowledged; absent unknown
+ *
  * STAMPS	stamps of some regions
  *	BLKCAST_A_NAME
  *	BLKCAST_A_FIRST		u32, first region
@@ -231,6 +235,7 @@ enum blkcast_attr {
 	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
 	BLKCAST_A_META_END,	/* u64 byte on META at which metadata end [GET] */
 	BLKCAST_A_RANGES,	/* u32[] pairs of first region, number of regions */
+	BLKCAST_A_AWAY,		/* nest of BLKCAST_L_*, repeated	[GET] */
 	__BLKCAST_A_MAX,
 };
 
@@ -273,6 +278,18 @@ enum blkcast_link_attr {
 	BLKCAST_L_VERIFY_BYTES,	/* u64 in blocks of 4 KiB that differ */
 	BLKCAST_L_VERIFY_UNREADABLE, /* u32 regions that cannot be read here */
 	BLKCAST_L_VERIFY_NS,	/* u64 since it began, or that it took */
+	/* Primary: what has not come so far, as LAG_* tells of what is not applied. */
+	BLKCAST_L_UNSENT_NS,	/* u64; absent unknown, as the two that follow it */
+	BLKCAST_L_UNSENT_WRITES,	/* u64 */
+	BLKCAST_L_UNSENT_BYTES,	/* u64 */
+	BLKCAST_L_UNRECEIVED_NS,	/* u64 */
+	BLKCAST_L_UNRECEIVED_WRITES,	/* u64 */
+	BLKCAST_L_UNRECEIVED_BYTES,	/* u64 */
+	BLKCAST_L_UNDURABLE_NS,	/* u64 */
+	BLKCAST_L_UNDURABLE_WRITES,	/* u64 */
+	BLKCAST_L_UNDURABLE_BYTES,	/* u64 */
+	BLKCAST_L_QUEUE_NS,	/* u64 newest write: arrival to sent */
+	BLKCAST_L_DIRTY_BYTES,	/* u64 of the regions of DIRTY */
 	__BLKCAST_L_MAX,
 };
 

@@ -107,7 +107,7 @@ enum blkcast_frame_type {
  *	STAMPS: number of stamps.  HASHES: number of blocks
  * @reserved: 0
  * @time: primary's CLOCK_MONOTONIC in ns when it sent the frame; an ACK
- *	echoes the time of the newest frame it has received
+ *	echoes the time of the newest frame that was received as it came
  */
 struct blkcast_frame {
 	__le32 magic;
@@ -131,7 +131,8 @@ struct blkcast_frame {
  * @applied: ... are written to the backing device
  * @durable: ... are flushed there
  * @seq_applied: highest frame such that all frames up to it are applied
- * @held_ns: from the receipt of the newest frame to the sending of this ACK
+ * @held_ns: from the receipt of the frame whose time is echoed to the sending
+ *	of this ACK
  * @apply_ns: receipt to applied, of the newest applied write
  * @flush_ns: duration of the newest flush
  * @reserved: 0

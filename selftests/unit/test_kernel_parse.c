@@ -22,9 +22,10 @@ static struct nlmsghdr *message_new(uint8_t cmd)
 	return message;
 }
 
-static void link_put(struct nlmsghdr *message, const char *name, bool lag_known)
+static void link_put(struct nlmsghdr *message, uint16_t list, const char *name,
+		     bool lag_known)
 {
-	struct nlattr *nest = mnl_attr_nest_start(message, BLKCAST_A_LINKS);
+	struct nlattr *nest = mnl_attr_nest_start(message, list);
 
 	mnl_attr_put_strz(message, BLKCAST_L_NAME, name);
 	mnl_attr_put_u8(message, BLKCAST_L_STATE, BLKCAST_LINK_RESYNC);
@@ -43,8 +44,9 @@ static void volume_whole(void)
 	mnl_attr_put_u8(message, BLKCAST_A_ROLE, BLKCAST_ROLE_PRIMARY);
 	mnl_attr_put_u64(message, BLKCAST_A_LSN, blkcast_lsn(5, 9));
 	mnl_attr_put(message, BLKCAST_A_HISTORY, sizeof(history), history);
-	link_put(message, "g2", true);
-	link_put(message, "g3", false);
+	link_put(message, BLKCAST_A_LINKS, "g2", true);
+	link_put(message, BLKCAST_A_AWAY, "g4", true);
+	link_put(message, BLKCAST_A_LINKS, "g3", false);
 	EXPECT(bc_parse_volume(message, &volume) == MNL_CB_OK);
 	EXPECT(!strcmp(volume.name, "data") && volume.lsn == blkcast_lsn(5, 9));
 	EXPECT(bc_known(&volume, BLKCAST_A_LSN) && !bc_known(&volume, BLKCAST_A_TERM));
@@ -52,6 +54,7 @@ static void volume_whole(void)
 	EXPECT(volume.links == 2 && !strcmp(volume.link[1].name, "g3"));
 	EXPECT(bc_known(&volume.link[0], BLKCAST_L_LAG_NS) && !volume.link[0].lag_ns);
 	EXPECT(!bc_known(&volume.link[1], BLKCAST_L_LAG_NS));
+	EXPECT(volume.aways == 1 && !strcmp(volume.away[0].name, "g4"));
 	EXPECT(!strcmp(bc_link_state_name(volume.link[1].state), "resync"));
 	bc_volume_release(&volume);
 }
@@ -70,7 +73,7 @@ static void volume_malformed(void)
 	mnl_attr_put(message, 1000, 4, "none");
 	mnl_attr_put(message, BLKCAST_A_LINKS, 0, NULL);
 	EXPECT(bc_parse_volume(message, &volume) == MNL_CB_OK);
-	EXPECT(volume.known == 1ULL << BLKCAST_A_LINKS);
+	EXPECT(!volume.known);
 	EXPECT(!volume.reigns && volume.links == 1 && !volume.link[0].known);
 	bc_volume_release(&volume);
 }

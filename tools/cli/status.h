@@ -25,6 +25,7 @@ struct status_volume {
 
 /**
  * struct status_link - one link, live or only configured
+ * @away: of the kernel: what a replica without a link lacks, or NULL
  * @reason: the daemon's word on a link that is down, or NULL
  * @retry_ms: until it tries again, -1: not known
  */
@@ -32,6 +33,7 @@ struct status_link {
 	const char *peer;
 	const struct bc_link *live;
 	const struct bc_link_config *config;
+	const struct bc_link *away;
 	const char *reason;
 	long long retry_ms;
 };

@@ -69,6 +69,28 @@ static void add_verify(struct json_object *to, const struct bc_link *link,
 	json_object_object_add(to, "verify", verify);
 }
 
+/* What has not passed a stage: its oldest, how many, how much. */
+static void add_lag(struct json_object *to, const struct bc_link *link)
+{
+	ADD_KNOWN(add_seconds, to, "lag_seconds", link, BLKCAST_L_LAG_NS, lag_ns);
+	ADD_KNOWN(add_number, to, "lag_writes", link, BLKCAST_L_LAG_WRITES, lag_writes);
+	ADD_KNOWN(add_number, to, "lag_bytes", link, BLKCAST_L_LAG_BYTES, lag_bytes);
+	ADD_KNOWN(add_seconds, to, "unsent_seconds", link, BLKCAST_L_UNSENT_NS, unsent_ns);
+	ADD_KNOWN(add_number, to, "unsent_writes", link, BLKCAST_L_UNSENT_WRITES,
+		  unsent_writes);
+	ADD_KNOWN(add_number, to, "unsent_bytes", link, BLKCAST_L_UNSENT_BYTES, unsent_bytes);
+	ADD_KNOWN(add_seconds, to, "unreceived_seconds", link, BLKCAST_L_UNRECEIVED_NS, unreceived_ns);
+	ADD_KNOWN(add_number, to, "unreceived_writes", link, BLKCAST_L_UNRECEIVED_WRITES,
+		  unreceived_writes);
+	ADD_KNOWN(add_number, to, "unreceived_bytes", link, BLKCAST_L_UNRECEIVED_BYTES, unreceived_bytes);
+	ADD_KNOWN(add_seconds, to, "undurable_seconds", link, BLKCAST_L_UNDURABLE_NS, undurable_ns);
+	ADD_KNOWN(add_number, to, "undurable_writes", link, BLKCAST_L_UNDURABLE_WRITES,
+		  undurable_writes);
+	ADD_KNOWN(add_number, to, "undurable_bytes", link, BLKCAST_L_UNDURABLE_BYTES, undurable_bytes);
+	ADD_KNOWN(add_seconds, to, "contact_seconds", link, BLKCAST_L_CONTACT_NS,
+		  contact_ns);
+}
+
 static void add_live_link(struct json_object *to, const struct bc_link *link)
 {
 	add_text(to, "state", bc_link_state_name(link->state));
@@ -83,6 +105,7 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	ADD_KNOWN(add_number, to, "resync_bytes", link, BLKCAST_L_RESYNC_BYTES,
 		  resync_bytes);
 	ADD_KNOWN(add_number, to, "dirty_regions", link, BLKCAST_L_DIRTY, dirty);
+	ADD_KNOWN(add_number, to, "dirty_bytes", link, BLKCAST_L_DIRTY_BYTES, dirty_bytes);
 	ADD_KNOWN(add_number, to, "resynced_regions", link, BLKCAST_L_RESYNCED,
 		  resynced);
 	ADD_KNOWN(add_seconds, to, "resync_seconds", link, BLKCAST_L_RESYNC_NS,
@@ -90,16 +113,13 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	if (bc_known(link, BLKCAST_L_RESYNC_NS) && link->resynced)
 		add_seconds(to, "resync_left_seconds",
 			    link->dirty * ((double)link->resync_ns / link->resynced));
-	ADD_KNOWN(add_seconds, to, "lag_seconds", link, BLKCAST_L_LAG_NS, lag_ns);
-	ADD_KNOWN(add_number, to, "lag_writes", link, BLKCAST_L_LAG_WRITES, lag_writes);
-	ADD_KNOWN(add_number, to, "lag_bytes", link, BLKCAST_L_LAG_BYTES, lag_bytes);
+	add_lag(to, link);
 	ADD_KNOWN(add_seconds, to, "behind_seconds", link, BLKCAST_L_BEHIND_NS,
 		  behind_ns);
+	ADD_KNOWN(add_seconds, to, "queue_seconds", link, BLKCAST_L_QUEUE_NS, queue_ns);
 	ADD_KNOWN(add_seconds, to, "rtt_seconds", link, BLKCAST_L_RTT_NS, rtt_ns);
 	ADD_KNOWN(add_seconds, to, "apply_seconds", link, BLKCAST_L_APPLY_NS, apply_ns);
 	ADD_KNOWN(add_seconds, to, "flush_seconds", link, BLKCAST_L_FLUSH_NS, flush_ns);
-	ADD_KNOWN(add_seconds, to, "contact_seconds", link, BLKCAST_L_CONTACT_NS,
-		  contact_ns);
 }
 
 static void add_link(const struct status_volume *volume,
@@ -119,6 +139,8 @@ static void add_link(const struct status_volume *volume,
 		add_verify(to, link->live, 1ULL << volume->live->region_shift);
 	if (!link->live)
 		add_text(to, "state", "down");
+	if (link->away)
+		add_lag(to, link->away);
 	if (link->reason)
 		add_text(to, "reason", link->reason);
 	if (link->retry_ms >= 0)

@@ -54,6 +54,15 @@ static const struct bc_link_config *config_of(const struct bc_volume_config *con
 	return NULL;
 }
 
+static const struct bc_link *away_of(const struct bc_volume *live, const char *peer)
+{
+	for (uint32_t i = 0; live && i < live->aways; i++) {
+		if (!strcmp(live->away[i].name, peer))
+			return &live->away[i];
+	}
+	return NULL;
+}
+
 static bool is_live(const struct bc_volume *live, const char *peer)
 {
 	for (uint32_t i = 0; live && i < live->links; i++) {
@@ -74,14 +83,18 @@ void status_each_link(const struct status_volume *volume,
 	for (uint32_t i = 0; live && i < live->links; i++) {
 		struct status_link link = {
 			live->link[i].name, &live->link[i],
-			config_of(volume->config, live->link[i].name), NULL, -1
+			config_of(volume->config, live->link[i].name), NULL,
+			NULL, -1
 		};
 
 		fn(volume, &link, arg);
 	}
 	for (size_t i = 0; volume->config && i < volume->config->links; i++) {
 		const struct bc_link_config *config = &volume->config->link[i];
-		struct status_link link = { config->peer, NULL, config, NULL, -1 };
+		struct status_link link = {
+			config->peer, NULL, config, away_of(live, config->peer),
+			NULL, -1
+		};
 
 		if (is_live(live, config->peer))
 			continue;

@@ -47,6 +47,13 @@ static void print_lag(const struct bc_link *link)
 		printf("  %s", bc_size_format(link->lag_bytes, text));
 }
 
+static void print_heard(const struct bc_link *link)
+{
+	char text[BC_SIZE_TEXT];
+
+	printf("  heard %s ago ", bc_duration_format(link->contact_ns, text));
+}
+
 static void print_contact(const struct bc_link *link)
 {
 	char text[BC_SIZE_TEXT];
@@ -127,7 +134,12 @@ static void print_link(const struct status_volume *volume,
 		printf("%-10s %s, used while this host is primary\n", "-", address);
 		return;
 	}
-	printf("%-10s %s", "down", address);
+	printf("%-10s", "down");
+	if (link->away) {
+		print_lag(link->away);
+		print_heard(link->away);
+	}
+	printf(" %s", address);
 	if (link->reason)
 		printf(": %s", link->reason);
 	if (link->retry_ms >= 0)

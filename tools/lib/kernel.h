@@ -45,6 +45,10 @@ struct bc_link {
 	uint64_t verify_bytes, verify_ns;
 	uint32_t resynced;
 	uint64_t resync_ns;
+	uint64_t unsent_ns, unsent_writes, unsent_bytes;
+	uint64_t unreceived_ns, unreceived_writes, unreceived_bytes;
+	uint64_t undurable_ns, undurable_writes, undurable_bytes;
+	uint64_t queue_ns, dirty_bytes;
 };
 
 /**
@@ -52,6 +56,7 @@ struct bc_link {
  * @known: bit 1 << BLKCAST_A_x for each attribute that was there
  * @history: @reigns entries, oldest first, still little-endian
  * @member: @members ids of copies
+ * @away: @aways replicas without a link: name, lag and contact of each
  * The rest: BLKCAST_A_* of the same name.
  */
 struct bc_volume {
@@ -69,6 +74,8 @@ struct bc_volume {
 	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 	uint32_t links;
 	struct bc_link *link;
+	uint32_t aways;
+	struct bc_link *away;
 };
 
 _Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64");

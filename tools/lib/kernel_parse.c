@@ -84,6 +84,17 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_VERIFY_NS] = FIXED(struct bc_link, verify_ns),
 	[BLKCAST_L_RESYNCED] = FIXED(struct bc_link, resynced),
 	[BLKCAST_L_RESYNC_NS] = FIXED(struct bc_link, resync_ns),
+	[BLKCAST_L_UNSENT_NS] = FIXED(struct bc_link, unsent_ns),
+	[BLKCAST_L_UNSENT_WRITES] = FIXED(struct bc_link, unsent_writes),
+	[BLKCAST_L_UNSENT_BYTES] = FIXED(struct bc_link, unsent_bytes),
+	[BLKCAST_L_UNRECEIVED_NS] = FIXED(struct bc_link, unreceived_ns),
+	[BLKCAST_L_UNRECEIVED_WRITES] = FIXED(struct bc_link, unreceived_writes),
+	[BLKCAST_L_UNRECEIVED_BYTES] = FIXED(struct bc_link, unreceived_bytes),
+	[BLKCAST_L_UNDURABLE_NS] = FIXED(struct bc_link, undurable_ns),
+	[BLKCAST_L_UNDURABLE_WRITES] = FIXED(struct bc_link, undurable_writes),
+	[BLKCAST_L_UNDURABLE_BYTES] = FIXED(struct bc_link, undurable_bytes),
+	[BLKCAST_L_QUEUE_NS] = FIXED(struct bc_link, queue_ns),
+	[BLKCAST_L_DIRTY_BYTES] = FIXED(struct bc_link, dirty_bytes),
 };
 
 static const struct field event_fields[__BLKCAST_A_MAX] = {
@@ -184,22 +195,22 @@ static void take_members(struct bc_volume *volume, const struct nlattr *attr)
 	volume->known |= 1ULL << BLKCAST_A_MEMBERS;
 }
 
-static int take_link(struct bc_volume *volume, const struct nlattr *nest)
+/* Add a nest of BLKCAST_L_* to one of the volume's arrays. */
+static int take_link(struct bc_link **links, uint32_t *count, const struct nlattr *nest)
 {
 	const struct nlattr *attr;
 	struct bc_link *link;
 
-	link = reallocarray(volume->link, volume->links + 1, sizeof(*link));
+	link = reallocarray(*links, *count + 1, sizeof(*link));
 	if (!link)
 		return MNL_CB_ERROR;
-	volume->link = link;
-	link += volume->links++;
+	*links = link;
+	link += (*count)++;
 	memset(link, 0, sizeof(*link));
 	mnl_attr_for_each_nested(attr, nest) {
 		if (field_take(link_fields, __BLKCAST_L_MAX, link, attr))
 			link->known |= 1ULL << mnl_attr_get_type(attr);
 	}
-	volume->known |= 1ULL << BLKCAST_A_LINKS;
 	return MNL_CB_OK;
 }
 
@@ -215,7 +226,9 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS)
 			take_members(volume, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_LINKS)
-			ret = take_link(volume, attr);
+			ret = take_link(&volume->link, &volume->links, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_AWAY)
+			ret = take_link(&volume->away, &volume->aways, attr);
 		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))
 			volume->known |= 1ULL << mnl_attr_get_type(attr);
 		if (ret != MNL_CB_OK)
@@ -278,6 +291,7 @@ void bc_volume_release(struct bc_volume *volume)
 {
 	free(volume->history);
 	free(volume->link);
+	free(volume->away);
 	memset(volume, 0, sizeof(*volume));
 }
 
