@@ -14,7 +14,9 @@
  *     sync once the set with it is on stable storage.         rule 19
  *  3. When one leaves, no completion is given (members_hold) before a set without
  *     it is on stable storage.                                rules 19, 20
- *  4. With ack=local nobody is waited for: the set is empty.
+ *  4. With ack=local nobody is waited for, and with ack=memory a replica that
+ *     crashes loses what it had only received: a copy cannot know whether that
+ *     has happened before it took over.  So the set is empty.	rule 20
  *
  * If the set cannot be written, what waits for it fails, and it is tried again.
  */
@@ -134,12 +136,12 @@ void blkcast_members_leave(struct blkcast_link *l)
 	mod_delayed_work(blkcast_wq, &v->members_work, 0);
 }
 
-/* From here on completions wait.  Caller holds vol->lock. */
-static void ack_begin(struct blkcast_volume *v)
+/* From here on completions wait for more.  Caller holds vol->lock. */
+static void ack_raise(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 {
 	struct blkcast_link *l;
 
-	v->ack = BLKCAST_ACK_DISK;
+	v->ack = ack;
 	list_for_each_entry(l, &v->links, node) {
 		if (l->state < BLKCAST_LINK_JOINING || l->flags & BLKCAST_F_ASYNC)
 			continue;
@@ -149,14 +151,21 @@ static void ack_begin(struct blkcast_volume *v)
 	}
 }
 
-static void ack_end(struct blkcast_volume *v)
+/* ... for less; nobody is in the set.  Caller holds vol->lock. */
+static void ack_lower(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 {
 	struct blkcast_link *l;
 
-	v->ack = BLKCAST_ACK_LOCAL;
+	v->ack = ack;
 	v->members_hold = false;
 	list_for_each_entry(l, &v->links, node)
 		l->member = false;
+}
+
+/* How much a completion waits for. */
+static int ack_rank(enum blkcast_ack_mode ack)
+{
+	return ack == BLKCAST_ACK_LOCAL ? 0 : ack == BLKCAST_ACK_MEMORY ? 1 : 2;
 }
 
 /**
@@ -169,20 +178,21 @@ static void ack_end(struct blkcast_volume *v)
 int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 {
 	bool primary = v->role == BLKCAST_ROLE_PRIMARY;
+	bool raise = ack_rank(ack) > ack_rank(v->ack);
 	int err = 0;
 
 	lockdep_assert_held(&v->admin);
 	if (ack == v->ack)
 		return 0;
 	mutex_lock(&v->members_lock);
-	if (primary && ack == BLKCAST_ACK_LOCAL)
+	if (primary && ack != BLKCAST_ACK_DISK)
 		err = blkcast_super_set_members(v, NULL, 0);
 	if (!err) {
 		spin_lock_irq(&v->lock);
-		if (ack == BLKCAST_ACK_DISK)
-			ack_begin(v);
+		if (raise)
+			ack_raise(v, ack);
 		else
-			ack_end(v);
+			ack_lower(v, ack);
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->members_lock);
@@ -190,7 +200,8 @@ int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 		mod_delayed_work(blkcast_wq, &v->members_work, MEMBERS_RETRY);
 		return err;
 	}
-	if (primary && ack == BLKCAST_ACK_DISK)
+	/* So that there is an answer after the change. */
+	if (primary)
 		blkcast_write_flush(v);
 	blkcast_write_reached(v);
 	return 0;

@@ -21,7 +21,7 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_TERM] = { .type = NLA_U32 },
 	[BLKCAST_A_REIGN] = { .type = NLA_U64 },
 	[BLKCAST_A_FLAGS] = { .type = NLA_U32 },
-	[BLKCAST_A_ACK] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ACK_DISK),
+	[BLKCAST_A_ACK] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ACK_MEMORY),
 	[BLKCAST_A_LINK] = { .type = NLA_NUL_STRING, .len = BLKCAST_NAME_MAX - 1 },
 	[BLKCAST_A_SOCKET] = { .type = NLA_U32 },
 	[BLKCAST_A_TIMEOUT] = { .type = NLA_U32 },

@@ -174,9 +174,11 @@ static struct blkcast_op *frame_op(struct blkcast_link *l,
 }
 
 /* Move the stream on; its LSNs rise and belong to terms up to the link's. */
-static int stream_pass(struct blkcast_link *l, u64 lsn)
+static int stream_pass(struct blkcast_link *l, const struct blkcast_frame *f)
 {
+	bool receipt = le16_to_cpu(f->flags) & BLKCAST_FRAME_RECEIPT;
 	struct blkcast_volume *v = l->vol;
+	u64 lsn = le64_to_cpu(f->lsn);
 	int err = 0;
 
 	spin_lock_irq(&v->lock);
@@ -186,6 +188,8 @@ static int stream_pass(struct blkcast_link *l, u64 lsn)
 		l->received = lsn;
 		v->lsn = max(v->lsn, lsn);
 		l->ack_due = true;
+		if (receipt)
+			wake_up_all(&l->wake);
 	}
 	spin_unlock_irq(&v->lock);
 	return err;
@@ -256,7 +260,7 @@ static int write_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 	if (IS_ERR(op))
 		return PTR_ERR(op);
-	err = stream_pass(l, op->lsn);
+	err = stream_pass(l, f);
 	if (err) {
 		blkcast_op_put(op);
 		return err;
@@ -271,7 +275,7 @@ static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 	if (!frame_range_valid(l->vol, f) || f->length)
 		return -EPROTO;
-	err = stream_pass(l, le64_to_cpu(f->lsn));
+	err = stream_pass(l, f);
 	if (err)
 		return err;
 	op = frame_op(l, f, BLKCAST_OP_ZEROES);
@@ -281,7 +285,7 @@ static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 static int nop_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
-	int err = f->length ? -EPROTO : stream_pass(l, le64_to_cpu(f->lsn));
+	int err = f->length ? -EPROTO : stream_pass(l, f);
 
 	if (!err)
 		apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
@@ -329,7 +333,7 @@ static int flush_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	u64 lsn = le64_to_cpu(f->lsn), start = ktime_get_ns();
 	int err;
 
-	err = f->length ? -EPROTO : stream_pass(l, lsn) ?: backing_flush(l);
+	err = f->length ? -EPROTO : stream_pass(l, f) ?: backing_flush(l);
 	if (err)
 		return err;
 	trace_blkcast_replica_durable(l->vol->minor, l->id, lsn, 0, start);

@@ -105,6 +105,13 @@ out:
 	return e;
 }
 
+/* With ack=memory somebody waits for the receipt alone. */
+static __le16 entry_flags(const struct blkcast_link *l)
+{
+	return cpu_to_le16(READ_ONCE(l->vol->ack) == BLKCAST_ACK_MEMORY ?
+			   BLKCAST_FRAME_RECEIPT : 0);
+}
+
 static int entry_send(struct blkcast_link *l, struct entry *e)
 {
 	static const u16 types[] = {
@@ -115,6 +122,7 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 	struct blkcast_op *op = e->op;
 	struct blkcast_frame f = {
 		.type = cpu_to_le16(types[op->kind]),
+		.flags = entry_flags(l),
 		.lsn = cpu_to_le64(op->lsn),
 		.sector = cpu_to_le64(op->sector),
 		.sectors = cpu_to_le32(op->sectors),

@@ -17,10 +17,10 @@
  * without a touched mark reads as zeros.
  *
  * A flush is an entry of the stream with an LSN of its own: a replica flushes
- * there before it applies anything behind.  With ack=disk it completes when
- * the local device and every waited-for replica have flushed.  A FUA write is
- * a FUA write here, if the device can do that without a flush, and a write with a
- * flush behind it in the stream.
+ * there before it applies anything behind.  It completes when the local device
+ * has flushed, and the replicas have done what policy.c asks of them.  A FUA write
+ * is a FUA write here, if the device can do that without a flush, and a write with
+ * a flush behind it in the stream.
  *
  * A write that the backing device refuses fails; its region gets a fresh stamp
  * and turns dirty on every link, for nobody knows what it holds now (rule 9).
@@ -74,23 +74,6 @@ static void op_abort(struct blkcast_op *op, int error)
 	op_complete(op);
 }
 
-static bool replicas_reached(const struct blkcast_op *op)
-{
-	struct blkcast_link *l;
-
-	if (op->vol->ack == BLKCAST_ACK_LOCAL)
-		return true;
-	if (op->vol->members_hold)
-		return false;
-	list_for_each_entry(l, &op->vol->links, node) {
-		if (!blkcast_link_waited(l))
-			continue;
-		if (l->applied < op->lsn || l->durable < op->durable_lsn)
-			return false;
-	}
-	return true;
-}
-
 /* Acknowledgements, links or the policy have changed: complete what may be. */
 void blkcast_write_reached(struct blkcast_volume *v)
 {
@@ -99,7 +82,7 @@ void blkcast_write_reached(struct blkcast_volume *v)
 
 	spin_lock_irq(&v->lock);
 	list_for_each_entry_safe(op, next, &v->waiting, wait_node)
-		if (replicas_reached(op))
+		if (blkcast_policy_reached(op))
 			list_move_tail(&op->wait_node, &reached);
 	spin_unlock_irq(&v->lock);
 
@@ -138,7 +121,7 @@ static void op_enlist(struct blkcast_op *op)
 		op->durable_lsn = op->lsn;
 	blkcast_log_append(op);
 	atomic_set(&op->pending, 1);
-	if (v->ack == BLKCAST_ACK_DISK) {
+	if (v->ack != BLKCAST_ACK_LOCAL) {
 		atomic_inc(&op->pending);
 		list_add_tail(&op->wait_node, &v->waiting);
 	}

@@ -155,6 +155,7 @@ enum blkcast_role {
 enum blkcast_ack_mode {
 	BLKCAST_ACK_LOCAL,	/* completed when written here */
 	BLKCAST_ACK_DISK,	/* ... and at every in-sync replica */
+	BLKCAST_ACK_MEMORY,	/* ... and received by every in-sync replica */
 };
 
 /*

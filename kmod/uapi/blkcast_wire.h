@@ -88,6 +88,7 @@ enum blkcast_frame_type {
 #define BLKCAST_FRAME_FIRST	(1U << 0)	/* REGION: first piece */
 #define BLKCAST_FRAME_LAST	(1U << 1)	/* REGION, STAMPS: last piece */
 #define BLKCAST_FRAME_SPARSE	(1U << 2)	/* REGION, first: equal blocks left out */
+#define BLKCAST_FRAME_RECEIPT	(1U << 3)	/* WRITE ZEROES FLUSH: its receipt is waited for */
 
 /**
  * struct blkcast_frame - the header of every frame

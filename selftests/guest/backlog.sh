@@ -59,7 +59,7 @@ check "the copies are equal" same a b
 sent=$(field a 'links["b"]["sent_bytes"]')
 ktap_comment "$((sent / 1024)) KiB were sent in all"
 
-on 'blkcast set a --ack local && pair -d a b && pair -t 2000 a b'
+on 'blkcast set a --ack disk && pair -d a b && pair -t 2000 a b'
 check "in sync, not asynchronous" wait_until 30 in_sync a b
 hang
 check "a replica that is waited for is given up after its timeout" \

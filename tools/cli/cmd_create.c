@@ -31,7 +31,7 @@ static const struct cli_option options[] = {
 	{ "uuid", CLI_TEXT, &uuid_text, "UUID", "one more copy of the volume UUID" },
 	{ "keep-data", CLI_FLAG, &keep_data, NULL,
 	  "what the device holds becomes the volume's content" },
-	{ "ack", CLI_TEXT, &ack_text, "local|disk",
+	{ "ack", CLI_TEXT, &ack_text, "local|memory|disk",
 	  "when a write counts as done; default: local" },
 	{ "backlog", CLI_SIZE, &backlog, "SIZE", "1M..4G, default 64M" },
 	{ "force", CLI_FLAG, &force, NULL, "overwrite what the device holds" },
@@ -58,7 +58,7 @@ static int take_options(struct bc_volume_config *config, const char *name,
 		return bc_fail(error, -EINVAL, "'%s' is no name of a volume: 1..63 of a-z A-Z 0-9 . _ -",
 			       name);
 	if (ack < 0)
-		return bc_fail(error, -EINVAL, "--ack must be local or disk, not '%s'",
+		return bc_fail(error, -EINVAL, "--ack must be local, memory or disk, not '%s'",
 			       ack_text);
 	if (backlog && (backlog < (1ULL << 20) || backlog > (4ULL << 30)))
 		return bc_fail(error, -EINVAL, "--backlog must be 1M..4G");

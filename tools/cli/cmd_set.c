@@ -9,8 +9,8 @@ static const char *ack_text;
 static uint64_t resync_rate, active_max;
 
 static const struct cli_option options[] = {
-	{ "ack", CLI_TEXT, &ack_text, "local|disk",
-	  "a write is done when it is written here, or at every replica in sync too" },
+	{ "ack", CLI_TEXT, &ack_text, "local|memory|disk",
+	  "done: when written here; received, or written, by all replicas in sync too" },
 	{ "resync-rate", CLI_SIZE, &resync_rate, "SIZE",
 	  "a second, while writers are at work: 64K..1T (8M)" },
 	{ "active-max", CLI_SIZE, &active_max, "SIZE",
@@ -19,7 +19,7 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_syntax syntax = {
-	"NAME [--ack local|disk] [--resync-rate SIZE] [--active-max SIZE]",
+	"NAME [--ack local|memory|disk] [--resync-rate SIZE] [--active-max SIZE]",
 	"Change a volume's policy, at once and for good. A resync gives way to writers\n"
 	"down to its rate; a volume that nobody writes to gives it all there is. What is\n"
 	"active needs no more metadata written, and is compared after a crash.",
@@ -80,7 +80,7 @@ int cmd_set(int argc, char **argv)
 	if (ack_text)
 		set.ack = bc_ack_parse(ack_text);
 	if (ack_text && set.ack < 0) {
-		cli_failf("--ack must be local or disk, not '%s'", ack_text);
+		cli_failf("--ack must be local, memory or disk, not '%s'", ack_text);
 		return CLI_USAGE;
 	}
 	if (resync_rate && !bc_resync_rate_valid(resync_rate)) {

@@ -145,7 +145,7 @@ static int take_ack(void *to, size_t size, const char *value,
 
 	(void)size;
 	if (ack < 0)
-		return bc_fail(error, ack, "ack '%s' must be local or disk", value);
+		return bc_fail(error, ack, "ack '%s' must be local, memory or disk", value);
 	*(uint8_t *)to = ack;
 	return 0;
 }

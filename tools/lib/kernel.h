@@ -190,7 +190,7 @@ const char *bc_event_name(uint8_t event);
 bool bc_resync_rate_valid(uint64_t bytes_a_second);
 bool bc_active_max_valid(uint64_t bytes);
 
-/* "local" or "disk" to enum blkcast_ack_mode; -EINVAL. */
+/* "local", "memory" or "disk" to enum blkcast_ack_mode; -EINVAL. */
 int bc_ack_parse(const char *text);
 
 #endif /* BC_KERNEL_H */

@@ -24,6 +24,7 @@ const char *bc_role_name(uint8_t role)
 static const char * const ack_names[] = {
 	[BLKCAST_ACK_LOCAL] = "local",
 	[BLKCAST_ACK_DISK] = "disk",
+	[BLKCAST_ACK_MEMORY] = "memory",
 };
 
 const char *bc_ack_name(uint8_t ack)

@@ -34,7 +34,7 @@ _blkcast() {
 		words=$(_blkcast_peers "${COMP_WORDS[2]}")
 		;;
 	--ack)
-		words="local disk"
+		words="local memory disk"
 		;;
 	*)
 		case $current in
