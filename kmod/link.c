@@ -31,6 +31,7 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 	if (from == BLKCAST_LINK_IN_SYNC || from == BLKCAST_LINK_JOINING)
 		if (to != BLKCAST_LINK_IN_SYNC)
 			blkcast_members_leave(l);
+	blkcast_policy_update(v);
 	if (to == BLKCAST_LINK_RESYNC) {
 		l->resync_start = ktime_get_ns();
 		l->resynced = 0;

@@ -127,11 +127,16 @@ struct blkcast_link {
 	struct list_head	hashed;		/* L: answers to COMPARE */
 };
 
+/* Primary: it is, or is about to be, in sync.  Caller holds vol->lock. */
+static inline bool blkcast_link_counts(const struct blkcast_link *l)
+{
+	return l->state >= BLKCAST_LINK_JOINING && !(l->flags & BLKCAST_F_ASYNC);
+}
+
 /* Primary: completions wait for this link.  Caller holds vol->lock. */
 static inline bool blkcast_link_waited(const struct blkcast_link *l)
 {
-	return l->vol->ack != BLKCAST_ACK_LOCAL &&
-	       l->state >= BLKCAST_LINK_JOINING && !(l->flags & BLKCAST_F_ASYNC);
+	return l->vol->ack != BLKCAST_ACK_LOCAL && blkcast_link_counts(l);
 }
 
 struct blkcast_link_params {
@@ -167,9 +172,6 @@ int blkcast_frame_recv_data(struct blkcast_link *l,
 int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
 			  struct blkcast_op *op);
 u32 blkcast_op_crc(struct blkcast_op *op);
-
-/* policy.c */
-bool blkcast_policy_reached(const struct blkcast_op *op);
 
 /* members.c */
 void blkcast_members_join(struct blkcast_link *l);

@@ -17,6 +17,8 @@
  *  4. With ack=local nobody is waited for, and with ack=memory a replica that
  *     crashes loses what it had only received: a copy cannot know whether that
  *     has happened before it took over.  So the set is empty.	rule 20
+ *  5. While fewer than min_isr copies are left, nothing is acknowledged (policy.c),
+ *     so the set stays as it is: each of them still holds all that was.
  *
  * If the set cannot be written, what waits for it fails, and it is tried again.
  */
@@ -35,6 +37,18 @@ static bool link_belongs(const struct blkcast_link *l)
 	return l->vol->ack == BLKCAST_ACK_DISK && l->has_node &&
 	       !(l->flags & BLKCAST_F_ASYNC) &&
 	       (l->state == BLKCAST_LINK_IN_SYNC || link_joins(l));
+}
+
+/* Are there enough copies for a set?  Inv. 5.  Caller holds vol->lock. */
+static bool members_suffice(struct blkcast_volume *v)
+{
+	struct blkcast_link *l;
+	u32 n = 1;
+
+	list_for_each_entry(l, &v->links, node)
+		n += blkcast_link_counts(l) &&
+		     (l->state == BLKCAST_LINK_IN_SYNC || link_joins(l));
+	return n >= v->min_isr;
 }
 
 static void link_in_sync(struct blkcast_link *l)
@@ -92,14 +106,18 @@ static void members_work(struct work_struct *work)
 						struct blkcast_volume,
 						members_work);
 	u8 member[BLKCAST_MEMBERS_MAX][16];
+	bool suffice;
 	u32 n, seq;
 	int err;
 
 	mutex_lock(&v->members_lock);
 	spin_lock_irq(&v->lock);
-	n = members_collect(v, member);
+	suffice = v->ack != BLKCAST_ACK_DISK || members_suffice(v);
+	n = suffice ? members_collect(v, member) : 0;
 	seq = v->members_seq;
 	spin_unlock_irq(&v->lock);
+	if (!suffice)
+		goto out_unlock;
 	/* A flush that failed, and was told to this one, may be over. */
 	err = blkcast_super_set_members(v, member[0], n) &&
 	      blkcast_super_set_members(v, member[0], n);
@@ -107,6 +125,7 @@ static void members_work(struct work_struct *work)
 		members_failed(v);
 	else
 		members_written(v, seq, n == BLKCAST_MEMBERS_MAX);
+out_unlock:
 	mutex_unlock(&v->members_lock);
 }
 
@@ -134,6 +153,15 @@ void blkcast_members_leave(struct blkcast_link *l)
 	v->members_seq++;
 	v->members_hold = true;
 	mod_delayed_work(blkcast_wq, &v->members_work, 0);
+}
+
+/* min_isr has changed: the set that was kept may have to be another. */
+void blkcast_members_policy(struct blkcast_volume *v)
+{
+	spin_lock_irq(&v->lock);
+	if (v->role == BLKCAST_ROLE_PRIMARY && v->ack == BLKCAST_ACK_DISK)
+		mod_delayed_work(blkcast_wq, &v->members_work, 0);
+	spin_unlock_irq(&v->lock);
 }
 
 /* From here on completions wait for more.  Caller holds vol->lock. */

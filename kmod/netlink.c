@@ -33,6 +33,8 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
 	[BLKCAST_A_ACTIVE_MAX] = { .type = NLA_U64 },
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
+	[BLKCAST_A_MIN_ISR] = NLA_POLICY_RANGE(NLA_U32, 1, BLKCAST_MEMBERS_MAX + 1),
+	[BLKCAST_A_ON_LOSS] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ON_LOSS_ERROR),
 };
 
 /* ---- what the handlers share ---- */
@@ -239,13 +241,15 @@ static int range_get(struct genl_info *info, int attr, u64 min, u64 max,
 }
 
 struct settings {
-	struct nlattr *ack;
+	struct nlattr *ack, *min_isr, *on_loss;
 	u64 resync_rate, active_max;
 };
 
 static int settings_get(struct genl_info *info, struct settings *s)
 {
 	s->ack = info->attrs[BLKCAST_A_ACK];
+	s->min_isr = info->attrs[BLKCAST_A_MIN_ISR];
+	s->on_loss = info->attrs[BLKCAST_A_ON_LOSS];
 	return range_get(info, BLKCAST_A_RESYNC_RATE, BLKCAST_RESYNC_RATE_MIN,
 			 BLKCAST_RESYNC_RATE_MAX,
 			 "resync rate must be 64 KiB/s to 1 TiB/s",
@@ -276,6 +280,22 @@ static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 	if (s.active_max && !err)
 		v->map.active_max = s.active_max;
 	spin_unlock_irq(&v->lock);
+	if ((s.min_isr || s.on_loss) && !err)
+		blkcast_policy_set(v, s.min_isr ? nla_get_u32(s.min_isr) : 0,
+				   s.on_loss ? nla_get_u8(s.on_loss) : -1);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_suspend(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v = volume_lock(skb, info);
+	int err;
+
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_policy_halt(v, info->genlhdr->cmd == BLKCAST_CMD_SUSPEND,
+				  info->extack);
 	volume_unlock(v);
 	return err;
 }
@@ -487,6 +507,26 @@ static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 		       v->super->history);
 }
 
+/* What the policy makes of the links.  Caller holds vol->lock. */
+static int policy_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	struct blkcast_policy_status s;
+
+	if (nla_put_u8(msg, BLKCAST_A_ACK, v->ack) ||
+	    nla_put_u32(msg, BLKCAST_A_MIN_ISR, v->min_isr) ||
+	    nla_put_u8(msg, BLKCAST_A_ON_LOSS, v->on_loss))
+		return -EMSGSIZE;
+	if (v->role != BLKCAST_ROLE_PRIMARY)
+		return 0;
+	blkcast_policy_status(v, &s);
+	if (nla_put_u32(msg, BLKCAST_A_ISR, s.isr) ||
+	    nla_put_u32(msg, BLKCAST_A_SUSPENDED, s.suspended) ||
+	    nla_put_u32(msg, BLKCAST_A_PARKED, s.parked))
+		return -EMSGSIZE;
+	return s.since ? put_u64(msg, BLKCAST_A_SUSPENDED_NS,
+				 ktime_get_ns() - s.since) : 0;
+}
+
 /* What I/O changes.  Caller holds vol->lock. */
 /* The newest of them: more than there is room for are hardly meant. */
 static int aways_put(struct sk_buff *msg, struct blkcast_volume *v)
@@ -512,7 +552,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 		doubt += v->map.groups[g].doubts;
 	if (nla_put_u8(msg, BLKCAST_A_ROLE, v->role) ||
 	    nla_put_u32(msg, BLKCAST_A_TERM, v->term) ||
-	    nla_put_u8(msg, BLKCAST_A_ACK, v->ack) ||
+	    policy_put(msg, v) ||
 	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
 	    put_u64(msg, BLKCAST_A_ACTIVE_MAX, v->map.active_max) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
@@ -806,6 +846,8 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_STAMPS, .doit = cmd_stamps },
 	{ .cmd = BLKCAST_CMD_VERIFY, .doit = cmd_verify },
 	{ .cmd = BLKCAST_CMD_DIFFERING, .doit = cmd_differing },
+	{ .cmd = BLKCAST_CMD_SUSPEND, .doit = cmd_suspend },
+	{ .cmd = BLKCAST_CMD_RESUME, .doit = cmd_suspend },
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -229,6 +229,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->links);
 	INIT_LIST_HEAD(&v->away);
 	blkcast_members_init(v);
+	blkcast_policy_init(v);
 	blkcast_flush_init(v);
 	v->log_budget = p->backlog;
 	v->resync_rate = BLKCAST_RESYNC_RATE_DEFAULT;
@@ -427,6 +428,7 @@ static void volume_quiesce(struct blkcast_volume *v)
 {
 	spin_lock_irq(&v->lock);
 	v->accepting = false;
+	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	/* A replica that does not answer is not waited for any longer than that. */
 	if (!wait_event_timeout(v->idle, ops_gone(v), HANDOVER_WAIT))
@@ -474,21 +476,31 @@ static bool volume_claim(struct blkcast_volume *v, bool gone)
 	return free;
 }
 
+/* Who has it open may be a writer that waits for ever: say how to end that. */
+static int refuse_open(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+{
+	if (READ_ONCE(v->closed_since))
+		NL_SET_ERR_MSG(extack,
+			       "the volume's device is open and its writes wait: set --on-loss error, or resume, ends that");
+	else
+		NL_SET_ERR_MSG(extack, "the volume's device is open");
+	return -EBUSY;
+}
+
 /* Caller holds vol->admin.  Errors: see DOWN in uapi/blkcast_netlink.h. */
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
 	int err;
 
 	lockdep_assert_held(&v->admin);
-	if (!volume_claim(v, true)) {
-		NL_SET_ERR_MSG(extack, "the volume's device is open");
-		return -EBUSY;
-	}
+	if (!volume_claim(v, true))
+		return refuse_open(v, extack);
 	mutex_lock(&blkcast_volumes_lock);
 	list_del(&v->node);
 	mutex_unlock(&blkcast_volumes_lock);
 	volume_quiesce(v);
 	blkcast_members_stop(v);
+	blkcast_policy_stop(v);
 	volume_disk_del(v);
 	err = blkcast_map_close(v);
 	if (err)
@@ -578,6 +590,8 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->position = 0;
 	v->members_hold = false;
 	v->flush_lost = false;
+	v->halted = false;
+	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
 	invalidate_bdev(v->disk->part0);
@@ -593,10 +607,8 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 
 static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
-	if (!volume_claim(v, false)) {
-		NL_SET_ERR_MSG(extack, "the volume's device is open");
-		return -EBUSY;
-	}
+	if (!volume_claim(v, false))
+		return refuse_open(v, extack);
 	set_disk_ro(v->disk, true);
 	volume_quiesce(v);
 	blkcast_members_stop(v);
@@ -605,6 +617,8 @@ static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;
+	v->halted = false;
+	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_map_newest(v);
 	vol_info(v, "replica\n");

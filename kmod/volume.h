@@ -84,6 +84,14 @@ struct blkcast_volume {
 	struct delayed_work	members_work;
 	bool			members_hold;	/* L: members.c, inv. 3 */
 	u32			members_seq;	/* L: counts who left */
+	u32			min_isr;	/* L: copies: policy.c */
+	enum blkcast_on_loss	on_loss;	/* L */
+	bool			halted;		/* L: by hand */
+	bool			lacking;	/* L: fewer than min_isr are there */
+	u64			closed_since;	/* L: ktime_get_ns(); 0: writes go on */
+	struct list_head	parked;		/* L: ops that came while it was closed */
+	u32			parked_count;	/* L */
+	struct work_struct	policy_work;
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
@@ -182,6 +190,7 @@ void blkcast_submit_bio(struct bio *bio);
 void blkcast_write_flush(struct blkcast_volume *v);
 void blkcast_write_reached(struct blkcast_volume *v);
 void blkcast_write_abort(struct blkcast_volume *v, int error);
+void blkcast_write_refuse(struct blkcast_op *op, int error);
 
 /* flush.c */
 void blkcast_flush_init(struct blkcast_volume *v);
@@ -197,9 +206,38 @@ void blkcast_flushes_exit(void);
 /* lag.c */
 void blkcast_lag_forget(struct blkcast_volume *v);
 
+/**
+ * struct blkcast_policy_status - how writes fare
+ * @isr: copies in sync, the primary's counted
+ * @suspended: BLKCAST_SUSPENDED_*
+ * @since: ktime_get_ns()
+ * @parked: ops that wait for it to end
+ */
+struct blkcast_policy_status {
+	u32 isr, suspended, parked;
+	u64 since;
+};
+
+/* policy.c */
+enum blkcast_gate { BLKCAST_GATE_OPEN, BLKCAST_GATE_PARK, BLKCAST_GATE_FAIL };
+enum blkcast_verdict { BLKCAST_WAIT, BLKCAST_DONE, BLKCAST_FAIL };
+
+void blkcast_policy_init(struct blkcast_volume *v);
+void blkcast_policy_stop(struct blkcast_volume *v);
+enum blkcast_gate blkcast_policy_gate(struct blkcast_volume *v);
+void blkcast_policy_park(struct blkcast_op *op);
+void blkcast_policy_update(struct blkcast_volume *v);
+enum blkcast_verdict blkcast_policy_judge(const struct blkcast_op *op);
+void blkcast_policy_set(struct blkcast_volume *v, u32 min_isr, int on_loss);
+int blkcast_policy_halt(struct blkcast_volume *v, bool halt,
+			struct netlink_ext_ack *extack);
+void blkcast_policy_status(struct blkcast_volume *v,
+			   struct blkcast_policy_status *s);
+
 /* members.c */
 void blkcast_members_init(struct blkcast_volume *v);
 void blkcast_members_stop(struct blkcast_volume *v);
+void blkcast_members_policy(struct blkcast_volume *v);
 int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack);
 
 /* backlog.c */

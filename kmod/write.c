@@ -2,7 +2,8 @@
 /*
  * A write's way on the primary.
  *
- *	submit_bio		split at region boundaries; an op for each piece
+ *	submit_bio		split at region boundaries; an op for each piece, if
+ *				the policy lets it in, now or later (policy.c)
  *	write_begin		PREFLUSH: a flush goes first
  *	write_enter		queue behind overlapping writes (range.c)
  *	write_granted		the region's active bit and touched mark (map.c)
@@ -74,39 +75,56 @@ static void op_abort(struct blkcast_op *op, int error)
 	op_complete(op);
 }
 
+/* The replicas' part is over for these ops: with @error, or well. */
+static void ops_arrived(struct list_head *ops, int error)
+{
+	struct blkcast_op *op, *next;
+
+	list_for_each_entry_safe(op, next, ops, wait_node) {
+		list_del_init(&op->wait_node);
+		if (error)
+			op->error = op->error ?: error;
+		op_arrived(op);
+	}
+}
+
 /* Acknowledgements, links or the policy have changed: complete what may be. */
 void blkcast_write_reached(struct blkcast_volume *v)
 {
 	struct blkcast_op *op, *next;
+	enum blkcast_verdict verdict;
 	LIST_HEAD(reached);
+	LIST_HEAD(failed);
 
 	spin_lock_irq(&v->lock);
-	list_for_each_entry_safe(op, next, &v->waiting, wait_node)
-		if (blkcast_policy_reached(op))
+	list_for_each_entry_safe(op, next, &v->waiting, wait_node) {
+		verdict = blkcast_policy_judge(op);
+		if (verdict == BLKCAST_DONE)
 			list_move_tail(&op->wait_node, &reached);
-	spin_unlock_irq(&v->lock);
-
-	list_for_each_entry_safe(op, next, &reached, wait_node) {
-		list_del_init(&op->wait_node);
-		op_arrived(op);
+		else if (verdict == BLKCAST_FAIL)
+			list_move_tail(&op->wait_node, &failed);
 	}
+	spin_unlock_irq(&v->lock);
+	ops_arrived(&reached, 0);
+	ops_arrived(&failed, -EIO);
 }
 
 /* Fail what waits for replicas: what it asks for cannot be promised. */
 void blkcast_write_abort(struct blkcast_volume *v, int error)
 {
-	struct blkcast_op *op, *next;
 	LIST_HEAD(aborted);
 
 	spin_lock_irq(&v->lock);
 	list_splice_init(&v->waiting, &aborted);
 	spin_unlock_irq(&v->lock);
+	ops_arrived(&aborted, error);
+}
 
-	list_for_each_entry_safe(op, next, &aborted, wait_node) {
-		list_del_init(&op->wait_node);
-		op->error = op->error ?: error;
-		op_arrived(op);
-	}
+/* End an op that has not begun. */
+void blkcast_write_refuse(struct blkcast_op *op, int error)
+{
+	op->error = error;
+	op_complete(op);
 }
 
 /* Give an op its LSN and its place in the stream.  Caller holds vol->lock. */
@@ -414,6 +432,25 @@ static void read_submit(struct blkcast_volume *v, struct bio *bio)
 	submit_bio_noacct(bio);
 }
 
+/* Take an op in, if the policy lets it.  Caller holds vol->lock. */
+static bool write_admit(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	enum blkcast_gate gate = blkcast_policy_gate(v);
+
+	if (gate == BLKCAST_GATE_FAIL)
+		return false;
+	v->ops++;
+	v->writes += op->kind != BLKCAST_OP_FLUSH;
+	v->write_when = op->start;
+	v->write_bytes += blkcast_op_bytes(op);
+	if (gate == BLKCAST_GATE_PARK)
+		blkcast_policy_park(op);
+	else
+		__blkcast_op_ready(op);
+	return true;
+}
+
 static void write_submit(struct blkcast_volume *v, struct bio *bio,
 			 enum blkcast_op_kind kind)
 {
@@ -427,14 +464,7 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 		blkcast_op_set_range(op, bio->bi_iter.bi_sector, bio_sectors(bio));
 
 	spin_lock_irqsave(&v->lock, flags);
-	accepted = v->accepting;
-	if (accepted) {
-		v->ops++;
-		v->writes += kind != BLKCAST_OP_FLUSH;
-		v->write_when = op->start;
-		v->write_bytes += blkcast_op_bytes(op);
-		__blkcast_op_ready(op);
-	}
+	accepted = write_admit(op);
 	spin_unlock_irqrestore(&v->lock, flags);
 	if (!accepted) {
 		blkcast_op_put(op);

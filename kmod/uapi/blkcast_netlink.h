@@ -50,6 +50,10 @@
  *	BLKCAST_A_ACTIVE_MAX	u64, bytes of the volume that may be active, hence
  *				in doubt after a crash, 64 MiB.., default 64 GiB;
  *				in whole groups, at least 64
+ *	BLKCAST_A_MIN_ISR	u32, copies, the primary's counted, that have to be in
+ *				sync for a write to be taken and, unless
+ *				BLKCAST_ACK_LOCAL, acknowledged; 1.., default 1
+ *	BLKCAST_A_ON_LOSS	u8 enum blkcast_on_loss
  *
  * LINK_ADD	hand over a connected stream socket, both daemons having agreed
  *	BLKCAST_A_NAME
@@ -106,6 +110,14 @@
  *	each run that differs, ascending; n < BLKCAST_RANGES_QUERY_MAX: there are
  *	no more.  ENOENT no such link, or never verified
  *
+ * SUSPEND	take in no more writes: they wait; those on their way end.  Reads go on
+ *	BLKCAST_A_NAME
+ *	EINVAL a replica
+ *
+ * RESUME	end that.  Writes go on if enough copies are in sync
+ *	BLKCAST_A_NAME
+ *	EINVAL not suspended by SUSPEND
+ *
  * Events go to the multicast group "events" as messages of command EVENT with
  * BLKCAST_A_NAME, BLKCAST_A_EVENT and, where a link is meant, BLKCAST_A_LINK
  * and BLKCAST_A_ERROR.
@@ -138,6 +150,8 @@ enum blkcast_cmd {
 	BLKCAST_CMD_EVENT,
 	BLKCAST_CMD_VERIFY,
 	BLKCAST_CMD_DIFFERING,
+	BLKCAST_CMD_SUSPEND,
+	BLKCAST_CMD_RESUME,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -157,6 +171,16 @@ enum blkcast_ack_mode {
 	BLKCAST_ACK_DISK,	/* ... and at every in-sync replica */
 	BLKCAST_ACK_MEMORY,	/* ... and received by every in-sync replica */
 };
+
+/* While fewer than MIN_ISR copies are in sync. */
+enum blkcast_on_loss {
+	BLKCAST_ON_LOSS_SUSPEND, /* writes and flushes wait */
+	BLKCAST_ON_LOSS_ERROR,	/* ... fail */
+};
+
+/* Why writes do not go on (bits). */
+#define BLKCAST_SUSPENDED_HAND	(1U << 0)	/* SUSPEND */
+#define BLKCAST_SUSPENDED_ISR	(1U << 1)	/* fewer than MIN_ISR are in sync */
 
 /*
  * States of a link, as the primary sees it.  A replica's end is COMPARING until
@@ -189,6 +213,8 @@ enum blkcast_event {
 	BLKCAST_EVENT_VOLUME_UP,
 	BLKCAST_EVENT_VOLUME_DOWN,
 	BLKCAST_EVENT_ROLE,		/* ROLE u8 */
+	BLKCAST_EVENT_SUSPENDED,	/* writes wait, or fail: see ON_LOSS */
+	BLKCAST_EVENT_RESUMED,
 };
 
 enum blkcast_attr {
@@ -237,6 +263,13 @@ enum blkcast_attr {
 	BLKCAST_A_META_END,	/* u64 byte on META at which metadata end [GET] */
 	BLKCAST_A_RANGES,	/* u32[] pairs of first region, number of regions */
 	BLKCAST_A_AWAY,		/* nest of BLKCAST_L_*, repeated	[GET] */
+	BLKCAST_A_MIN_ISR,	/* u32 copies			[GET] */
+	BLKCAST_A_ON_LOSS,	/* u8 enum blkcast_on_loss	[GET] */
+	/* Primary: */
+	BLKCAST_A_ISR,		/* u32 copies in sync, this one too [GET] */
+	BLKCAST_A_SUSPENDED,	/* u32 BLKCAST_SUSPENDED_*; 0: not [GET] */
+	BLKCAST_A_SUSPENDED_NS,	/* u64 since when; absent: not	[GET] */
+	BLKCAST_A_PARKED,	/* u32 writes and flushes that wait, SUSPENDED [GET] */
 	__BLKCAST_A_MAX,
 };
 

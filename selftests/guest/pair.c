@@ -2,13 +2,14 @@
 /*
  * pair: links two volumes of one host, a primary and its replica.
  *
- *	pair [-a] [-t MS] PRIMARY REPLICA
+ *	pair [-am] [-t MS] PRIMARY REPLICA
  *	pair -d PRIMARY REPLICA
  *
  * Does what two daemons do, without a network or a key between them: connects a
  * TCP socket to itself, hands one end to each volume.  The links are named after
- * the volumes at their other ends.  -a: asynchronous; -t: timeout; -d: takes the
- * link away.
+ * the volumes at their other ends.  -a: asynchronous; -m: the primary is told which
+ * copy it is, so that it can record it as in sync; -t: timeout; -d: takes the link
+ * away.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,19 +18,21 @@
 #include "sockets.h"
 
 static uint32_t flags, timeout_ms;
+static int named;
 
 /* The replica's end first: a primary talks at once. */
 static int link_both(struct bc_kernel *kernel, const struct bc_volume *primary,
-		     const char *replica, const int ends[2],
+		     const struct bc_volume *replica, const int ends[2],
 		     struct bc_error *error)
 {
 	struct bc_link_add there = {
-		.name = replica, .link = primary->name, .socket = ends[0],
+		.name = replica->name, .link = primary->name, .socket = ends[0],
 		.term = primary->term, .timeout_ms = timeout_ms,
 		.history = primary->history, .reigns = primary->reigns,
 	};
 	struct bc_link_add here = {
-		.name = primary->name, .link = replica, .socket = ends[1],
+		.name = primary->name, .link = replica->name,
+		.node = named ? replica->node : NULL, .socket = ends[1],
 		.term = primary->term, .timeout_ms = timeout_ms, .flags = flags,
 	};
 	int ret = bc_kernel_link_add(kernel, &there, error);
@@ -40,13 +43,15 @@ static int link_both(struct bc_kernel *kernel, const struct bc_volume *primary,
 static int pair(struct bc_kernel *kernel, const char *name, const char *replica,
 		struct bc_error *error)
 {
-	struct bc_volume primary;
+	struct bc_volume primary, other;
 	int ends[2], ret;
 
 	ret = bc_kernel_get(kernel, name, &primary, error);
 	if (!ret)
+		ret = bc_kernel_get(kernel, replica, &other, error);
+	if (!ret)
 		ret = socket_ends(ends, error);
-	return ret ? ret : link_both(kernel, &primary, replica, ends, error);
+	return ret ? ret : link_both(kernel, &primary, &other, ends, error);
 }
 
 /* The other end notices, but perhaps not at once. */
@@ -67,11 +72,13 @@ int main(int argc, char **argv)
 	struct bc_kernel *kernel;
 	struct bc_error error;
 
-	while ((option = getopt(argc, argv, "adt:")) != -1) {
+	while ((option = getopt(argc, argv, "admt:")) != -1) {
 		if (option == 'a')
 			flags = BLKCAST_F_ASYNC;
 		else if (option == 'd')
 			away = 1;
+		else if (option == 'm')
+			named = 1;
 		else if (option == 't')
 			timeout_ms = strtoul(optarg, NULL, 10);
 		else

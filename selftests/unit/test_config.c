@@ -44,6 +44,8 @@ static void volume_round_trip(void)
 	strcpy(config.backing, "/dev/disk/by-id/with space");
 	strcpy(config.meta, "/var/lib/meta file");
 	config.backlog = 5 << 20;
+	config.min_isr = 3;
+	config.on_loss = BLKCAST_ON_LOSS_ERROR;
 	link = bc_volume_config_add_link(&config, "g2");
 	EXPECT(!bc_address_parse(&link->address, "[fe80::1]:99", &error));
 	link->async = true;
@@ -55,6 +57,7 @@ static void volume_round_trip(void)
 	EXPECT(!strcmp(again.backing, config.backing) && !strcmp(again.meta, config.meta));
 	EXPECT(!memcmp(again.uuid, config.uuid, 16));
 	EXPECT(again.backlog == config.backlog && again.ack == BLKCAST_ACK_DISK);
+	EXPECT(again.min_isr == 3 && again.on_loss == BLKCAST_ON_LOSS_ERROR);
 	EXPECT(again.links == 2);
 	link = bc_volume_config_find_link(&again, "g2");
 	EXPECT(link && !strcmp(link->address.host, "fe80::1") &&

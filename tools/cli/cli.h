@@ -112,6 +112,8 @@ int cmd_destroy(int argc, char **argv);
 int cmd_primary(int argc, char **argv);
 int cmd_replica(int argc, char **argv);
 int cmd_set(int argc, char **argv);
+int cmd_suspend(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);

@@ -4,13 +4,21 @@
 #include <stdio.h>
 
 #include "cli.h"
+#include "policy.h"
 
-static const char *ack_text;
+static const char *policy_text, *ack_text, *on_loss_text;
 static uint64_t resync_rate, active_max;
+static uint32_t min_isr;
 
 static const struct cli_option options[] = {
+	{ "policy", CLI_TEXT, &policy_text, POLICY_NAMES,
+	  "disk,2,suspend; disk,1; local,1: of the next three" },
 	{ "ack", CLI_TEXT, &ack_text, "local|memory|disk",
 	  "done: when written here; received, or written, by all replicas in sync too" },
+	{ "min-isr", CLI_NUMBER, &min_isr, "COPIES",
+	  "in sync, this one counted, for writes to go on (1)" },
+	{ "on-loss", CLI_TEXT, &on_loss_text, "suspend|error",
+	  "what writes do while there are fewer: wait, or fail (suspend)" },
 	{ "resync-rate", CLI_SIZE, &resync_rate, "SIZE",
 	  "a second, while writers are at work: 64K..1T (8M)" },
 	{ "active-max", CLI_SIZE, &active_max, "SIZE",
@@ -19,10 +27,12 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_syntax syntax = {
-	"NAME [--ack local|memory|disk] [--resync-rate SIZE] [--active-max SIZE]",
-	"Change a volume's policy, at once and for good. A resync gives way to writers\n"
-	"down to its rate; a volume that nobody writes to gives it all there is. What is\n"
-	"active needs no more metadata written, and is compared after a crash.",
+	"NAME [--policy PRESET] [--ack local|memory|disk] [--min-isr COPIES]\n"
+	"       [--on-loss suspend|error] [--resync-rate SIZE] [--active-max SIZE]",
+	"Change a volume's policy, at once and for good. --policy stands for --ack,\n"
+	"--min-isr and --on-loss together; what is given beside it counts. A resync gives\n"
+	"way to writers down to its rate; a volume that nobody writes to gives it all there\n"
+	"is. What is active needs no more metadata written, and is compared after a crash.",
 	options, 1, 1
 };
 
@@ -58,14 +68,47 @@ static int change(const char *name, const struct bc_set *set, struct bc_error *e
 		config.resync_rate = set->resync_rate;
 	if (set->active_max)
 		config.active_max = set->active_max;
+	if (set->min_isr)
+		config.min_isr = set->min_isr;
+	if (set->on_loss >= 0)
+		config.on_loss = set->on_loss;
 	ret = bc_volume_config_save(&config, error);
 	bc_volume_config_release(&config);
 	return ret ? ret : apply(name, set, error);
 }
 
+/* From the options; false: one has no such value. */
+static bool settings(struct bc_set *set)
+{
+	if (policy_text && policy_preset(policy_text, set))
+		return cli_failf("--policy must be consistent, balanced or available, not '%s'",
+				 policy_text), false;
+	if (ack_text)
+		set->ack = bc_ack_parse(ack_text);
+	if (ack_text && set->ack < 0)
+		return cli_failf("--ack must be local, memory or disk, not '%s'",
+				 ack_text), false;
+	if (on_loss_text)
+		set->on_loss = bc_on_loss_parse(on_loss_text);
+	if (on_loss_text && set->on_loss < 0)
+		return cli_failf("--on-loss must be suspend or error, not '%s'",
+				 on_loss_text), false;
+	if (min_isr && !bc_min_isr_valid(min_isr))
+		return cli_failf("--min-isr must be 1..%d copies",
+				 BLKCAST_MEMBERS_MAX + 1), false;
+	if (resync_rate && !bc_resync_rate_valid(resync_rate))
+		return cli_failf("--resync-rate must be 64K..1T"), false;
+	if (active_max && !bc_active_max_valid(active_max))
+		return cli_failf("--active-max must be 64M..64T"), false;
+	set->min_isr = min_isr ? min_isr : set->min_isr;
+	set->resync_rate = resync_rate;
+	set->active_max = active_max;
+	return true;
+}
+
 int cmd_set(int argc, char **argv)
 {
-	struct bc_set set = { .ack = -1 };
+	struct bc_set set = { .ack = -1, .on_loss = -1 };
 	struct bc_error error;
 	int exit_code;
 	char **rest;
@@ -73,25 +116,12 @@ int cmd_set(int argc, char **argv)
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (!ack_text && !resync_rate && !active_max) {
+	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !resync_rate &&
+	    !active_max) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}
-	if (ack_text)
-		set.ack = bc_ack_parse(ack_text);
-	if (ack_text && set.ack < 0) {
-		cli_failf("--ack must be local, memory or disk, not '%s'", ack_text);
+	if (!settings(&set))
 		return CLI_USAGE;
-	}
-	if (resync_rate && !bc_resync_rate_valid(resync_rate)) {
-		cli_failf("--resync-rate must be 64K..1T");
-		return CLI_USAGE;
-	}
-	if (active_max && !bc_active_max_valid(active_max)) {
-		cli_failf("--active-max must be 64M..64T");
-		return CLI_USAGE;
-	}
-	set.resync_rate = resync_rate;
-	set.active_max = active_max;
 	return change(rest[0], &set, &error) ? cli_failed(&error) : CLI_DONE;
 }

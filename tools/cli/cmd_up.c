@@ -121,8 +121,11 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 	if (ret)
 		goto cleanup;
 	ret = bc_kernel_set(kernel, config->name,
-			    &(struct bc_set){ config->ack, config->resync_rate,
-					      config->active_max }, error);
+			    &(struct bc_set){ .ack = config->ack,
+					      .resync_rate = config->resync_rate,
+					      .active_max = config->active_max,
+					      .min_isr = config->min_isr,
+					      .on_loss = config->on_loss }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);
 	if (!ret)

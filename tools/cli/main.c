@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	{ "primary", cmd_primary, "start a reign: take writes here" },
 	{ "replica", cmd_replica, "end the reign: follow a primary" },
 	{ "set", cmd_set, "when a write counts as done, how fast a resync may be" },
+	{ "suspend", cmd_suspend, "let writes wait, reads go on" },
+	{ "resume", cmd_resume, "let them go on" },
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
 	{ "status", cmd_status, "show volumes and links" },

@@ -28,6 +28,7 @@ struct status_volume {
  * @away: of the kernel: what a replica without a link lacks, or NULL
  * @reason: the daemon's word on a link that is down, or NULL
  * @retry_ms: until it tries again, -1: not known
+ * @down_ms: since when there is none, -1: not known
  */
 struct status_link {
 	const char *peer;
@@ -35,7 +36,7 @@ struct status_link {
 	const struct bc_link_config *config;
 	const struct bc_link *away;
 	const char *reason;
-	long long retry_ms;
+	long long retry_ms, down_ms;
 };
 
 /* Calls @fn for each link of the volume: the live ones, then the others. */

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "policy.h"
 #include "status.h"
 #include "util.h"
 
@@ -97,6 +98,14 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	add_number(to, "id", link->id);
 	json_object_object_add(to, "async",
 			       json_object_new_boolean(link->flags & BLKCAST_F_ASYNC));
+	/* Only a primary knows. */
+	if (bc_known(link, BLKCAST_L_SENT)) {
+		const char *behind = policy_behind(link);
+
+		json_object_object_add(to, "in_sync", json_object_new_boolean(!behind));
+		if (behind)
+			add_text(to, "not_in_sync", behind);
+	}
 	ADD_KNOWN(add_lsn, to, "sent", link, BLKCAST_L_SENT, sent);
 	ADD_KNOWN(add_lsn, to, "received", link, BLKCAST_L_RECEIVED, received);
 	ADD_KNOWN(add_lsn, to, "applied", link, BLKCAST_L_APPLIED, applied);
@@ -122,6 +131,18 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	ADD_KNOWN(add_seconds, to, "flush_seconds", link, BLKCAST_L_FLUSH_NS, flush_ns);
 }
 
+static void add_down_link(struct json_object *to, const struct status_volume *volume,
+			  const struct status_link *link)
+{
+	add_text(to, "state", "down");
+	if (!volume->live || volume->live->role != BLKCAST_ROLE_PRIMARY)
+		return;
+	json_object_object_add(to, "in_sync", json_object_new_boolean(false));
+	add_text(to, "not_in_sync", "no link");
+	if (link->down_ms >= 0)
+		add_seconds(to, "behind_seconds", link->down_ms * 1000000);
+}
+
 static void add_link(const struct status_volume *volume,
 		     const struct status_link *link, void *arg)
 {
@@ -138,7 +159,7 @@ static void add_link(const struct status_volume *volume,
 	if (link->live && bc_known(link->live, BLKCAST_L_VERIFY_STATE))
 		add_verify(to, link->live, 1ULL << volume->live->region_shift);
 	if (!link->live)
-		add_text(to, "state", "down");
+		add_down_link(to, volume, link);
 	if (link->away)
 		add_lag(to, link->away);
 	if (link->reason)
@@ -158,6 +179,31 @@ static void add_members(struct json_object *to, const struct bc_volume *live)
 		json_object_array_add(list, json_object_new_string(
 				      bc_uuid_format(live->member[i], text)));
 	json_object_object_add(to, "in_sync_nodes", list);
+}
+
+/* What the policy makes of the links there are. */
+static void add_policy(struct json_object *to, const struct bc_volume *live)
+{
+	struct json_object *why = json_object_new_array();
+
+	add_text(to, "policy", policy_name(live));
+	add_text(to, "ack", bc_ack_name(live->ack));
+	add_number(to, "min_isr", live->min_isr);
+	add_text(to, "on_loss", bc_on_loss_name(live->on_loss));
+	if (live->role != BLKCAST_ROLE_PRIMARY) {
+		json_object_put(why);
+		return;
+	}
+	add_number(to, "in_sync_copies", live->isr);
+	add_number(to, "losses_survived", policy_losses(live));
+	if (live->suspended & BLKCAST_SUSPENDED_HAND)
+		json_object_array_add(why, json_object_new_string("by-hand"));
+	if (live->suspended & BLKCAST_SUSPENDED_ISR)
+		json_object_array_add(why, json_object_new_string("min-isr"));
+	json_object_object_add(to, "suspended", why);
+	ADD_KNOWN(add_seconds, to, "suspended_seconds", live, BLKCAST_A_SUSPENDED_NS,
+		  suspended_ns);
+	add_number(to, "waiting_writes", live->parked);
 }
 
 static void add_live(struct json_object *to, const struct bc_volume *live)
@@ -187,7 +233,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "term", live->term);
 	add_text(to, "reign", reign);
 	add_lsn(to, "lsn", live->lsn);
-	add_text(to, "ack", bc_ack_name(live->ack));
+	add_policy(to, live);
 	add_number(to, "resync_rate_bytes", live->resync_rate);
 	add_members(to, live);
 	add_number(to, "openers", live->openers);

@@ -24,7 +24,7 @@ static bool is_text(struct json_object *object, const char *key, const char *tex
 static void ask_daemon(struct json_object *daemon, const char *volume,
 		       struct status_link *link)
 {
-	struct json_object *links, *retry;
+	struct json_object *links, *ms;
 
 	if (!daemon) {
 		link->reason = "blkcastd is not running";
@@ -39,8 +39,10 @@ static void ask_daemon(struct json_object *daemon, const char *volume,
 		    !is_text(entry, "peer", link->peer))
 			continue;
 		link->reason = text_of(entry, "reason");
-		if (json_object_object_get_ex(entry, "retry_ms", &retry))
-			link->retry_ms = json_object_get_int64(retry);
+		if (json_object_object_get_ex(entry, "retry_ms", &ms))
+			link->retry_ms = json_object_get_int64(ms);
+		if (json_object_object_get_ex(entry, "down_ms", &ms))
+			link->down_ms = json_object_get_int64(ms);
 	}
 }
 
@@ -84,7 +86,7 @@ void status_each_link(const struct status_volume *volume,
 		struct status_link link = {
 			live->link[i].name, &live->link[i],
 			config_of(volume->config, live->link[i].name), NULL,
-			NULL, -1
+			NULL, -1, -1
 		};
 
 		fn(volume, &link, arg);
@@ -93,7 +95,7 @@ void status_each_link(const struct status_volume *volume,
 		const struct bc_link_config *config = &volume->config->link[i];
 		struct status_link link = {
 			config->peer, NULL, config, away_of(live, config->peer),
-			NULL, -1
+			NULL, -1, -1
 		};
 
 		if (is_live(live, config->peer))

@@ -4,8 +4,36 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy.h"
 #include "status.h"
 #include "util.h"
+
+/* What the policy makes of the links there are. */
+static void print_policy(const struct bc_volume *live)
+{
+	uint32_t losses = policy_losses(live);
+	char text[BC_SIZE_TEXT];
+
+	printf("  policy %s: %u %s in sync, min-isr %u (%s); ", policy_name(live),
+	       live->isr, live->isr == 1 ? "copy" : "copies", live->min_isr,
+	       bc_on_loss_name(live->on_loss));
+	if (losses)
+		printf("any %u may be lost now\n", losses);
+	else
+		printf("none may be lost now\n");
+	if (!bc_known(live, BLKCAST_A_SUSPENDED_NS))
+		return;
+	printf("  SUSPENDED for %s:", bc_duration_format(live->suspended_ns, text));
+	if (live->suspended & BLKCAST_SUSPENDED_HAND)
+		printf(" by hand;");
+	if (live->suspended & BLKCAST_SUSPENDED_ISR)
+		printf(" fewer than %u copies;", live->min_isr);
+	if (live->suspended == BLKCAST_SUSPENDED_ISR &&
+	    live->on_loss == BLKCAST_ON_LOSS_ERROR)
+		printf(" writes fail\n");
+	else
+		printf(" %u writes wait\n", live->parked);
+}
 
 static void print_volume(const struct status_volume *volume)
 {
@@ -20,6 +48,8 @@ static void print_volume(const struct status_volume *volume)
 	printf("%-9s %-9s term %-4u ack %-6s /dev/blkcast/%s\n",
 	       bc_role_name(live->role), bc_size_format(live->sectors * 512, size),
 	       live->term, bc_ack_name(live->ack), volume->name);
+	if (live->role == BLKCAST_ROLE_PRIMARY)
+		print_policy(live);
 	if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
 		printf("  INCONSISTENT: under resync, not usable until that is done\n");
 	if (live->super_flags & BLKCAST_SUPER_DISCARD)
@@ -104,6 +134,9 @@ static void print_sender(const struct bc_volume *volume, const struct bc_link *l
 	printf("  sent %s", bc_size_format(link->sent_bytes, text));
 	if (link->flags & BLKCAST_F_ASYNC)
 		printf("  async");
+	else if (bc_known(link, BLKCAST_L_BEHIND_NS))
+		printf("  not in sync for %s",
+		       bc_duration_format(link->behind_ns, text));
 	if (bc_known(link, BLKCAST_L_VERIFY_STATE))
 		print_verify(link);
 }
@@ -121,7 +154,7 @@ static void print_live(const struct bc_volume *volume, const struct bc_link *lin
 static void print_link(const struct status_volume *volume,
 		       const struct status_link *link, void *arg)
 {
-	char address[BC_HOST_MAX + 16];
+	char address[BC_HOST_MAX + 16], text[BC_SIZE_TEXT];
 
 	(void)arg;
 	printf("  %-10s ", link->peer);
@@ -142,6 +175,8 @@ static void print_link(const struct status_volume *volume,
 	printf(" %s", address);
 	if (link->reason)
 		printf(": %s", link->reason);
+	if (link->down_ms >= 0)
+		printf(" (for %s)", bc_duration_format(link->down_ms * 1000000ULL, text));
 	if (link->retry_ms >= 0)
 		printf("; next try in %.1f s", link->retry_ms / 1e3);
 	printf("\n");

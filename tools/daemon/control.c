@@ -137,6 +137,8 @@ static void add_link(const struct peer_report *report, void *arg)
 		json_put_text(entry, "reason", report->reason);
 	if (report->retry_ms >= 0)
 		json_put_number(entry, "retry_ms", report->retry_ms);
+	if (report->down_ms >= 0)
+		json_put_number(entry, "down_ms", report->down_ms);
 	json_object_object_add(entry, "permanent",
 			       json_object_new_boolean(report->permanent));
 	json_object_array_add(links, entry);

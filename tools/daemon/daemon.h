@@ -79,6 +79,7 @@ struct peer_report {
 	const char *volume, *peer, *state, *reason;
 	bool linked, idle, permanent;
 	long long retry_ms;	/* -1: not waiting */
+	long long down_ms;	/* since when there is none, -1: there is, or none is wanted */
 	uint64_t failures;
 };
 

@@ -43,6 +43,7 @@ struct peer {
 	struct timer retry;
 	unsigned int backoff_ms;
 	uint64_t linked_at, failures;
+	uint64_t down_at;	/* since when it should be linked and is not; 0: is */
 	bool permanent, configured;
 	char reason[BC_ERROR_MAX];
 };
@@ -78,6 +79,8 @@ static void peer_failed(struct peer *peer, bool permanent, const char *reason)
 	}
 	peer->permanent = permanent;
 	peer->failures++;
+	if (!peer->down_at)
+		peer->down_at = bc_now_ns();
 	peer_wait(peer);
 }
 
@@ -85,6 +88,7 @@ static void peer_linked(struct peer *peer)
 {
 	peer->state = PEER_LINKED;
 	peer->linked_at = bc_now_ns();
+	peer->down_at = 0;
 	peer->permanent = false;
 	peer->reason[0] = 0;
 }
@@ -181,6 +185,7 @@ static void peer_apply(struct peer *peer, const struct bc_volume *volume)
 	if (!wanted) {
 		peer_stop(peer);
 		peer->backoff_ms = 0;
+		peer->down_at = 0;
 		return;
 	}
 	if (has_link(volume, peer->config.peer)) {
@@ -351,6 +356,7 @@ static void report_fill(struct peer_report *report, const struct peer *peer)
 		.idle = peer->state == PEER_IDLE,
 		.permanent = peer->permanent,
 		.retry_ms = -1,
+		.down_ms = peer->down_at ? (long long)(now - peer->down_at) / 1000000 : -1,
 		.failures = peer->failures,
 	};
 	if (peer->retry.at)

@@ -174,6 +174,33 @@ static int take_active_max(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_min_isr(void *to, size_t size, const char *value,
+			struct bc_error *error)
+{
+	char *end;
+	unsigned long copies = strtoul(value, &end, 10);
+
+	(void)size;
+	if (*value < '0' || *value > '9' || *end || !bc_min_isr_valid(copies))
+		return bc_fail(error, -EINVAL, "min-isr '%s' must be 1..%d copies",
+			       value, BLKCAST_MEMBERS_MAX + 1);
+	*(uint32_t *)to = copies;
+	return 0;
+}
+
+static int take_on_loss(void *to, size_t size, const char *value,
+			struct bc_error *error)
+{
+	int on_loss = bc_on_loss_parse(value);
+
+	(void)size;
+	if (on_loss < 0)
+		return bc_fail(error, on_loss, "on-loss '%s' must be suspend or error",
+			       value);
+	*(uint8_t *)to = on_loss;
+	return 0;
+}
+
 static int take_bool(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -236,6 +263,10 @@ static const struct key volume_keys[] = {
 	  sizeof(uint64_t) },
 	{ "active-max", take_active_max, offsetof(struct bc_volume_config, active_max),
 	  sizeof(uint64_t) },
+	{ "min-isr", take_min_isr, offsetof(struct bc_volume_config, min_isr),
+	  sizeof(uint32_t) },
+	{ "on-loss", take_on_loss, offsetof(struct bc_volume_config, on_loss),
+	  sizeof(uint8_t) },
 	{ NULL, NULL, 0, 0 }
 };
 

@@ -53,6 +53,8 @@ struct bc_volume_config {
 	uint8_t ack;		/* enum blkcast_ack_mode */
 	uint64_t resync_rate;	/* bytes a second; 0: the kernel's default */
 	uint64_t active_max;	/* bytes; 0: the kernel's default */
+	uint32_t min_isr;	/* copies; 0: the kernel's default */
+	uint8_t on_loss;	/* enum blkcast_on_loss */
 	size_t links;
 	struct bc_link_config *link;
 };

@@ -78,6 +78,10 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 		fprintf(out, "resync-rate = %" PRIu64 "\n", config->resync_rate);
 	if (config->active_max)
 		fprintf(out, "active-max = %" PRIu64 "\n", config->active_max);
+	if (config->min_isr)
+		fprintf(out, "min-isr = %u\n", config->min_isr);
+	if (config->on_loss != BLKCAST_ON_LOSS_SUSPEND)
+		fprintf(out, "on-loss = %s\n", bc_on_loss_name(config->on_loss));
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }

@@ -312,8 +312,26 @@ int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		mnl_attr_put_u64(message, BLKCAST_A_RESYNC_RATE, set->resync_rate);
 	if (set->active_max)
 		mnl_attr_put_u64(message, BLKCAST_A_ACTIVE_MAX, set->active_max);
+	if (set->min_isr)
+		mnl_attr_put_u32(message, BLKCAST_A_MIN_ISR, set->min_isr);
+	if (set->on_loss >= 0)
+		mnl_attr_put_u8(message, BLKCAST_A_ON_LOSS, set->on_loss);
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot change the policy", name);
+}
+
+int bc_kernel_suspend(struct bc_kernel *kernel, const char *name,
+		      struct bc_error *error)
+{
+	return command(kernel, command_new(kernel, BLKCAST_CMD_SUSPEND, name),
+		       NULL, NULL, error, "volume %s: cannot be suspended", name);
+}
+
+int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
+		     struct bc_error *error)
+{
+	return command(kernel, command_new(kernel, BLKCAST_CMD_RESUME, name),
+		       NULL, NULL, error, "volume %s: cannot be resumed", name);
 }
 
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,

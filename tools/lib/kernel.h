@@ -68,6 +68,9 @@ struct bc_volume {
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
 	uint64_t resync_rate, active_max, meta_end;
+	uint32_t min_isr, isr, suspended, parked;
+	uint8_t on_loss;
+	uint64_t suspended_ns;
 	uint32_t reigns;
 	struct blkcast_reign *history;
 	uint32_t members;
@@ -107,6 +110,8 @@ struct bc_set {
 	int ack;		/* enum blkcast_ack_mode, -1: as it is */
 	uint64_t resync_rate;	/* bytes a second, 0: as it is */
 	uint64_t active_max;	/* bytes, 0: as it is */
+	uint32_t min_isr;	/* copies, 0: as it is */
+	int on_loss;		/* enum blkcast_on_loss, -1: as it is */
 };
 
 /* What bc_kernel_link_add() needs. */
@@ -134,6 +139,11 @@ int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
 		      uint32_t flags, struct bc_error *error);
 int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		  const struct bc_set *set, struct bc_error *error);
+/* Take in no more writes; take them in again. */
+int bc_kernel_suspend(struct bc_kernel *kernel, const char *name,
+		      struct bc_error *error);
+int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
+		     struct bc_error *error);
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
 		       struct bc_error *error);
 int bc_kernel_link_del(struct bc_kernel *kernel, const char *name,
@@ -183,14 +193,18 @@ int bc_events_read(struct bc_events *events,
 
 const char *bc_role_name(uint8_t role);
 const char *bc_ack_name(uint8_t ack);
+const char *bc_on_loss_name(uint8_t on_loss);
 const char *bc_link_state_name(uint8_t state);
 const char *bc_verify_state_name(uint8_t state);
 const char *bc_event_name(uint8_t event);
 
 bool bc_resync_rate_valid(uint64_t bytes_a_second);
 bool bc_active_max_valid(uint64_t bytes);
+bool bc_min_isr_valid(uint64_t copies);
 
 /* "local", "memory" or "disk" to enum blkcast_ack_mode; -EINVAL. */
 int bc_ack_parse(const char *text);
+/* "suspend" or "error" to enum blkcast_on_loss; -EINVAL. */
+int bc_on_loss_parse(const char *text);
 
 #endif /* BC_KERNEL_H */

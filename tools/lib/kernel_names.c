@@ -27,6 +27,15 @@ static const char * const ack_names[] = {
 	[BLKCAST_ACK_MEMORY] = "memory",
 };
 
+static int value_of(const char * const *names, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(text, names[i]))
+			return i;
+	}
+	return -EINVAL;
+}
+
 const char *bc_ack_name(uint8_t ack)
 {
 	return name_of(ack_names, BC_ARRAY_SIZE(ack_names), ack);
@@ -34,11 +43,22 @@ const char *bc_ack_name(uint8_t ack)
 
 int bc_ack_parse(const char *text)
 {
-	for (size_t i = 0; i < BC_ARRAY_SIZE(ack_names); i++) {
-		if (!strcmp(text, ack_names[i]))
-			return i;
-	}
-	return -EINVAL;
+	return value_of(ack_names, BC_ARRAY_SIZE(ack_names), text);
+}
+
+static const char * const on_loss_names[] = {
+	[BLKCAST_ON_LOSS_SUSPEND] = "suspend",
+	[BLKCAST_ON_LOSS_ERROR] = "error",
+};
+
+const char *bc_on_loss_name(uint8_t on_loss)
+{
+	return name_of(on_loss_names, BC_ARRAY_SIZE(on_loss_names), on_loss);
+}
+
+int bc_on_loss_parse(const char *text)
+{
+	return value_of(on_loss_names, BC_ARRAY_SIZE(on_loss_names), text);
 }
 
 const char *bc_link_state_name(uint8_t state)
@@ -75,6 +95,8 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_VOLUME_UP] = "volume-up",
 		[BLKCAST_EVENT_VOLUME_DOWN] = "volume-down",
 		[BLKCAST_EVENT_ROLE] = "role",
+		[BLKCAST_EVENT_SUSPENDED] = "suspended",
+		[BLKCAST_EVENT_RESUMED] = "resumed",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);
@@ -88,4 +110,9 @@ bool bc_resync_rate_valid(uint64_t bytes_a_second)
 bool bc_active_max_valid(uint64_t bytes)
 {
 	return bytes >= 64 << 20 && bytes <= 1ULL << 46;
+}
+
+bool bc_min_isr_valid(uint64_t copies)
+{
+	return copies >= 1 && copies <= BLKCAST_MEMBERS_MAX + 1;
 }

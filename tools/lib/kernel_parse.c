@@ -52,6 +52,12 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
 	[BLKCAST_A_META_END] = FIXED(struct bc_volume, meta_end),
+	[BLKCAST_A_MIN_ISR] = FIXED(struct bc_volume, min_isr),
+	[BLKCAST_A_ON_LOSS] = FIXED(struct bc_volume, on_loss),
+	[BLKCAST_A_ISR] = FIXED(struct bc_volume, isr),
+	[BLKCAST_A_SUSPENDED] = FIXED(struct bc_volume, suspended),
+	[BLKCAST_A_SUSPENDED_NS] = FIXED(struct bc_volume, suspended_ns),
+	[BLKCAST_A_PARKED] = FIXED(struct bc_volume, parked),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {

@@ -36,6 +36,12 @@ _blkcast() {
 	--ack)
 		words="local memory disk"
 		;;
+	--on-loss)
+		words="suspend error"
+		;;
+	--policy)
+		words="consistent balanced available"
+		;;
 	*)
 		case $current in
 		-*)
