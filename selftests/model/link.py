@@ -3,8 +3,8 @@
 
 Down the link go, in this order: MAP, and then entries of the backlog ('W', 'D',
 'F', 'N': nothing but its LSN), 'GAP', 'COPY' (a piece of a region), 'FORGET',
-'ASK' (for hashes), 'DONE'.  Up come 'POS', 'STAMPS', 'HASHES', 'A' (applied), 'F'
-(flushed) and 'OK'."""
+'ASK' (for hashes), 'DONE'.  Up come 'POS', 'STAMPS', 'HASHES', 'R' (received), 'A'
+(applied), 'F' (flushed) and 'OK'."""
 
 from collections import deque
 
@@ -32,7 +32,7 @@ class Link:
         self.map_due = self.settled = False     # is it known what the replica lacks?
         self.attempt, self.done_id = 0, None
         self.insync = self.joining = self.member = False
-        self.join = self.applied = self.durable = NEVER
+        self.join = self.received = self.applied = self.durable = NEVER
         self.question = None                    # verify.py
         # the replica's
         self.failed = False                     # nothing more is acknowledged
@@ -86,6 +86,8 @@ class Link:
                 p.spawn(self._compare(*what))
             elif kind == 'HASHES':
                 self.asked[what[0]] = what[1]
+            elif kind == 'R':
+                self.received = max(self.received, what[0])
             elif kind == 'A':
                 self.applied = max(self.applied, what[0])
             elif kind == 'F':

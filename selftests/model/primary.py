@@ -16,6 +16,11 @@ def waited(node):
     return [link for link in node.links if link.insync or link.joining]
 
 
+def enough(node, links):
+    """Copies for a write to be taken in, or acknowledged."""
+    return 1 + len(links) >= node.sim.min_isr
+
+
 def entry_regions(entry):
     if entry[0] == 'W':
         return regions_of(entry[2])
@@ -61,6 +66,7 @@ def _let_go(node):
 def write(node, blocks, whole=None):
     """A write; @whole: the region that all of it discards."""
     reign, op = node.reign, Op(blocks)
+    yield from until(lambda: not reigns(node, reign) or enough(node, waited(node)))
     yield from until(lambda: not reigns(node, reign) or not node.busy(blocks))
     if not reigns(node, reign):
         return
@@ -116,12 +122,23 @@ def _failed(node, issued, op):
         node.restamp(r, fresh)
 
 
-def _acknowledge(node, reign, issued, lsn):
-    def reached():
-        return not node.hold and all(link.applied >= lsn for link in waited(node))
+def _replicas_have(node, reign, lsn, position):
+    """Wait until the replicas have done what a completion waits for."""
+    sim = node.sim
+    if sim.policy == 'memory':
+        position = 'received'
 
-    if node.sim.policy == 'disk':
+    def reached():
+        if 'isrwait' in sim.rules and not enough(node, [k for k in node.links if k.insync]):
+            return False
+        return not node.hold and all(getattr(k, position) >= lsn for k in waited(node))
+
+    if sim.policy != 'local':
         yield from until(lambda: not reigns(node, reign) or reached())
+
+
+def _acknowledge(node, reign, issued, lsn):
+    yield from _replicas_have(node, reign, lsn, 'applied')
     if reigns(node, reign):
         issued.done = True
 
@@ -141,11 +158,7 @@ def flush(node):
     if not reigns(node, reign):
         return
 
-    def reached():
-        return not node.hold and all(link.durable >= lsn for link in waited(node))
-
-    if sim.policy == 'disk':
-        yield from until(lambda: not reigns(node, reign) or reached())
+    yield from _replicas_have(node, reign, lsn, 'durable')
     if not reigns(node, reign):
         return
     if 'flushreport' in sim.rules and node.losses > told:
@@ -175,7 +188,8 @@ def joins(node, link):
     """A link has all that was acknowledged: in sync once the set says so."""
     if not _ready(link):
         return
-    if node.sim.policy == 'disk':
+    sim = node.sim
+    if sim.policy == 'disk' or sim.policy == 'memory' and 'memorymember' not in sim.rules:
         node.spawn(_record(node))
     else:
         _in_sync(node, link)
@@ -205,8 +219,11 @@ def _record(node):
     yield from until(lambda: not node.recording)
     if node.role != 'primary':
         return
-    node.recording = True
     chosen = [link for link in node.links if link.insync or _ready(link)]
+    if not enough(node, chosen):
+        node.hold = node.hold and 'isrwait' in node.sim.rules
+        return
+    node.recording = True
     for link in chosen:
         link.member = True
     changes = node.member_changes

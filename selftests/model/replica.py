@@ -99,10 +99,16 @@ class Receiver:
             if node.link is not link and not self.rule('drain'):
                 break
             kind, *what = link.down.popleft()
+            if kind in ('W', 'D', 'N', 'F'):
+                self._receipt(what[0])
             if (yield from getattr(self, '_' + kind.lower())(*what)) is False:
                 break
             yield None
         yield from until(self.drained)
+
+    def _receipt(self, lsn):
+        if self.sim.policy == 'memory':
+            self.send('R', lsn)
 
     def _position(self):
         node = self.node
@@ -154,6 +160,9 @@ class Receiver:
         node = self.node
         node.lsn = max(node.lsn, lsn)
         yield from until(self.drained)
+        if 'slow' in self.sim.has:
+            for _ in range(self.sim.rng.randrange(80)):
+                yield None
         if self.link.failed or not (yield from node.flush()) or self.link.failed:
             return False
         self._advance(lsn)

@@ -13,7 +13,7 @@ import view
 from link import Link
 from node import Node
 from oracle import Oracle
-from world import B, FEATURES, NB, NG, R, Fail, blocks_of, region
+from world import B, FEATURES, MODES, NB, NG, R, Fail, blocks_of, region
 
 PATIENCE = 60000
 
@@ -25,9 +25,14 @@ class Sim:
         self.lines, self.processes, self.slow = [], [], None
         self.value = self.counter = 0
         self.has = {f for f in FEATURES if f in features or rng.random() < .3}
+        modes = random.Random(-1 - seed)        # apart: known seeds stay what they are
+        self.has |= {f for f in MODES if f in features or modes.random() < .3}
         if just is not None:
             self.has = set(just)
         self.policy = rng.choice(['disk', 'local'])
+        if 'memory' in self.has:
+            self.policy = 'memory'
+        self.min_isr = 2 if 'minisr' in self.has else 1
         self.backlog = rng.choice([2, 3, 5])
         self.busyness = rng.choice([.04, .08, .15, .25])
         self.reigns_kept = 2 if 'short' in self.has else 99
@@ -211,7 +216,10 @@ class Sim:
 
     def ev_crash(self):
         node = self._pick(self.ups())
-        if node:
+        if node and 'blackout' in self.has:
+            for other in self.ups():
+                self.crash(other)
+        elif node:
             self.crash(node)
 
     def ev_boot(self):

@@ -40,6 +40,8 @@ WITNESSES = {
     'posmoves': ('discard cuts crashes', None),
     'isrjoin': ('cuts crashes handover', None),
     'memberleave': ('cuts crashes handover', None),
+    'memorymember': ('memory slow blackout crashes', 88),
+    'isrwait': ('minisr crashes cuts handover', 166),
     'startflush': ('handover crashes', 106),
     'histadopt': ('handover cuts', 25),
     'histshare': ('short handover crashes', None),

@@ -48,6 +48,8 @@ RULES = {
     # in sync
     'isrjoin': 'a joiner is waited for first, in sync only once durable up to that point',
     'memberleave': 'no completion after a leaving before the set without it is durable',
+    'memorymember': 'a copy that is only waited for to have received is no member of the set',
+    'isrwait': 'the set is kept while too few copies are left, and nothing is acknowledged meanwhile',
     # reigns
     'startflush': 'a reign starts with a flush; its first frame is a barrier',
     'histadopt': 'stamps of reigns the primary does not know go in doubt before its history is adopted',
@@ -95,6 +97,13 @@ FEATURES = {
     'cleaning': 1,      # groups are cleaned often
     'handover': 1,      # reigns begin and end often
     'quiet': 1,         # there are few writes
+}
+
+MODES = {
+    'memory',           # a write is acknowledged once it is received
+    'slow',             # a replica's flush takes long
+    'blackout',         # all copies lose power at once
+    'minisr',           # two copies at least have to be in sync
 }
 
 
