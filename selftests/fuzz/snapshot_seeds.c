@@ -6,6 +6,7 @@
 /* links: tools/snapshot/output.c tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/snapshot/ring.c tools/snapshot/pool.c tools/lib/progress.c */
 /* links: tools/snapshot/extract.c tools/snapshot/reader.c tools/snapshot/input.c */
+/* links: tools/snapshot/lowwater.c tools/snapshot/have.c */
 /* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c */
 /* libs: libzstd liburing uuid */
 /* flags: -lxxhash -pthread -Wno-format-truncation */
@@ -36,6 +37,21 @@ static void make(const char *folder, const char *name, int fd, struct stamps *st
 	MUST(!take_snapshot(fd, IMAGE_BYTES, stamps, path, &error));
 }
 
+/* Of two regions, and one that is zeros now. */
+static void make_delta(const char *folder, int fd, struct stamps *stamps)
+{
+	struct bc_error error;
+	struct have have;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/stamps", folder);
+	MUST(!have_read(&have, path, &error));
+	have.stamp[0] = have.stamp[7] = have.stamp[20] = 1;
+	snprintf(path, sizeof(path), "%s/delta", folder);
+	MUST(!take_delta(fd, IMAGE_BYTES, stamps, &have, path, &error));
+	have_release(&have);
+}
+
 int main(int argc, char **argv)
 {
 	struct stamps none = { 0 }, stamps = { .ask = ask_fixed };
@@ -49,6 +65,7 @@ int main(int argc, char **argv)
 	make(argv[1], "plain", fd, &none);
 	MUST(!stamps_init(&stamps, IMAGE_BYTES, 16, &error));
 	make(argv[1], "stamps", fd, &stamps);
+	make_delta(argv[1], fd, &stamps);
 	stamps_release(&stamps);
 	close(fd);
 	free(image);

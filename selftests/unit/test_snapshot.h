@@ -20,6 +20,7 @@
 #include "tools/lib/util.h"
 #include "tools/snapshot/create.h"
 #include "tools/snapshot/extract.h"
+#include "tools/snapshot/have.h"
 
 static unsigned int __attribute__((unused)) failures;
 
@@ -73,30 +74,55 @@ static inline void fill(uint8_t *data, size_t length, uint64_t seed)
 	}
 }
 
-/* Write the snapshot of @bytes of @fd to @path; @stamps may be empty. */
-static inline int take_snapshot(int fd, uint64_t bytes, struct stamps *stamps,
-				const char *path, struct bc_error *error)
+/* Before the chunks of a delta; *holds is to be freed. */
+static inline int write_base(struct writer *writer, struct stamps *stamps,
+			     const struct have *have, uint8_t **holds, struct bc_error *error)
+{
+	int err = stamps_fix(stamps, error);
+
+	if (err)
+		return err;
+	*holds = have_lacks(have, stamps->stamp, have->history, have->reigns);
+	MUST(*holds);
+	err = writer_stamps(writer, stamps->stamp, stamps->regions, error);
+	return err ? err : writer_holds(writer, *holds, stamps->regions, error);
+}
+
+/* Write the delta of @bytes of @fd to @have to @path. */
+static inline int take_delta(int fd, uint64_t bytes, struct stamps *stamps,
+			     const struct have *have, const char *path, struct bc_error *error)
 {
 	struct progress progress = { 0 };
 	struct output output;
 	struct writer writer;
 	struct snap_super super = { .bytes = htole64(bytes), .chunk_size = htole32(SNAP_CHUNK_SIZE) };
-	const struct create_plan plan = {
+	struct create_plan plan = {
 		.fd = fd, .bytes = bytes, .level = 1, .threads = 2,
 		.stamps = stamps, .writer = &writer, .progress = &progress,
 	};
+	const struct blkcast_reign reign = { .term = htole32(1), .reign = htole64(11) };
+	uint8_t *holds = NULL;
 	int err;
 
+	bc_uuid_generate(super.id);
 	if (stamps->ask) {
-		super.flags = htole32(SNAP_SUPER_STAMPS);
+		super.flags = htole32(SNAP_SUPER_STAMPS | (have ? SNAP_SUPER_DELTA : 0));
 		super.region_shift = htole32(stamps->shift);
+		super.reigns = htole32(1);
+	}
+	if (have) {
+		memcpy(super.parent, have->id, sizeof(super.parent));
+		super.parent_root = htole64(have->root);
 	}
 	MUST(!output_open(&output, path, true, error));
 	MUST(!writer_open(&writer, &output, error));
-	err = writer_super(&writer, &super, NULL, error);
+	err = writer_super(&writer, &super, &reign, error);
+	if (!err && have)
+		err = write_base(&writer, stamps, have, &holds, error);
+	plan.holds = holds;
 	if (!err)
 		err = create_chunks(&plan, error);
-	if (!err && stamps->ask) {
+	if (!err && stamps->ask && !have) {
 		stamps_finish(stamps);
 		err = writer_stamps(&writer, stamps->stamp, stamps->regions, error);
 	}
@@ -106,7 +132,15 @@ static inline int take_snapshot(int fd, uint64_t bytes, struct stamps *stamps,
 		err = output_commit(&output, error);
 	writer_close(&writer);
 	output_close(&output);
+	free(holds);
 	return err;
+}
+
+/* Write the snapshot of @bytes of @fd to @path; @stamps may be empty. */
+static inline int take_snapshot(int fd, uint64_t bytes, struct stamps *stamps,
+				const char *path, struct bc_error *error)
+{
+	return take_delta(fd, bytes, stamps, NULL, path, error);
 }
 
 /* Read and check all of the snapshot at @path. */

@@ -142,7 +142,8 @@ static void segment_keeps_its_limits(void)
 	SEGMENT_REFUSED(chunk[0].flags, htole32(1));
 	SEGMENT_REFUSED(chunk[0].bytes, htole32(SNAP_CHUNK_SIZE - 1));
 	SEGMENT_REFUSED(extent[1].bytes, 0);
-	SEGMENT_REFUSED(extent[1].flags, htole32(4));
+	SEGMENT_REFUSED(extent[1].flags, htole32(8));
+	SEGMENT_REFUSED(extent[2].bytes, htole32(SNAP_CHUNK_SIZE + 1));
 	SEGMENT_REFUSED(extent[2].flags, 0);
 }
 

@@ -12,17 +12,21 @@
 #include "../cli/cli.h"
 #include "../lib/util.h"
 #include "commands.h"
-#include "create.h"
 #include "pool.h"
-#include "source.h"
+#include "take.h"
+
+#define RATE_MIN (64U << 10)
 
 static uint32_t level = 3, threads;
+static uint64_t rate;
 static bool force, quiet, json;
-static const char *from, *file;
+static const char *from, *file, *since;
 
 static const struct cli_option options[] = {
+	{ "since", CLI_TEXT, &since, "PARENT", "a delta: only what differs from the snapshot in file PARENT" },
 	{ "level", CLI_NUMBER, &level, "N", "of zstd, 1..22, default 3" },
 	{ "threads", CLI_NUMBER, &threads, "N", "that compress, default: all processors" },
+	{ "rate", CLI_SIZE, &rate, "BYTES", "a second at most, of the volume; default: no limit" },
 	{ "force", CLI_FLAG, &force, NULL, "replace FILE if it exists" },
 	{ "quiet", CLI_FLAG, &quiet, NULL, "no progress bar, no summary" },
 	{ "json", CLI_FLAG, &json, NULL, "summary as JSON on standard output" },
@@ -52,6 +56,10 @@ static int take_options(int argc, char **argv)
 		cli_failf("--level is 1..%d, --threads 1..%d", ZSTD_maxCLevel(), THREADS_MAX);
 		return CLI_USAGE;
 	}
+	if (rate && rate < RATE_MIN) {
+		cli_failf("--rate is at least %u", RATE_MIN);
+		return CLI_USAGE;
+	}
 	if (json && !strcmp(file, "-")) {
 		cli_failf("--json and - both want standard output");
 		return CLI_USAGE;
@@ -61,31 +69,36 @@ static int take_options(int argc, char **argv)
 
 /* ---- what was done ---- */
 
-static void report_json(const struct snap_trailer *trailer, uint64_t stored, double seconds)
+static void report_json(const struct take *take)
 {
+	const struct snap_trailer *trailer = &take->trailer;
 	struct json_object *object = json_object_new_object();
 	char id[BC_UUID_TEXT];
 
 	json_add_text(object, "source", from);
 	json_add_text(object, "file", file);
 	json_add_text(object, "id", bc_uuid_format(trailer->id, id));
-	json_add_u64(object, "bytes", le64toh(trailer->bytes));
-	json_add_u64(object, "stored", stored);
+	if (take->have)
+		json_add_text(object, "parent", bc_uuid_format(take->have->id, id));
+	json_add_u64(object, "bytes", take->held);
+	json_add_u64(object, "stored", take->output->offset);
 	json_add_u64(object, "lsn", le64toh(trailer->lsn));
 	json_add_u64(object, "regions", le32toh(trailer->regions));
 	json_add_u64(object, "never_written", le32toh(trailer->never));
 	json_add_u64(object, "in_doubt", le32toh(trailer->doubt));
 	json_add_bool(object, "fuzzy", le32toh(trailer->flags) & SNAP_TRAILER_FUZZY);
-	json_object_object_add(object, "seconds", json_object_new_double(seconds));
+	json_object_object_add(object, "seconds",
+			       json_object_new_double(progress_seconds(&take->progress)));
 	json_print(object);
 }
 
-static void report_text(const struct snap_trailer *trailer, uint64_t stored, double seconds)
+static void report_text(const struct take *take)
 {
+	const struct snap_trailer *trailer = &take->trailer;
 	char size[BC_SIZE_TEXT];
 
-	report_rate(from, le64toh(trailer->bytes), seconds);
-	fprintf(stderr, ", stored in %s", bc_size_format(stored, size));
+	report_rate(from, take->held, progress_seconds(&take->progress));
+	fprintf(stderr, ", stored in %s", bc_size_format(take->output->offset, size));
 	if (trailer->regions)
 		fprintf(stderr, "; of %u regions %u never written, %u in doubt",
 			le32toh(trailer->regions), le32toh(trailer->never),
@@ -98,86 +111,46 @@ static void report_text(const struct snap_trailer *trailer, uint64_t stored, dou
 			from);
 }
 
-static void report(const struct writer *writer, const struct progress *progress)
-{
-	double seconds = progress_seconds(progress);
-
-	if (json)
-		report_json(&writer->trailer, writer->output->offset, seconds);
-	else if (!quiet)
-		report_text(&writer->trailer, writer->output->offset, seconds);
-}
-
 /* ---- doing it ---- */
 
-static int snapshot_begin(struct writer *writer, const struct source *source,
-			  struct bc_error *error)
+static int snapshot(struct take *take, struct bc_error *error)
 {
-	struct snap_super super;
-
-	source_describe(source, &super);
-	return writer_super(writer, &super, source->begin.history, error);
-}
-
-static int snapshot_end(struct writer *writer, struct source *source, struct bc_error *error)
-{
-	struct source_end end;
-	int err = source_finish(source, &end, error);
-
-	if (!err && source->volume)
-		err = writer_stamps(writer, source->stamps.stamp, source->stamps.regions, error);
-	if (err)
-		return err;
-	writer->trailer.lsn = htole64(end.lsn);
-	writer->trailer.flags = htole32(end.fuzzy ? SNAP_TRAILER_FUZZY : 0);
-	return writer_trailer(writer, error);
-}
-
-static int snapshot_write(struct source *source, struct writer *writer,
-			  struct progress *progress, struct bc_error *error)
-{
-	const struct create_plan plan = {
-		.fd = source->blockdev.fd, .bytes = source->blockdev.bytes,
-		.level = level, .threads = threads,
-		.stamps = &source->stamps, .writer = writer, .progress = progress,
-	};
-	int err = snapshot_begin(writer, source, error);
+	int err = output_open(take->output, file, force, error);
 
 	if (!err)
-		err = create_chunks(&plan, error);
-	if (!err)
-		err = snapshot_end(writer, source, error);
-	return err ? err : output_commit(writer->output, error);
+		err = take_run(take, error);
+	return err ? err : output_commit(take->output, error);
 }
 
 int cmd_snapshot(int argc, char **argv)
 {
 	struct output output = { .fd = -1 };
-	struct writer writer = { 0 };
 	struct source source = { .blockdev.fd = -1 };
-	struct progress progress;
+	struct have have = { 0 };
+	struct take take = { .source = &source, .output = &output, .what = "snapshot" };
 	struct bc_error error;
-	int exit_code = take_options(argc, argv), err;
+	int exit_code = take_options(argc, argv), err = 0;
 
 	if (exit_code != CLI_GO)
 		return exit_code;
-	err = source_open(&source, from, &error);
-	if (err)
-		goto cleanup;
-	err = output_open(&output, file, force, &error);
-	if (err)
-		goto cleanup;
-	err = writer_open(&writer, &output, &error);
-	if (err)
-		goto cleanup;
-	progress_start(&progress, "snapshot", source.blockdev.bytes, quiet);
-	err = snapshot_write(&source, &writer, &progress, &error);
-	progress_end(&progress);
+	take.level = level;
+	take.threads = threads;
+	take.rate = rate;
+	take.quiet = quiet;
+	if (since) {
+		take.have = &have;
+		err = have_read(&have, since, &error);
+	}
 	if (!err)
-		report(&writer, &progress);
-cleanup:
-	writer_close(&writer);
+		err = source_open(&source, from, &error);
+	if (!err)
+		err = snapshot(&take, &error);
+	if (!err && json)
+		report_json(&take);
+	else if (!err && !quiet)
+		report_text(&take);
 	output_close(&output);
 	source_close(&source);
+	have_release(&have);
 	return err ? cli_failed(&error) : CLI_DONE;
 }

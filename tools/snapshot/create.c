@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <zstd.h>
 
+#include "../lib/util.h"
 #include "blkcast_lsn.h"
 #include "create.h"
 #include "pool.h"
@@ -30,23 +32,25 @@ enum slot_state { SLOT_FREE, SLOT_READING, SLOT_PACKING, SLOT_PACKED };
 
 /**
  * struct slot - one chunk on its way
- * @raw: its content
+ * @number: of the chunk
+ * @start: the MiB of the image it is of, in bytes
+ * @raw: its content, @bytes
  * @packed: its zstd frame, @stored bytes
- * @never: nothing of it was ever written
+ * @extent: where its bytes belong, @extents of them
  * @reads: in flight
  */
 struct slot {
 	struct pool_job job;
 	struct create *create;
 	enum slot_state state;
-	uint64_t number;
-	uint32_t bytes, stored;
+	uint64_t number, start;
+	uint32_t bytes, stored, extents;
 	uint64_t digest;
 	char *raw, *packed;
 	const char *frame;
 	struct stamps_window window;
 	unsigned int reads, again;
-	bool never;
+	struct writer_extent extent[STAMPS_CHUNK_REGIONS];
 };
 
 struct create {
@@ -54,7 +58,7 @@ struct create {
 	struct ring ring;
 	struct pool pool;
 	pthread_t output;
-	uint64_t chunks, next;
+	uint64_t chunks, next, next_start;
 	unsigned int slots;
 	struct slot *slot;
 	char *memory;
@@ -193,9 +197,8 @@ static int output_segment(struct create *create, uint64_t first, unsigned int co
 		const struct slot *slot = &create->slot[(first + i) % create->slots];
 
 		chunk[i] = (struct writer_chunk) {
-			.digest = slot->digest, .offset = slot->number * SNAP_CHUNK_SIZE,
-			.stored = slot->stored, .bytes = slot->bytes, .data = slot->frame,
-			.never = slot->never,
+			.digest = slot->digest, .stored = slot->stored, .bytes = slot->bytes,
+			.data = slot->frame, .extent = slot->extent, .extents = slot->extents,
 		};
 	}
 	return writer_segment(create->plan->writer, chunk, count, error);
@@ -236,25 +239,27 @@ static void *output_run(void *arg)
 
 /* ---- the main thread: read ---- */
 
-/* Bytes of the chunk that region @i of its window covers. */
+/* Bytes of the MiB that region @i of the window covers. */
 static void window_range(const struct slot *slot, unsigned int i, uint32_t *from, uint32_t *to)
 {
-	uint64_t start = slot->number * SNAP_CHUNK_SIZE;
-	uint32_t shift = slot->create->plan->stamps->shift;
-	uint64_t first = (uint64_t)(slot->window.first + i) << shift;
-	uint64_t last = first + (1ULL << shift);
+	const struct create_plan *plan = slot->create->plan;
+	uint32_t mib = snap_chunk_bytes(plan->bytes, SNAP_CHUNK_SIZE,
+					slot->start / SNAP_CHUNK_SIZE);
+	uint64_t first = (uint64_t)(slot->window.first + i) << plan->stamps->shift;
+	uint64_t last = first + (1ULL << plan->stamps->shift);
 
-	*from = first > start ? first - start : 0;
-	*to = last - start < slot->bytes ? last - start : slot->bytes;
+	*from = first > slot->start ? first - slot->start : 0;
+	*to = last - slot->start < mib ? last - slot->start : mib;
 }
 
-static void slot_read(struct slot *slot, uint32_t from, uint32_t to)
+/* Read bytes @from to @to of the MiB to @at of the chunk. */
+static void slot_read(struct slot *slot, uint32_t from, uint32_t to, uint32_t at)
 {
 	uint32_t need = to - from, length = (need + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
 	slot->reads++;
-	ring_read(&slot->create->ring, slot->create->plan->fd, slot->raw + from, length, need,
-		  slot->number * SNAP_CHUNK_SIZE + from, slot);
+	ring_read(&slot->create->ring, slot->create->plan->fd, slot->raw + at, length, need,
+		  slot->start + from, slot);
 }
 
 /* Queue reads of all regions that are not proven; runs of neighbours as one. */
@@ -276,12 +281,91 @@ static void slot_read_regions(struct slot *slot)
 			continue;
 		}
 		if (run_to)
-			slot_read(slot, run_from, run_to);
+			slot_read(slot, run_from, run_to, run_from);
 		run_from = from;
 		run_to = to;
 	}
 	if (run_to)
-		slot_read(slot, run_from, run_to);
+		slot_read(slot, run_from, run_to, run_from);
+}
+
+/* A delta: append these bytes of the MiB to the chunk. */
+static void slot_read_run(struct slot *slot, uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return;
+	slot_read(slot, from, to, slot->bytes);
+	slot->bytes += to - from;
+}
+
+/* A delta: read the regions that are held, one behind the other. */
+static void slot_read_held(struct slot *slot)
+{
+	const struct create_plan *plan = slot->create->plan;
+	uint32_t i, from, to, run_from = 0, run_to = 0;
+
+	slot->bytes = 0;
+	for (i = 0; i < slot->window.count; i++) {
+		uint32_t r = slot->window.first + i;
+
+		if (!snap_held(plan->holds, r) || plan->stamps->stamp[r] == BLKCAST_LSN_NEVER)
+			continue;
+		window_range(slot, i, &from, &to);
+		if (run_to != from || !run_to) {
+			slot_read_run(slot, run_from, run_to);
+			run_from = from;
+		}
+		run_to = to;
+	}
+	slot_read_run(slot, run_from, run_to);
+}
+
+static void slot_add_extent(struct slot *slot, uint32_t from, uint32_t to, uint32_t flags)
+{
+	struct writer_extent *last = slot->extents ? &slot->extent[slot->extents - 1] : NULL;
+	uint64_t offset = slot->start + from;
+
+	if (last && last->flags == flags && last->offset + last->bytes == offset) {
+		last->bytes += to - from;
+		return;
+	}
+	slot->extent[slot->extents++] = (struct writer_extent) {
+		.offset = offset, .bytes = to - from, .flags = flags,
+	};
+}
+
+/* A delta: say where the bytes belong, and which changed meanwhile. */
+static void slot_extents_held(struct slot *slot)
+{
+	const struct create_plan *plan = slot->create->plan;
+	uint32_t i, from, to, flags;
+
+	slot->extents = 0;
+	for (i = 0; i < slot->window.count; i++) {
+		uint32_t r = slot->window.first + i;
+
+		if (!snap_held(plan->holds, r))
+			continue;
+		flags = plan->stamps->stamp[r] == BLKCAST_LSN_NEVER ? SNAP_EXTENT_ZERO : 0;
+		if (!(slot->window.proven >> i & 1))
+			flags |= SNAP_EXTENT_DOUBT;
+		window_range(slot, i, &from, &to);
+		slot_add_extent(slot, from, to, flags);
+	}
+}
+
+/* All that is to be said of the chunk's place and stamps. */
+static void slot_settle(struct slot *slot)
+{
+	const struct create_plan *plan = slot->create->plan;
+
+	if (plan->holds) {
+		slot_extents_held(slot);
+		return;
+	}
+	slot->extents = 0;
+	slot_add_extent(slot, 0, slot->bytes, stamps_enter(plan->stamps, &slot->window) ?
+			SNAP_EXTENT_NEVER : 0);
 }
 
 /* All reads are in: settle the stamps; read again what changed, or pack. */
@@ -302,29 +386,32 @@ static int slot_check(struct slot *slot, struct bc_error *error)
 	}
 	if (slot->reads)
 		return 0;
-	slot->never = stamps_enter(stamps, &slot->window);
+	slot_settle(slot);
 	slot_set(slot, SLOT_PACKING);
 	pool_submit(&create->pool, &slot->job);
 	return 0;
 }
 
-static int slot_start(struct slot *slot, uint64_t number, struct bc_error *error)
+static int slot_start(struct slot *slot, uint64_t number, uint64_t start,
+		      struct bc_error *error)
 {
 	const struct create_plan *plan = slot->create->plan;
-	uint64_t offset = number * SNAP_CHUNK_SIZE;
 	int err;
 
 	slot->number = number;
-	slot->bytes = snap_chunk_bytes(plan->bytes, SNAP_CHUNK_SIZE, number);
+	slot->start = start;
+	slot->bytes = snap_chunk_bytes(plan->bytes, SNAP_CHUNK_SIZE, start / SNAP_CHUNK_SIZE);
 	slot->again = 0;
 	slot_set(slot, SLOT_READING);
-	err = stamps_begin(plan->stamps, &slot->window, offset, slot->bytes, error);
+	err = stamps_begin(plan->stamps, &slot->window, start, slot->bytes, error);
 	if (err)
 		return err;
-	if (slot->window.count)
+	if (plan->holds)
+		slot_read_held(slot);
+	else if (slot->window.count)
 		slot_read_regions(slot);
 	else
-		slot_read(slot, 0, slot->bytes);
+		slot_read(slot, 0, slot->bytes, 0);
 	return slot->reads ? 0 : slot_check(slot, error);
 }
 
@@ -338,6 +425,50 @@ static bool slot_is_free(struct create *create, const struct slot *slot)
 	return is_free;
 }
 
+/* The first MiB from @start on that has something of the chunks; the end of all. */
+static uint64_t mib_next(const struct create_plan *plan, uint64_t start)
+{
+	uint64_t r;
+
+	if (!plan->holds || start >= plan->bytes)
+		return start;
+	for (r = start >> plan->stamps->shift; r < plan->stamps->regions; r++) {
+		uint64_t from = r << plan->stamps->shift;
+
+		if (snap_held(plan->holds, r))
+			return from > start ? from / SNAP_CHUNK_SIZE * SNAP_CHUNK_SIZE : start;
+	}
+	return plan->bytes;
+}
+
+static uint64_t count_chunks(const struct create_plan *plan)
+{
+	uint64_t start, chunks = 0;
+
+	for (start = mib_next(plan, 0); start < plan->bytes;
+	     start = mib_next(plan, start + SNAP_CHUNK_SIZE))
+		chunks++;
+	return chunks;
+}
+
+/* Wait until reading on keeps to the rate.  Workers go on meanwhile. */
+static void create_throttle(struct create *create)
+{
+	const struct create_plan *plan = create->plan;
+	uint64_t now = bc_now_ns(), due;
+	struct timespec until;
+
+	if (!plan->rate)
+		return;
+	due = plan->progress->started +
+	      create->next * (uint64_t)(SNAP_CHUNK_SIZE * 1e9 / plan->rate);
+	if (due <= now)
+		return;
+	until.tv_sec = due / 1000000000;
+	until.tv_nsec = due % 1000000000;
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
 /* Start chunks while there are free slots. */
 static int create_refill(struct create *create, struct bc_error *error)
 {
@@ -348,7 +479,10 @@ static int create_refill(struct create *create, struct bc_error *error)
 
 		if (!slot_is_free(create, slot))
 			break;
-		err = slot_start(slot, create->next++, error);
+		create_throttle(create);
+		create->next_start = mib_next(create->plan, create->next_start);
+		err = slot_start(slot, create->next++, create->next_start, error);
+		create->next_start += SNAP_CHUNK_SIZE;
 	}
 	return err;
 }
@@ -365,7 +499,7 @@ static int create_reap(struct create *create, struct bc_error *error)
 		if (request->error)
 			return bc_fail_errno(error, request->error,
 					     "cannot read at byte %llu",
-					     (unsigned long long)slot->number * SNAP_CHUNK_SIZE);
+					     (unsigned long long)slot->start);
 		if (!--slot->reads)
 			err = slot_check(slot, error);
 	}
@@ -491,7 +625,7 @@ int create_chunks(const struct create_plan *plan, struct bc_error *error)
 	struct create create = {
 		.plan = plan,
 		.memory = MAP_FAILED,
-		.chunks = (plan->bytes + SNAP_CHUNK_SIZE - 1) / SNAP_CHUNK_SIZE,
+		.chunks = count_chunks(plan),
 	};
 	int err;
 

@@ -9,6 +9,10 @@
  *
  * A chunk lives in slot (number modulo slots) from its read to its write: that
  * bounds memory, and nobody gets further ahead than there are slots.
+ *
+ * Of a full snapshot chunk n is the n-th MiB of the image.  Of a delta a chunk is
+ * what a MiB of the image has of the regions that are held; a MiB that has none is
+ * passed over.
  */
 #ifndef SNAPSHOT_CREATE_H
 #define SNAPSHOT_CREATE_H
@@ -22,8 +26,10 @@
  * @fd: the device or file, O_DIRECT if it can
  * @bytes: how much of it
  * @level: of zstd
+ * @rate: bytes a second, 0: no limit
  * @threads: of the pool
  * @stamps: the map to fill; its @ask may be NULL
+ * @holds: a delta: a bit for each region that it holds; @stamps is fixed
  * @writer: SUPER is written already
  */
 struct create_plan {
@@ -31,7 +37,9 @@ struct create_plan {
 	uint64_t bytes;
 	int level;
 	unsigned int threads;
+	uint64_t rate;
 	struct stamps *stamps;
+	const uint8_t *holds;
 	struct writer *writer;
 	struct progress *progress;
 };

@@ -2,9 +2,11 @@
 /*
  * The restore pipeline (see extract.h).
  *
- *	FREE -> FILLING -> (pool: unpack) -> READY -> WRITING -> FREE
- *	                                               `-> READING -> (pool:
- *	                                         compare) -> READY, verified -> FREE
+ *	FREE -> FILLING -> (pool: unpack) -> UNPACKED
+ *	[update]	-> read what is there -> (pool: compare) -> COMPARED
+ *			-> write what differs -> WRITTEN
+ *	[verify]	-> read back -> (pool: hold against the digest) -> VERIFIED
+ *			-> FREE
  *
  * Invariants:
  *  1. A slot belongs to the input thread while FILLING, to a worker while in
@@ -19,18 +21,23 @@
 #include <zstd.h>
 
 #include "extract.h"
+#include "lowwater.h"
 #include "pool.h"
 #include "ring.h"
 
 #define ALIGNMENT 4096
+#define DEPTH_MAX 16384	/* of the ring: kernels allow 32768 */
 
-enum slot_step { STEP_UNPACKED, STEP_WRITTEN, STEP_READ, STEP_VERIFIED };
+enum slot_step { STEP_UNPACKED, STEP_OLD, STEP_COMPARED, STEP_WRITTEN, STEP_READ, STEP_VERIFIED };
 
 /**
  * struct slot - one chunk on its way
  * @raw: its content, unpacked, or read back
- * @zero: it is all zeros
+ * @packed: its frame; once unpacked, what the target holds (@update)
+ * @zero: for each extent: it is all zeros
+ * @same: for each extent: the target holds it already
  * @step: what has been done to it
+ * @requests: in flight
  * @next: in the list of free or of ready slots
  */
 struct slot {
@@ -38,8 +45,9 @@ struct slot {
 	struct extract *extract;
 	struct reader_chunk chunk;
 	char *raw, *packed;
-	bool zero;
+	bool zero[SNAP_CHUNK_EXTENTS], same[SNAP_CHUNK_EXTENTS];
 	enum slot_step step;
+	unsigned int requests;
 	struct slot *next;
 };
 
@@ -52,8 +60,11 @@ struct extract {
 	struct slot *slot;
 	char *memory;
 	size_t memory_size, raw_size, packed_size;
-	bool cannot_punch;	/* main thread */
+	const char *zeros;	/* @raw_size of them */
+	bool cannot_punch;	/* main thread, as are these: */
 	uint64_t done;
+	struct extract_done count;
+	struct lowwater lowwater;
 
 	pthread_mutex_t lock;	/* the rest */
 	pthread_cond_t freed;
@@ -72,6 +83,25 @@ static void extract_fail(struct extract *extract, const struct bc_error *error)
 	pthread_cond_broadcast(&extract->freed);
 	pthread_mutex_unlock(&extract->lock);
 	ring_wake(&extract->ring);
+}
+
+/* Where its bytes are in the image, from the first to behind the last. */
+static uint64_t chunk_begin(const struct reader_chunk *chunk)
+{
+	return chunk->extent[0].offset;
+}
+
+static uint64_t chunk_end(const struct reader_chunk *chunk)
+{
+	const struct reader_extent *last = &chunk->extent[chunk->extents - 1];
+
+	return last->offset + last->bytes;
+}
+
+/* Bytes of the chunk that an extent has. */
+static uint32_t extent_data(const struct reader_extent *extent)
+{
+	return extent->flags & SNAP_EXTENT_ZERO ? 0 : extent->bytes;
 }
 
 /* ---- the pool: unpack, compare ---- */
@@ -96,8 +126,8 @@ static void chunk_fail(const struct slot *slot, const char *wrong)
 	bc_fail(&error, -EBADMSG, "%s: byte %llu: chunk %llu (image bytes %llu to %llu): %s; the file is damaged",
 		slot->extract->plan->reader->input.name,
 		(unsigned long long)slot->chunk.position, (unsigned long long)slot->chunk.number,
-		(unsigned long long)slot->chunk.offset,
-		(unsigned long long)slot->chunk.offset + slot->chunk.bytes - 1, wrong);
+		(unsigned long long)chunk_begin(&slot->chunk),
+		(unsigned long long)chunk_end(&slot->chunk) - 1, wrong);
 	extract_fail(slot->extract, &error);
 }
 
@@ -133,6 +163,25 @@ static void slot_ready(struct slot *slot)
 	ring_wake(&extract->ring);
 }
 
+static bool all_zero(const char *data, size_t length)
+{
+	return !length || (!data[0] && !memcmp(data, data + 1, length - 1));
+}
+
+static void slot_find_zeros(struct slot *slot)
+{
+	const char *data = slot->raw;
+	uint32_t i;
+
+	for (i = 0; i < slot->chunk.extents; i++) {
+		uint32_t bytes = extent_data(&slot->chunk.extent[i]);
+
+		slot->zero[i] = all_zero(data, bytes);
+		slot->same[i] = false;
+		data += bytes;
+	}
+}
+
 static void run_unpack(struct pool_job *job, void *context)
 {
 	struct slot *slot = (struct slot *)job;
@@ -142,8 +191,8 @@ static void run_unpack(struct pool_job *job, void *context)
 		chunk_fail(slot, wrong);
 		return;
 	}
-	slot->zero = !slot->raw[0] && !memcmp(slot->raw, slot->raw + 1, slot->chunk.bytes - 1);
-	if (slot->chunk.never && !slot->zero) {
+	slot_find_zeros(slot);
+	if (slot->chunk.never && !slot->zero[0]) {
 		chunk_fail(slot, "said to be never written, and not zero");
 		return;
 	}
@@ -153,7 +202,25 @@ static void run_unpack(struct pool_job *job, void *context)
 	slot_ready(slot);
 }
 
+/* What of the chunk is there already.  Zeros without data were not read. */
 static void run_compare(struct pool_job *job, void *context)
+{
+	struct slot *slot = (struct slot *)job;
+	size_t at = 0;
+	uint32_t i;
+
+	(void)context;
+	for (i = 0; i < slot->chunk.extents; i++) {
+		uint32_t bytes = extent_data(&slot->chunk.extent[i]);
+
+		slot->same[i] = bytes && !memcmp(slot->raw + at, slot->packed + at, bytes);
+		at += bytes;
+	}
+	slot->step = STEP_COMPARED;
+	slot_ready(slot);
+}
+
+static void run_verify(struct pool_job *job, void *context)
 {
 	struct slot *slot = (struct slot *)job;
 	struct bc_error error;
@@ -161,8 +228,9 @@ static void run_compare(struct pool_job *job, void *context)
 	(void)context;
 	if (XXH64(slot->raw, slot->chunk.bytes, 0) != slot->chunk.digest) {
 		bc_fail(&error, -EIO, "%s: image bytes %llu to %llu read back other than they were written: the device is faulty",
-			slot->extract->plan->target->name, (unsigned long long)slot->chunk.offset,
-			(unsigned long long)slot->chunk.offset + slot->chunk.bytes - 1);
+			slot->extract->plan->target->name,
+			(unsigned long long)chunk_begin(&slot->chunk),
+			(unsigned long long)chunk_end(&slot->chunk) - 1);
 		extract_fail(slot->extract, &error);
 		return;
 	}
@@ -242,50 +310,96 @@ static void *input_run(void *arg)
 
 /* ---- the main thread: write ---- */
 
-static uint64_t slot_length(const struct slot *slot)
+static uint64_t round_length(const struct slot *slot, uint64_t bytes)
 {
 	uint32_t align = slot->extract->plan->target->align;
 
-	return (slot->chunk.bytes + align - 1) / align * align;
+	return (bytes + align - 1) / align * align;
+}
+
+static void extract_no_memory(struct extract *extract)
+{
+	struct bc_error error;
+
+	bc_fail(&error, -ENOMEM, "out of memory");
+	extract_fail(extract, &error);
 }
 
 static void slot_finish(struct slot *slot)
 {
-	slot->extract->done += slot->chunk.bytes;
+	struct extract *extract = slot->extract;
+	uint32_t i;
+
+	for (i = 0; i < slot->chunk.extents; i++)
+		extract->done += slot->chunk.extent[i].bytes;
+	if (lowwater_done(&extract->lowwater, slot->chunk.number, chunk_end(&slot->chunk)))
+		extract_no_memory(extract);
 	slot_put(slot);
 }
 
-static void slot_read_back(struct slot *slot)
+/* Read all of the chunk from the target to @to. */
+static void slot_read(struct slot *slot, char *to)
 {
 	struct extract *extract = slot->extract;
 	const struct target *target = extract->plan->target;
+	uint32_t i, bytes;
 
-	slot->step = STEP_READ;
-	ring_read(&extract->ring, target->fd, slot->raw, slot_length(slot), slot->chunk.bytes,
-		  target->base + slot->chunk.offset, slot);
+	for (i = 0; i < slot->chunk.extents; i++, to += bytes) {
+		bytes = extent_data(&slot->chunk.extent[i]);
+		if (!bytes)
+			continue;
+		slot->requests++;
+		ring_read(&extract->ring, target->fd, to, round_length(slot, bytes), bytes,
+			  target->base + slot->chunk.extent[i].offset, slot);
+	}
 }
 
-static void slot_written(struct slot *slot)
+/* The target cannot make zeros otherwise: write those of this request. */
+static void slot_write_zeros(struct slot *slot, const struct ring_request *request)
 {
-	if (slot->extract->plan->verify)
-		slot_read_back(slot);
-	else
-		slot_finish(slot);
+	struct extract *extract = slot->extract;
+	uint64_t bytes = request->length;
+
+	extract->cannot_punch = true;
+	extract->count.zeroed -= bytes;
+	extract->count.written += bytes;
+	ring_write(&extract->ring, request->fd, extract->zeros, bytes, request->offset, slot);
+}
+
+static void slot_write_extent(struct slot *slot, uint32_t i, const char *data)
+{
+	const struct reader_extent *extent = &slot->chunk.extent[i];
+	struct extract *extract = slot->extract;
+	const struct target *target = extract->plan->target;
+	uint64_t offset = target->base + extent->offset;
+
+	if (slot->same[i] || (slot->zero[i] && target->zeroed)) {
+		extract->count.kept += extent->bytes;
+		return;
+	}
+	slot->requests++;
+	if (slot->zero[i] && !extract->cannot_punch) {
+		extract->count.zeroed += round_length(slot, extent->bytes);
+		ring_zero(&extract->ring, target->fd, round_length(slot, extent->bytes), offset,
+			  slot);
+	} else {
+		extract->count.written += extent->bytes;
+		ring_write(&extract->ring, target->fd,
+			   slot->zero[i] ? extract->zeros : data,
+			   round_length(slot, extent->bytes), offset, slot);
+	}
 }
 
 static void slot_write(struct slot *slot)
 {
-	struct extract *extract = slot->extract;
-	const struct target *target = extract->plan->target;
-	uint64_t offset = target->base + slot->chunk.offset;
+	const char *data = slot->raw;
+	uint32_t i;
 
 	slot->step = STEP_WRITTEN;
-	if (slot->zero && target->zeroed)
-		slot_written(slot);
-	else if (slot->zero && !extract->cannot_punch)
-		ring_zero(&extract->ring, target->fd, slot_length(slot), offset, slot);
-	else
-		ring_write(&extract->ring, target->fd, slot->raw, slot_length(slot), offset, slot);
+	for (i = 0; i < slot->chunk.extents; i++) {
+		slot_write_extent(slot, i, data);
+		data += extent_data(&slot->chunk.extent[i]);
+	}
 }
 
 /* A volume's copy need not hold what was never written: reads do not get there. */
@@ -296,13 +410,47 @@ static bool slot_needs_write(const struct slot *slot)
 	return target && !(target->volume && slot->chunk.never);
 }
 
-/* A slot that comes from the pool. */
+/* The next step of a slot that waits for nothing; false: it is done. */
+static bool slot_step(struct slot *slot)
+{
+	const struct extract_plan *plan = slot->extract->plan;
+
+	switch (slot->step) {
+	case STEP_UNPACKED:
+		if (!slot_needs_write(slot))
+			return false;
+		if (!plan->update || plan->target->zeroed) {
+			slot_write(slot);
+			break;
+		}
+		slot->step = STEP_OLD;
+		slot_read(slot, slot->packed);
+		break;
+	case STEP_OLD:
+	case STEP_READ:
+		slot->job.run = slot->step == STEP_OLD ? run_compare : run_verify;
+		pool_submit(&slot->extract->pool, &slot->job);
+		return true;
+	case STEP_COMPARED:
+		slot_write(slot);
+		break;
+	case STEP_WRITTEN:
+		if (!plan->verify)
+			return false;
+		slot->step = STEP_READ;
+		slot_read(slot, slot->raw);
+		break;
+	default:
+		return false;
+	}
+	return slot->requests ? true : slot_step(slot);
+}
+
+/* A slot that waits for nothing. */
 static void slot_go_on(struct slot *slot)
 {
-	if (slot->step == STEP_VERIFIED || !slot_needs_write(slot))
+	if (!slot_step(slot))
 		slot_finish(slot);
-	else
-		slot_write(slot);
 }
 
 static void extract_refill(struct extract *extract)
@@ -325,8 +473,7 @@ static int slot_done(struct slot *slot, const struct ring_request *request,
 	struct extract *extract = slot->extract;
 
 	if (request->kind == RING_ZERO && request->error == -EOPNOTSUPP) {
-		extract->cannot_punch = true;
-		slot_write(slot);
+		slot_write_zeros(slot, request);
 		return 0;
 	}
 	if (request->error)
@@ -334,12 +481,8 @@ static int slot_done(struct slot *slot, const struct ring_request *request,
 				     extract->plan->target->name,
 				     request->kind == RING_READ ? "read" : "write",
 				     (unsigned long long)request->offset);
-	if (slot->step == STEP_WRITTEN) {
-		slot_written(slot);
-		return 0;
-	}
-	slot->job.run = run_compare;
-	pool_submit(&extract->pool, &slot->job);
+	if (!--slot->requests)
+		slot_go_on(slot);
 	return 0;
 }
 
@@ -377,6 +520,9 @@ static int extract_write_all(struct extract *extract, struct bc_error *error)
 		err = extract_reap(extract, error);
 		if (!err)
 			extract_refill(extract);
+		if (!err && extract->plan->journal)
+			err = extract->plan->journal(extract->plan->target, extract->plan->reader,
+						     extract->lowwater.bytes, error);
 	}
 	return err;
 }
@@ -388,22 +534,33 @@ static size_t round_up(size_t size)
 	return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+/* Requests that a chunk may have in flight. */
+static unsigned int extents_max(const struct reader *reader)
+{
+	return reader_delta(reader) ? SNAP_CHUNK_EXTENTS : 1;
+}
+
 static int extract_slots(struct extract *extract, struct bc_error *error)
 {
-	size_t chunk = le32toh(extract->plan->reader->super->chunk_size);
+	const struct reader *reader = extract->plan->reader;
+	size_t chunk = le32toh(reader->super->chunk_size);
 	unsigned int i;
 
 	extract->slots = 8 + 3 * extract->plan->threads;
-	if (extract->slots > extract->plan->reader->chunks + 1)
-		extract->slots = extract->plan->reader->chunks + 1;
+	if (extract->slots > reader_covers(reader) / chunk + 2)
+		extract->slots = reader_covers(reader) / chunk + 2;
+	if (extract->slots > DEPTH_MAX / extents_max(reader))
+		extract->slots = DEPTH_MAX / extents_max(reader);
 	extract->raw_size = chunk;
 	extract->packed_size = round_up(ZSTD_compressBound(chunk));
-	extract->memory_size = extract->slots * (extract->raw_size + extract->packed_size);
+	extract->memory_size = extract->slots * (extract->raw_size + extract->packed_size) +
+			       extract->raw_size;
 	extract->memory = mmap(NULL, extract->memory_size, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	extract->slot = calloc(extract->slots, sizeof(*extract->slot));
 	if (extract->memory == MAP_FAILED || !extract->slot)
 		return bc_fail(error, -ENOMEM, "out of memory for %u chunks", extract->slots);
+	extract->zeros = extract->memory + extract->slots * (extract->raw_size + extract->packed_size);
 	for (i = 0; i < extract->slots; i++) {
 		struct slot *slot = &extract->slot[i];
 
@@ -422,7 +579,8 @@ static int extract_setup(struct extract *extract, struct bc_error *error)
 	int err = extract_slots(extract, error);
 
 	if (!err)
-		err = ring_init(&extract->ring, extract->plan->target ? extract->slots : 0,
+		err = ring_init(&extract->ring, extract->plan->target ?
+				extract->slots * extents_max(extract->plan->reader) : 0,
 				extract->memory, extract->slots * extract->raw_size, error);
 	if (!err)
 		err = pool_start(&extract->pool, extract->plan->threads, &unpackers, extract,
@@ -438,6 +596,7 @@ static void extract_teardown(struct extract *extract)
 	pthread_mutex_destroy(&extract->lock);
 	if (extract->memory != MAP_FAILED)
 		munmap(extract->memory, extract->memory_size);
+	lowwater_release(&extract->lowwater);
 	free(extract->slot);
 }
 
@@ -469,5 +628,10 @@ int extract_chunks(const struct extract_plan *plan, struct bc_error *error)
 	if (!err)
 		err = extract_run(&extract, error);
 	extract_teardown(&extract);
+	if (plan->done) {
+		plan->done->written += extract.count.written;
+		plan->done->zeroed += extract.count.zeroed;
+		plan->done->kept += extract.count.kept;
+	}
 	return err;
 }

@@ -77,6 +77,14 @@ uint64_t snap_regions(const struct snap_super *super)
 	return (le64toh(super->bytes) + (1ULL << shift) - 1) >> shift;
 }
 
+uint64_t snap_region_bytes(const struct snap_super *super, uint64_t r)
+{
+	uint32_t shift = le32toh(super->region_shift);
+	uint64_t left = le64toh(super->bytes) - (r << shift);
+
+	return left >> shift ? 1ULL << shift : left;
+}
+
 uint32_t snap_chunk_bytes(uint64_t bytes, uint32_t chunk_size, uint64_t index)
 {
 	uint64_t start = index * chunk_size;
@@ -117,6 +125,8 @@ const char *snap_super_check(const struct snap_super *super, size_t length)
 		return "SUPER with a name that does not end";
 	if (!(flags & SNAP_SUPER_DELTA) != !memcmp(super->parent, zero_uuid, 16))
 		return "SUPER that names a parent without being a delta, or the reverse";
+	if ((flags & SNAP_SUPER_FLAGS) == SNAP_SUPER_DELTA)
+		return "SUPER of a delta without stamps";
 	return flags & SNAP_SUPER_STAMPS ? super_check_stamps(super) : NULL;
 }
 
@@ -128,7 +138,8 @@ static const char *chunk_check(const struct snap_chunk *chunk, const struct snap
 	uint32_t i;
 
 	for (i = 0; i < le32toh(chunk->extents); i++, extent++) {
-		if (le32toh(extent->flags) & ~SNAP_EXTENT_FLAGS || !extent->bytes)
+		if (le32toh(extent->flags) & ~SNAP_EXTENT_FLAGS || !extent->bytes ||
+		    le32toh(extent->bytes) > chunk_size)
 			return "SEGMENT with an extent of an unknown kind";
 		if (!(le32toh(extent->flags) & SNAP_EXTENT_ZERO))
 			bytes += le32toh(extent->bytes);
@@ -158,7 +169,7 @@ const char *snap_segment_check(const struct snap_segment *segment, size_t length
 		const struct snap_chunk *chunk = &segment->chunk[i];
 		uint32_t n = le32toh(chunk->extents);
 
-		if (!n || n > left || chunk->flags)
+		if (!n || n > left || n > SNAP_CHUNK_EXTENTS || chunk->flags)
 			return "SEGMENT with a chunk of an unknown kind";
 		wrong = chunk_check(chunk, extent, chunk_size);
 		if (wrong)
@@ -178,6 +189,19 @@ const char *snap_stamps_check(const struct snap_stamps *stamps, size_t length)
 	count = le32toh(stamps->count);
 	if (!count || count > SNAP_STAMPS_PIECE || le32toh(stamps->first) > BLKCAST_REGIONS_MAX - count)
 		return "STAMPS out of range";
+	return NULL;
+}
+
+const char *snap_holds_check(const struct snap_holds *holds, size_t length)
+{
+	uint32_t count, first;
+
+	if (length <= sizeof(*holds))
+		return "HOLDS too short";
+	count = le32toh(holds->count);
+	first = le32toh(holds->first);
+	if (!count || count > SNAP_HOLDS_PIECE || first % 8 || first > BLKCAST_REGIONS_MAX - count)
+		return "HOLDS out of range";
 	return NULL;
 }
 

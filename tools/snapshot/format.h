@@ -8,7 +8,8 @@
  * full snapshot `zstd -dc` makes the raw image.  The seek table of zstd's
  * seekable format comes last, so that its readers find any byte.
  *
- *	file      = SUPER STAMPS* ( SEGMENT chunk* )* STAMPS* TRAILER SEEKTABLE
+ *	full      = SUPER ( SEGMENT chunk* )* STAMPS* TRAILER SEEKTABLE
+ *	delta     = SUPER STAMPS+ HOLDS+ ( SEGMENT chunk* )* TRAILER SEEKTABLE
  *	metadata  = struct snap_head, payload
  *	chunk     = one zstd frame with content size and content checksum
  *
@@ -27,8 +28,13 @@
  *	A full snapshot covers the image from 0 to its end without a gap; every
  *	chunk is chunk_size long but the last, and has one extent, flagged
  *	SNAP_EXTENT_NEVER if nothing in it was ever written (so that from a
- *	pipe, too, such parts of a volume need not be touched).  A delta holds
- *	the regions that differ from its parent; extents ascend strictly.
+ *	pipe, too, such parts of a volume need not be touched).
+ *	A delta holds the regions that differ from its parent and nothing else.
+ *	Its extents ascend strictly, begin at multiples of SNAP_EXTENT_ALIGN
+ *	and end at such or at the end of the image; a chunk has at most
+ *	SNAP_CHUNK_EXTENTS.  One flagged SNAP_EXTENT_ZERO reads as zeros and has
+ *	no bytes in the chunk; the regions of one flagged SNAP_EXTENT_DOUBT
+ *	changed while they were read and are in doubt, whatever STAMPS say.
  *
  * STAMPS	the stamp map (see kmod/uapi/blkcast_lsn.h), in ascending pieces of
  *	at most SNAP_STAMPS_PIECE stamps, each a zstd frame of u64 inside the
@@ -36,9 +42,15 @@
  *	complete or absent (SNAP_SUPER_STAMPS).  All pieces stand together,
  *	behind the chunks; in a delta directly behind SUPER, so that a reader
  *	can check the base before it writes.  A region's stamp here is the
- *	stamp of exactly the content in this file, BLKCAST_LSN_NEVER if it was
- *	never written (its content here is zeros), or BLKCAST_LSN_DOUBT if it
- *	changed while it was being read or was in doubt itself.
+ *	stamp of exactly the content in this file (in a delta: or in its
+ *	parent), BLKCAST_LSN_NEVER if it was never written (its content is
+ *	zeros), or BLKCAST_LSN_DOUBT if it changed while it was being read or
+ *	was in doubt itself.
+ *
+ * HOLDS	delta: which regions it holds, a bit a region, in ascending pieces
+ *	of at most SNAP_HOLDS_PIECE regions, each a zstd frame of bytes: payload
+ *	= struct snap_holds, zstd frame.  Of a base that this delta fits, any
+ *	other region has the stamp that STAMPS give it, under the same reign.
  *
  * TRAILER	once, behind everything that counts: totals, the root hash, and what
  *	is only known at the end, such as SNAP_TRAILER_FUZZY.  A file without
@@ -84,8 +96,11 @@
 #define SNAP_CHUNK_MAX		(1U << 22)
 #define SNAP_BYTES_MAX		(1ULL << 46)	/* 64 TiB */
 #define SNAP_SEGMENT_CHUNKS	64
-#define SNAP_SEGMENT_EXTENTS	(1U << 16)
+#define SNAP_CHUNK_EXTENTS	64
+#define SNAP_SEGMENT_EXTENTS	(SNAP_SEGMENT_CHUNKS * SNAP_CHUNK_EXTENTS)
+#define SNAP_EXTENT_ALIGN	4096
 #define SNAP_STAMPS_PIECE	(1U << 17)	/* 1 MiB of stamps */
+#define SNAP_HOLDS_PIECE	(1U << 23)	/* 1 MiB of bits */
 #define SNAP_PAYLOAD_MAX	(1U << 21)
 #define SNAP_FRAMES_MAX		(1U << 27)	/* of the seekable format */
 
@@ -94,6 +109,7 @@ enum snap_type {
 	SNAP_SEGMENT	= 2,
 	SNAP_STAMPS	= 3,
 	SNAP_TRAILER	= 4,
+	SNAP_HOLDS	= 5,
 };
 
 #define SNAP_VERSION		1	/* of every type, so far */
@@ -169,7 +185,7 @@ struct snap_super {
  * @digest: XXH64 of the unpacked bytes
  * @stored: size of its zstd frame in the file
  * @bytes: size unpacked, the sum over its extents that are not zero
- * @extents: number of its extents, at least 1
+ * @extents: number of its extents, 1..SNAP_CHUNK_EXTENTS
  * @flags: none yet, 0
  */
 struct snap_chunk {
@@ -183,7 +199,8 @@ struct snap_chunk {
 /* snap_extent.flags */
 #define SNAP_EXTENT_ZERO	(1U << 0)	/* delta: reads as zeros, no bytes */
 #define SNAP_EXTENT_NEVER	(1U << 1)	/* full: zeros, the stamps NEVER or in doubt */
-#define SNAP_EXTENT_FLAGS	0x3U
+#define SNAP_EXTENT_DOUBT	(1U << 2)	/* delta: no stamp is this content's */
+#define SNAP_EXTENT_FLAGS	0x7U
 
 /**
  * struct snap_extent - where some bytes of a chunk belong
@@ -218,6 +235,17 @@ struct snap_segment {
  * @count: number of stamps, 1..SNAP_STAMPS_PIECE
  */
 struct snap_stamps {
+	__le32 first;
+	__le32 count;
+};
+
+/**
+ * struct snap_holds - payload of HOLDS, followed by a zstd frame
+ * @first: region of the first bit, a multiple of 8
+ * @count: number of regions, 1..SNAP_HOLDS_PIECE; bit n % 8 of byte n / 8 is
+ *	that of region @first + n, bits beyond @count are 0
+ */
+struct snap_holds {
 	__le32 first;
 	__le32 count;
 };
@@ -272,6 +300,7 @@ _Static_assert(sizeof(struct snap_segment) == 24, "segment");
 _Static_assert(sizeof(struct snap_chunk) == 24, "chunk");
 _Static_assert(sizeof(struct snap_extent) == 16, "extent");
 _Static_assert(sizeof(struct snap_stamps) == 8, "stamps");
+_Static_assert(sizeof(struct snap_holds) == 8, "holds");
 _Static_assert(sizeof(struct snap_trailer) == 128, "trailer");
 _Static_assert(sizeof(struct snap_seek_entry) == 8, "seek entry");
 
@@ -303,6 +332,7 @@ const char *snap_super_check(const struct snap_super *super, size_t length);
 const char *snap_segment_check(const struct snap_segment *segment, size_t length,
 			       uint32_t chunk_size);
 const char *snap_stamps_check(const struct snap_stamps *stamps, size_t length);
+const char *snap_holds_check(const struct snap_holds *holds, size_t length);
 const char *snap_trailer_check(const struct snap_trailer *trailer, size_t length);
 
 /* The extents of a segment stand behind its chunks. */
@@ -311,8 +341,22 @@ static inline const struct snap_extent *snap_segment_extents(const struct snap_s
 	return (const void *)(segment->chunk + le32toh(segment->chunks));
 }
 
+/* Bytes of a bitmap of so many regions. */
+static inline size_t snap_holds_bytes(uint64_t regions)
+{
+	return (regions + 7) / 8;
+}
+
+static inline int snap_held(const uint8_t *holds, uint64_t r)
+{
+	return holds[r / 8] >> r % 8 & 1;
+}
+
 /* Number of regions an image of this size has. */
 uint64_t snap_regions(const struct snap_super *super);
+
+/* Bytes of region @r: the last may be short. */
+uint64_t snap_region_bytes(const struct snap_super *super, uint64_t r);
 
 /* Unpacked size of chunk @index of a full snapshot. */
 uint32_t snap_chunk_bytes(uint64_t bytes, uint32_t chunk_size, uint64_t index);

@@ -126,6 +126,16 @@ int input_expect_end(struct input *input, struct bc_error *error)
 			   input->name, (unsigned long long)input->offset) : 0;
 }
 
+int input_seek(struct input *input, uint64_t offset, struct bc_error *error)
+{
+	if (lseek(input->fd, offset, SEEK_SET) < 0)
+		return bc_fail_errno(error, -errno, "%s: cannot go to byte %llu", input->name,
+				     (unsigned long long)offset);
+	input->begin = input->end = 0;
+	input->offset = offset;
+	return 0;
+}
+
 int input_peek(const struct input *input, void *data, size_t length, uint64_t offset,
 	       struct bc_error *error)
 {

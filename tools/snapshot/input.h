@@ -37,6 +37,9 @@ int input_read(struct input *input, void *data, size_t length, struct bc_error *
 /* Nothing follows: 0, or -EINVAL. */
 int input_expect_end(struct input *input, struct bc_error *error);
 
+/* Go on reading elsewhere in a regular file. */
+int input_seek(struct input *input, uint64_t offset, struct bc_error *error);
+
 /* From anywhere in a regular file, beside the stream. */
 int input_peek(const struct input *input, void *data, size_t length, uint64_t offset,
 	       struct bc_error *error);

@@ -99,23 +99,26 @@ static int reader_prepare(struct reader *reader, struct bc_error *error)
 	const struct snap_super *super = reader->super;
 	uint32_t chunk_size = le32toh(super->chunk_size);
 
-	if (le32toh(super->flags) & SNAP_SUPER_DELTA)
-		return bc_fail(error, -EOPNOTSUPP,
-			       "%s is a delta snapshot, which this blkcast cannot read",
-			       reader->input.name);
-	reader->chunks = (reader_bytes(reader) + chunk_size - 1) / chunk_size;
-	reader->never = calloc(reader->chunks + 1, 1);
-	if (!reader->never)
-		return bc_fail(error, -ENOMEM, "out of memory");
+	if (!reader_delta(reader))
+		reader->chunks = (reader_bytes(reader) + chunk_size - 1) / chunk_size;
 	if (!reader_has_stamps(reader))
 		return 0;
 	reader->regions = snap_regions(super);
-	reader->stamps = malloc(reader->regions * sizeof(*reader->stamps) + 1);
 	reader->piece = malloc(SNAP_STAMPS_PIECE * sizeof(*reader->piece));
-	if (!reader->stamps || !reader->piece)
-		return bc_fail(error, -ENOMEM, "out of memory for %llu stamps",
-			       (unsigned long long)reader->regions);
-	return 0;
+	return reader->piece ? 0 : bc_fail(error, -ENOMEM, "out of memory");
+}
+
+/* Room for @need elements, at least doubled; NULL: no memory, and nothing lost. */
+static void *grow(void *array, size_t *room, size_t need, size_t size)
+{
+	size_t wanted = need > 2 * *room ? need : 2 * *room;
+
+	if (need <= *room)
+		return array;
+	array = realloc(array, wanted * size);
+	if (array)
+		*room = wanted;
+	return array;
 }
 
 struct trailer_frame {
@@ -174,7 +177,23 @@ static int reader_look_at_end(struct reader *reader, struct bc_error *error)
 	return 0;
 }
 
-int reader_open(struct reader *reader, const char *path, struct bc_error *error)
+static int reader_alloc(struct reader *reader, struct bc_error *error)
+{
+	reader->frame = calloc(1, FRAME_ROOM);
+	reader->segment = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->segment));
+	reader->extent = calloc(SNAP_SEGMENT_EXTENTS, sizeof(*reader->extent));
+	reader->root = XXH64_createState();
+	reader->stamps_root = XXH64_createState();
+	if (!reader->frame || !reader->segment || !reader->extent ||
+	    !reader->root || !reader->stamps_root)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	XXH64_reset(reader->root, 0);
+	XXH64_reset(reader->stamps_root, 0);
+	return 0;
+}
+
+/* Open, and read SUPER. */
+static int reader_start(struct reader *reader, const char *path, struct bc_error *error)
 {
 	int err;
 
@@ -182,27 +201,10 @@ int reader_open(struct reader *reader, const char *path, struct bc_error *error)
 	err = input_open(&reader->input, path, error);
 	if (err)
 		return err;
-	reader->frame = calloc(1, FRAME_ROOM);
-	reader->segment = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->segment));
-	reader->root = XXH64_createState();
-	reader->stamps_root = XXH64_createState();
-	reader->extent = calloc(SNAP_SEGMENT_CHUNKS, sizeof(*reader->extent));
-	if (!reader->frame || !reader->segment || !reader->extent ||
-	    !reader->root || !reader->stamps_root) {
-		err = bc_fail(error, -ENOMEM, "out of memory");
-		goto cleanup;
-	}
-	XXH64_reset(reader->root, 0);
-	XXH64_reset(reader->stamps_root, 0);
-	err = reader_super(reader, error);
+	err = reader_alloc(reader, error);
 	if (!err)
-		err = reader_prepare(reader, error);
-	if (!err && reader->input.regular)
-		err = reader_look_at_end(reader, error);
-cleanup:
-	if (err)
-		reader_close(reader);
-	return err;
+		err = reader_super(reader, error);
+	return err ? err : reader_prepare(reader, error);
 }
 
 void reader_close(struct reader *reader)
@@ -218,6 +220,7 @@ void reader_close(struct reader *reader)
 	free(reader->segment);
 	free(reader->extent);
 	free(reader->never);
+	free(reader->holds);
 	memset(reader, 0, sizeof(*reader));
 	reader->input.fd = -1;
 }
@@ -225,30 +228,80 @@ void reader_close(struct reader *reader)
 /* ---- SEGMENT ---- */
 
 /* A full snapshot: the chunks cover the image without a gap. */
-static const char *segment_check_places(const struct reader *reader,
-					const struct snap_segment *segment)
+static const char *full_check_places(const struct reader *reader,
+				     const struct snap_segment *segment)
 {
 	const struct snap_extent *extent = snap_segment_extents(segment);
 	uint64_t first = le64toh(segment->first);
 	uint32_t i, chunk_size = le32toh(reader->super->chunk_size);
 
-	if (le64toh(segment->index) != le64toh(reader->seen.segments) ||
-	    first != le64toh(reader->seen.chunks))
-		return "SEGMENT out of order: something before it is missing";
 	if (first + le32toh(segment->chunks) > reader->chunks)
 		return "SEGMENT beyond the end of the image";
 	for (i = 0; i < le32toh(segment->chunks); i++) {
 		const struct snap_chunk *chunk = &segment->chunk[i];
 
-		if (le32toh(chunk->extents) != 1 || le32toh(extent[i].flags) & SNAP_EXTENT_ZERO ||
+		if (le32toh(chunk->extents) != 1 ||
+		    le32toh(extent[i].flags) & ~SNAP_EXTENT_NEVER ||
 		    le64toh(extent[i].offset) != (first + i) * chunk_size ||
 		    le32toh(chunk->bytes) != snap_chunk_bytes(reader_bytes(reader), chunk_size,
 							      first + i))
 			return "SEGMENT with a chunk in the wrong place";
-		if (!chunk->stored || le32toh(chunk->stored) > ZSTD_compressBound(chunk_size))
-			return "SEGMENT with a chunk of an impossible size";
 	}
 	return NULL;
+}
+
+/* All of the regions in these bytes are held. */
+static bool extent_held(const struct reader *reader, uint64_t offset, uint64_t end)
+{
+	uint32_t shift = le32toh(reader->super->region_shift);
+	uint64_t r;
+
+	for (r = offset >> shift; r <= (end - 1) >> shift; r++) {
+		if (!snap_held(reader->holds, r))
+			return false;
+	}
+	return true;
+}
+
+/* A delta: the extents ascend, in regions that it holds. */
+static const char *delta_check_places(struct reader *reader, const struct snap_segment *segment)
+{
+	const struct snap_extent *extent = snap_segment_extents(segment);
+	uint64_t image = reader_bytes(reader);
+	uint32_t i;
+
+	if (reader->held_regions != reader->regions)
+		return "SEGMENT before STAMPS and HOLDS";
+	for (i = 0; i < le32toh(segment->extents); i++, extent++) {
+		uint64_t offset = le64toh(extent->offset), end = offset + le32toh(extent->bytes);
+
+		if (le32toh(extent->flags) & SNAP_EXTENT_NEVER || offset < reader->extent_end ||
+		    offset > image || end > image || offset % SNAP_EXTENT_ALIGN ||
+		    (end % SNAP_EXTENT_ALIGN && end != image) ||
+		    !extent_held(reader, offset, end))
+			return "SEGMENT with an extent in the wrong place";
+		reader->extent_end = end;
+		reader->extent_bytes += end - offset;
+	}
+	return NULL;
+}
+
+static const char *segment_check_places(struct reader *reader,
+					const struct snap_segment *segment)
+{
+	uint32_t chunk_size = le32toh(reader->super->chunk_size), i;
+
+	if (le64toh(segment->index) != le64toh(reader->seen.segments) ||
+	    le64toh(segment->first) != le64toh(reader->seen.chunks))
+		return "SEGMENT out of order: something before it is missing";
+	for (i = 0; i < le32toh(segment->chunks); i++) {
+		uint32_t stored = le32toh(segment->chunk[i].stored);
+
+		if (!stored || stored > ZSTD_compressBound(chunk_size))
+			return "SEGMENT with a chunk of an impossible size";
+	}
+	return reader_delta(reader) ? delta_check_places(reader, segment) :
+				      full_check_places(reader, segment);
 }
 
 static void add_le64(__le64 *sum, uint64_t n)
@@ -276,10 +329,52 @@ static int reader_segment(struct reader *reader, struct bc_error *error)
 		return reader_refuse(reader, wrong, error);
 	reader->segment_chunks = le32toh(segment->chunks);
 	reader->segment_at = 0;
+	reader->next_extent = reader->extent;
 	memcpy(reader->segment, segment->chunk, reader->segment_chunks * sizeof(*reader->segment));
 	memcpy(reader->extent, snap_segment_extents(segment),
-	       reader->segment_chunks * sizeof(*reader->extent));
+	       le32toh(segment->extents) * sizeof(*reader->extent));
 	add_le64(&reader->seen.segments, 1);
+	return 0;
+}
+
+static void announce_extents(struct reader *reader, struct reader_chunk *chunk)
+{
+	uint32_t i;
+
+	for (i = 0; i < chunk->extents; i++, reader->next_extent++) {
+		chunk->extent[i] = (struct reader_extent) {
+			.offset = le64toh(reader->next_extent->offset),
+			.bytes = le32toh(reader->next_extent->bytes),
+			.flags = le32toh(reader->next_extent->flags),
+		};
+	}
+}
+
+/* What these extents say of their regions. */
+static int announce_stamps(struct reader *reader, const struct reader_chunk *chunk,
+			   struct bc_error *error)
+{
+	uint32_t shift = le32toh(reader->super->region_shift), i;
+	uint64_t r;
+
+	if (!reader_delta(reader)) {
+		uint8_t *never = grow(reader->never, &reader->never_room, chunk->number + 1, 1);
+
+		if (!never)
+			return bc_fail(error, -ENOMEM, "out of memory");
+		reader->never = never;
+		never[chunk->number] = chunk->never;
+		return 0;
+	}
+	for (i = 0; i < chunk->extents; i++) {
+		const struct reader_extent *extent = &chunk->extent[i];
+
+		if (!(extent->flags & SNAP_EXTENT_DOUBT))
+			continue;
+		for (r = extent->offset >> shift;
+		     r <= (extent->offset + extent->bytes - 1) >> shift; r++)
+			reader->stamps[r] = BLKCAST_LSN_DOUBT;
+	}
 	return 0;
 }
 
@@ -287,17 +382,20 @@ static int reader_segment(struct reader *reader, struct bc_error *error)
 static int reader_announce(struct reader *reader, struct reader_chunk *chunk,
 			   struct bc_error *error)
 {
-	const struct snap_extent *extent = &reader->extent[reader->segment_at];
 	const struct snap_chunk *from = &reader->segment[reader->segment_at++];
+	int err;
 
 	chunk->number = le64toh(reader->seen.chunks);
-	chunk->offset = chunk->number * le32toh(reader->super->chunk_size);
 	chunk->position = reader->input.offset;
 	chunk->digest = le64toh(from->digest);
 	chunk->stored = le32toh(from->stored);
 	chunk->bytes = le32toh(from->bytes);
-	chunk->never = le32toh(extent->flags) & SNAP_EXTENT_NEVER;
-	reader->never[chunk->number] = chunk->never;
+	chunk->extents = le32toh(from->extents);
+	chunk->never = le32toh(reader->next_extent->flags) & SNAP_EXTENT_NEVER;
+	announce_extents(reader, chunk);
+	err = announce_stamps(reader, chunk, error);
+	if (err)
+		return err;
 	XXH64_update(reader->root, &from->digest, sizeof(from->digest));
 	add_le64(&reader->seen.chunks, 1);
 	add_le64(&reader->seen.bytes, chunk->bytes);
@@ -312,16 +410,12 @@ int reader_packed(struct reader *reader, const struct reader_chunk *chunk, void 
 
 /* ---- STAMPS ---- */
 
-static const char *stamps_unpack(struct reader *reader, const struct snap_stamps *stamps)
+/* One zstd frame that fills @bytes exactly. */
+static bool unpack_exactly(void *to, size_t bytes, const void *from, size_t stored)
 {
-	size_t stored = reader_length(reader) - sizeof(*stamps);
-	size_t bytes = le32toh(stamps->count) * sizeof(*reader->piece);
-
-	if (ZSTD_getFrameContentSize(stamps + 1, stored) != bytes ||
-	    ZSTD_findFrameCompressedSize(stamps + 1, stored) != stored ||
-	    ZSTD_decompress(reader->piece, bytes, stamps + 1, stored) != bytes)
-		return "STAMPS that cannot be unpacked";
-	return NULL;
+	return ZSTD_getFrameContentSize(from, stored) == bytes &&
+	       ZSTD_findFrameCompressedSize(from, stored) == stored &&
+	       ZSTD_decompress(to, bytes, from, stored) == bytes;
 }
 
 static void stamps_take(struct reader *reader, uint32_t first, uint32_t count)
@@ -344,6 +438,7 @@ static int reader_stamps(struct reader *reader, struct bc_error *error)
 	const struct snap_stamps *stamps = reader_payload(reader);
 	const char *wrong = snap_stamps_check(stamps, reader_length(reader));
 	uint32_t first, count;
+	uint64_t *room;
 
 	if (wrong)
 		return reader_refuse(reader, wrong, error);
@@ -351,13 +446,66 @@ static int reader_stamps(struct reader *reader, struct bc_error *error)
 	count = le32toh(stamps->count);
 	if (first != le32toh(reader->seen.regions) || first + count > reader->regions)
 		return reader_refuse(reader, "STAMPS out of order", error);
-	wrong = stamps_unpack(reader, stamps);
-	if (wrong)
-		return reader_refuse(reader, wrong, error);
+	if (!unpack_exactly(reader->piece, count * sizeof(*reader->piece), stamps + 1,
+			    reader_length(reader) - sizeof(*stamps)))
+		return reader_refuse(reader, "STAMPS that cannot be unpacked", error);
+	room = grow(reader->stamps, &reader->stamps_room, first + count, sizeof(*room));
+	if (!room)
+		return bc_fail(error, -ENOMEM, "out of memory for %u stamps", first + count);
+	reader->stamps = room;
 	if (!reader->seen.stamps_frames)
 		reader->seen.stamps_offset = htole64(reader->frame_offset);
 	add_le32(&reader->seen.stamps_frames, 1);
 	stamps_take(reader, first, count);
+	return 0;
+}
+
+/* ---- HOLDS ---- */
+
+static void holds_take(struct reader *reader, uint32_t first, uint32_t count)
+{
+	uint32_t r;
+
+	for (r = first; r < first + count; r++) {
+		if (snap_held(reader->holds, r))
+			reader->held_bytes += snap_region_bytes(reader->super, r);
+	}
+	reader->held_regions += count;
+}
+
+static const char *holds_check_place(const struct reader *reader, const struct snap_holds *holds)
+{
+	uint32_t first = le32toh(holds->first);
+
+	if (!reader_delta(reader))
+		return "HOLDS in a full snapshot";
+	if (le32toh(reader->seen.regions) != reader->regions)
+		return "HOLDS before STAMPS";
+	if (first != reader->held_regions || first + le32toh(holds->count) > reader->regions)
+		return "HOLDS out of order";
+	return NULL;
+}
+
+static int reader_holds(struct reader *reader, struct bc_error *error)
+{
+	const struct snap_holds *holds = reader_payload(reader);
+	const char *wrong = snap_holds_check(holds, reader_length(reader));
+	uint32_t first, count;
+
+	if (!wrong)
+		wrong = holds_check_place(reader, holds);
+	if (wrong)
+		return reader_refuse(reader, wrong, error);
+	first = le32toh(holds->first);
+	count = le32toh(holds->count);
+	if (!reader->holds)
+		reader->holds = calloc(1, snap_holds_bytes(reader->regions));
+	if (!reader->holds)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	if (!unpack_exactly(reader->holds + first / 8, snap_holds_bytes(count), holds + 1,
+			    reader_length(reader) - sizeof(*holds)))
+		return reader_refuse(reader, "HOLDS that cannot be unpacked", error);
+	holds_take(reader, first, count);
 	return 0;
 }
 
@@ -372,7 +520,10 @@ static const char *trailer_check_totals(const struct reader *reader,
 	if (memcmp(said->id, reader->super->id, sizeof(said->id)))
 		return "TRAILER of another snapshot";
 	if (said->chunks != seen->chunks || said->segments != seen->segments ||
-	    said->bytes != seen->bytes || le64toh(seen->chunks) != reader->chunks)
+	    said->bytes != seen->bytes ||
+	    (!reader_delta(reader) && le64toh(seen->chunks) != reader->chunks) ||
+	    reader->extent_bytes != reader->held_bytes ||
+	    (reader_delta(reader) && reader->held_regions != reader->regions))
 		return "TRAILER comes too early: chunks are missing";
 	if (said->regions != seen->regions || said->stamps_frames != seen->stamps_frames ||
 	    said->stamps_offset != seen->stamps_offset || said->never != seen->never ||
@@ -491,6 +642,8 @@ static int reader_step(struct reader *reader, struct bc_error *error)
 		return reader_segment(reader, error);
 	case SNAP_STAMPS:
 		return reader_stamps(reader, error);
+	case SNAP_HOLDS:
+		return reader_holds(reader, error);
 	case SNAP_TRAILER:
 		err = reader_trailer(reader, error);
 		if (!err)
@@ -512,4 +665,96 @@ int reader_next(struct reader *reader, struct reader_chunk *chunk, enum reader_i
 		return err;
 	*item = err ? READER_END : READER_CHUNK;
 	return err ? 0 : reader_announce(reader, chunk, error);
+}
+
+/* ---- opening ---- */
+
+/* Of a delta: what stands before the chunks. */
+static int reader_base(struct reader *reader, struct bc_error *error)
+{
+	int err = 0;
+
+	while (!err && reader_delta(reader) && reader->held_regions != reader->regions)
+		err = reader_step(reader, error);
+	return err < 0 ? err : 0;
+}
+
+int reader_open(struct reader *reader, const char *path, struct bc_error *error)
+{
+	int err = reader_start(reader, path, error);
+
+	if (!err && reader->input.regular)
+		err = reader_look_at_end(reader, error);
+	if (!err)
+		err = reader_base(reader, error);
+	if (err)
+		reader_close(reader);
+	return err;
+}
+
+/* On until all stamps are here. */
+static int reader_all_stamps(struct reader *reader, struct bc_error *error)
+{
+	int err = 0;
+
+	while (!err && le32toh(reader->seen.regions) != reader->regions) {
+		err = reader_step(reader, error);
+		if (!err && reader->segment_chunks)
+			err = reader_refuse(reader, "STAMPS are missing", error);
+	}
+	return err < 0 ? err : 0;
+}
+
+int reader_open_stamps(struct reader *reader, const char *path, struct bc_error *error)
+{
+	int err = reader_start(reader, path, error);
+
+	if (!err && !reader_has_stamps(reader))
+		err = bc_fail(error, -EINVAL, "%s: stamps were expected", reader->input.name);
+	if (!err)
+		err = reader_all_stamps(reader, error);
+	if (err)
+		reader_close(reader);
+	return err;
+}
+
+/* A delta's stamps are settled when all its extents have been seen. */
+static int reader_skip_chunks(struct reader *reader, struct bc_error *error)
+{
+	enum reader_item item = READER_CHUNK;
+	struct reader_chunk chunk;
+	int err = 0;
+
+	while (!err && item == READER_CHUNK) {
+		err = reader_next(reader, &chunk, &item, error);
+		if (!err && item == READER_CHUNK)
+			err = input_seek(&reader->input, reader->input.offset + chunk.stored,
+					 error);
+	}
+	return err;
+}
+
+int reader_skip_to_stamps(struct reader *reader, struct bc_error *error)
+{
+	int err;
+
+	if (!reader_has_stamps(reader))
+		return bc_fail(error, -EINVAL,
+			       "%s: it is of a plain device and carries no stamps",
+			       reader->input.name);
+	if (!reader->input.regular)
+		return bc_fail(error, -ESPIPE, "%s is not a regular file", reader->input.name);
+	if (reader_delta(reader))
+		return reader_skip_chunks(reader, error);
+	err = input_seek(&reader->input, le64toh(reader->trailer.stamps_offset), error);
+	if (!err)
+		err = reader_all_stamps(reader, error);
+	if (err)
+		return err;
+	if (le64toh(reader->trailer.stamps_root) != XXH64_digest(reader->stamps_root))
+		return bc_fail(error, -EBADMSG,
+			       "%s: byte %llu: the root hash of the stamps does not match; the file is damaged",
+			       reader->input.name,
+			       (unsigned long long)le64toh(reader->trailer.stamps_offset));
+	return 0;
 }

@@ -30,6 +30,15 @@ void stamps_release(struct stamps *stamps)
 	memset(stamps, 0, sizeof(*stamps));
 }
 
+int stamps_fix(struct stamps *stamps, struct bc_error *error)
+{
+	int err = stamps->ask(stamps->arg, 0, stamps->regions, stamps->stamp, error);
+
+	memset(stamps->known, 1, stamps->regions);
+	stamps->fixed = true;
+	return err;
+}
+
 int stamps_begin(struct stamps *stamps, struct stamps_window *window, uint64_t offset,
 		 uint32_t bytes, struct bc_error *error)
 {
@@ -39,6 +48,14 @@ int stamps_begin(struct stamps *stamps, struct stamps_window *window, uint64_t o
 	window->first = offset >> stamps->shift;
 	window->count = ((offset + bytes - 1) >> stamps->shift) - window->first + 1;
 	return stamps->ask(stamps->arg, window->first, window->count, window->before, error);
+}
+
+/* Region @i of the window has had this stamp all the time that counts. */
+static bool region_proven(const struct stamps *stamps, const struct stamps_window *window,
+			  uint32_t i, uint64_t after)
+{
+	return blkcast_stamps_equal(window->before[i], after) &&
+	       (!stamps->fixed || stamps->stamp[window->first + i] == after);
 }
 
 int stamps_check(struct stamps *stamps, struct stamps_window *window,
@@ -56,7 +73,7 @@ int stamps_check(struct stamps *stamps, struct stamps_window *window,
 	for (i = 0; i < window->count; i++) {
 		if (window->proven >> i & 1)
 			continue;
-		if (blkcast_stamps_equal(window->before[i], after[i])) {
+		if (region_proven(stamps, window, i, after[i])) {
 			window->proven |= 1U << i;
 			continue;
 		}
@@ -64,7 +81,7 @@ int stamps_check(struct stamps *stamps, struct stamps_window *window,
 		stamps->changed = true;
 		unproven++;
 	}
-	return unproven;
+	return stamps->fixed ? 0 : unproven;
 }
 
 bool stamps_enter(struct stamps *stamps, const struct stamps_window *window)
@@ -72,6 +89,8 @@ bool stamps_enter(struct stamps *stamps, const struct stamps_window *window)
 	bool never = window->count > 0;
 	uint32_t i;
 
+	if (stamps->fixed)
+		return false;
 	for (i = 0; i < window->count; i++) {
 		uint64_t stamp = window->proven >> i & 1 ? window->before[i] : BLKCAST_LSN_DOUBT;
 		uint32_t r = window->first + i;

@@ -9,6 +9,10 @@
  * doubt in the snapshot, and so is one whose chunks were read at different
  * stamps.  The rest of the map is BLKCAST_LSN_NEVER only by such proof.
  *
+ * For a delta the whole map is asked for at the beginning (stamps_fix()), for it
+ * stands first in the file: then a region is proven only if it still has the
+ * stamp it had there, and whoever writes the file says which are not.
+ *
  * Without a volume (@ask NULL) there are no stamps and nothing is asked.
  */
 #ifndef SNAPSHOT_STAMPS_H
@@ -30,6 +34,7 @@
  * @stamp: what is known so far
  * @known: a byte a region: @stamp means something
  * @changed: some region changed while it was being read
+ * @fixed: the map is that of the beginning
  */
 struct stamps {
 	int (*ask)(void *arg, uint32_t first, uint32_t count, uint64_t *stamps,
@@ -38,7 +43,7 @@ struct stamps {
 	uint32_t regions, shift;
 	uint64_t *stamp;
 	uint8_t *known;
-	bool changed;
+	bool changed, fixed;
 };
 
 /**
@@ -60,14 +65,17 @@ int stamps_init(struct stamps *stamps, uint64_t bytes, uint32_t shift,
 		struct bc_error *error);
 void stamps_release(struct stamps *stamps);
 
+/* Take the whole map as it is now, and keep it. */
+int stamps_fix(struct stamps *stamps, struct bc_error *error);
+
 /* Ask before bytes @offset .. @offset + @bytes - 1 are read. */
 int stamps_begin(struct stamps *stamps, struct stamps_window *window, uint64_t offset,
 		 uint32_t bytes, struct bc_error *error);
 
 /*
  * Ask again behind the read.  Returns the number of regions not proven (their
- * @before is now what was just found, so that they can be read again), or a
- * negative errno.
+ * @before is now what was just found, so that they can be read again; in a fixed
+ * map that does not help, and 0 is returned), or a negative errno.
  */
 int stamps_check(struct stamps *stamps, struct stamps_window *window,
 		 struct bc_error *error);

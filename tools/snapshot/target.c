@@ -4,14 +4,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/util.h"
+#include "blkcast_lsn.h"
 #include "target.h"
 
 #define FILE_ALIGN	4096
+#define JOURNAL_EVERY_NS 3000000000ULL
 #define RAW_FLAGS	(BC_BLOCKDEV_WRITE | BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT | \
 			 BC_BLOCKDEV_FILE)
 
@@ -47,22 +50,28 @@ static int open_device(struct target *target, uint64_t bytes, bool force,
 	return check_device(target, force, error);
 }
 
-static int open_file(struct target *target, bool exists, bool force, struct bc_error *error)
+static int open_file(struct target *target, bool exists, unsigned int flags,
+		     struct bc_error *error)
 {
 	target->align = FILE_ALIGN;
-	target->zeroed = true;
+	target->zeroed = !exists || !(flags & TARGET_UPDATE);
 	if (!exists)
 		return 0;
-	if (!force)
+	if (!flags)
 		return bc_fail(error, -EEXIST, "%s exists; --force overwrites it", target->name);
 	return bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
 }
 
-static int open_raw(struct target *target, const struct reader *reader, bool force,
+static int open_raw(struct target *target, const struct reader *reader, unsigned int flags,
 		    struct bc_error *error)
 {
-	bool exists = true;
+	bool exists = true, force = flags & TARGET_FORCE;
 	struct stat st;
+
+	if (reader_delta(reader))
+		return bc_fail(error, -EINVAL,
+			       "%s is a delta: name the snapshots that it builds on before it, the full one first",
+			       reader->input.name);
 
 	if (reader->trailer_known && reader_fuzzy(reader) && !force)
 		return bc_fail(error, -EINVAL, "%s: %s", target->name, fuzzy_text);
@@ -76,7 +85,7 @@ static int open_raw(struct target *target, const struct reader *reader, bool for
 	if (exists && !S_ISREG(st.st_mode))
 		return bc_fail(error, -EINVAL, "%s is neither a block device nor a file",
 			       target->name);
-	return open_file(target, exists, force, error);
+	return open_file(target, exists, flags, error);
 }
 
 static int create_file(struct target *target, struct bc_error *error)
@@ -98,7 +107,8 @@ static int begin_raw(struct target *target, uint64_t bytes, struct bc_error *err
 	target->started = true;
 	target->fd = target->raw.fd;
 	/* From nothing, so that all of it is a hole. */
-	if (target->raw.is_file && (ftruncate(target->fd, 0) || ftruncate(target->fd, bytes)))
+	if (target->raw.is_file && ((target->zeroed && ftruncate(target->fd, 0)) ||
+				    ftruncate(target->fd, bytes)))
 		return bc_fail_errno(error, -errno, "%s: cannot make it %llu bytes long",
 				     target->name, (unsigned long long)bytes);
 	return 0;
@@ -149,16 +159,93 @@ static int check_identity(const struct target *target, const struct reader *read
 	return 0;
 }
 
+/* The delta goes forward: no region of the copy is newer than what it holds. */
+static bool is_older(const struct target *target, const struct reader *reader)
+{
+	uint32_t r;
+
+	for (r = 0; r < reader->regions; r++) {
+		if (snap_held(reader->holds, r) && target->have.stamp[r] > reader->stamps[r])
+			return false;
+	}
+	return true;
+}
+
 /* A copy that a restore has left half-done holds nothing to lose. */
-static int check_content(const struct target *target, bool force, struct bc_error *error)
+static int check_content(const struct target *target, const struct reader *reader, bool force,
+			 struct bc_error *error)
 {
 	const struct bc_super *copy = &target->copy.meta.super;
 
-	if (force || !copy->reigns || copy->flags & BLKCAST_SUPER_INCOMPLETE)
+	if (force || !copy->reigns || target->resumed ||
+	    (reader_delta(reader) && is_older(target, reader)))
 		return 0;
 	return bc_fail(error, -EEXIST,
 		       "volume %s holds content of its own here; --force replaces it by the snapshot's",
 		       target->name);
+}
+
+static void take_run(const struct bc_map_run *run, void *arg)
+{
+	struct have *have = arg;
+	uint32_t i;
+
+	for (i = 0; i < run->count; i++)
+		have->stamp[run->first + i] = run->state == BC_REGION_NEVER ? BLKCAST_LSN_NEVER :
+			run->state == BC_REGION_WRITTEN ? run->stamp : BLKCAST_LSN_DOUBT;
+}
+
+static int read_have(struct target *target, struct bc_error *error)
+{
+	const struct bc_super *super = &target->copy.meta.super;
+	struct have *have = &target->have;
+
+	*have = (struct have) {
+		.name = target->name, .bytes = super->sectors * 512,
+		.region_shift = super->region_shift, .regions = super->regions,
+		.reigns = super->reigns,
+		.stamp = malloc(super->regions * sizeof(*have->stamp)),
+	};
+	if (!have->stamp)
+		return bc_fail(error, -ENOMEM, "out of memory for %u stamps", super->regions);
+	bc_uuid_generate(have->id);
+	memcpy(have->volume, super->volume, sizeof(have->volume));
+	memcpy(have->history, super->history, sizeof(have->history));
+	return bc_meta_map_runs(&target->copy.meta, 0, super->regions - 1, take_run, have, error);
+}
+
+int target_open_copy(struct target *target, const char *name, struct bc_error *error)
+{
+	int err;
+
+	memset(target, 0, sizeof(*target));
+	target->name = name;
+	target->raw.fd = -1;
+	err = bc_volume_config_load(&target->config, target->name, error);
+	if (err == -ENOENT)
+		return bc_fail(error, err,
+			       "there is no volume %s on this host (to restore to a plain file, name it with a '/')",
+			       target->name);
+	if (!err)
+		err = bc_copy_open(&target->copy, &target->config, error);
+	if (err)
+		return err;
+	target->volume = target->copy_open = true;
+	target->resumed = target->copy.meta.super.flags & BLKCAST_SUPER_INCOMPLETE;
+	target->fd = target->copy.backing.fd;
+	target->base = target->copy.meta.super.data_start * 512;
+	target->align = target->copy.backing.logical;
+	return read_have(target, error);
+}
+
+static int check_volume(struct target *target, const struct reader *reader, bool force,
+			struct bc_error *error)
+{
+	int err = check_identity(target, reader, error);
+
+	if (!err && reader_delta(reader))
+		err = have_fits(&target->have, reader, error);
+	return err ? err : check_content(target, reader, force, error);
 }
 
 static int open_volume(struct target *target, const struct reader *reader, bool force,
@@ -170,34 +257,26 @@ static int open_volume(struct target *target, const struct reader *reader, bool 
 		return bc_fail(error, -EINVAL,
 			       "volume %s: the snapshot is of a plain device and carries no stamps; it can only be restored to a path",
 			       target->name);
-	err = bc_volume_config_load(&target->config, target->name, error);
-	if (err == -ENOENT)
-		return bc_fail(error, err,
-			       "there is no volume %s on this host (to restore to a plain file, name it with a '/')",
-			       target->name);
-	if (err)
-		return err;
-	err = bc_copy_open(&target->copy, &target->config, error);
-	if (err)
-		return err;
-	target->volume = target->copy_open = true;
-	target->fd = target->copy.backing.fd;
-	target->base = target->copy.meta.super.data_start * 512;
-	target->align = target->copy.backing.logical;
-	err = check_identity(target, reader, error);
-	return err ? err : check_content(target, force, error);
+	err = target_open_copy(target, target->name, error);
+	return err ? err : check_volume(target, reader, force, error);
 }
 
-static int begin_volume(struct target *target, struct bc_error *error)
-{
-	target->started = true;
-	return bc_meta_set_flags(&target->copy.meta,
-				 BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_INCONSISTENT, 0, error);
-}
-
-/* The copy follows the snapshot's history now and is complete. */
-static int write_super(struct target *target, const struct reader *reader,
+/* What will be overwritten is there no more. */
+static int forget_held(struct target *target, const struct reader *reader,
 		       struct bc_error *error)
+{
+	uint32_t r;
+
+	for (r = 0; r < reader->regions; r++) {
+		if (!reader_delta(reader) || snap_held(reader->holds, r))
+			target->have.stamp[r] = BLKCAST_LSN_NEVER;
+	}
+	return bc_meta_map_write(&target->copy.meta, target->have.stamp, error);
+}
+
+/* The copy follows the snapshot's history now; what it still has, it has in both. */
+static int adopt_history(struct target *target, const struct reader *reader,
+			 struct bc_error *error)
 {
 	const struct snap_super *from = reader->super;
 	struct bc_super *super = &target->copy.meta.super;
@@ -212,8 +291,78 @@ static int write_super(struct target *target, const struct reader *reader,
 	bc_uuid_generate(super->node);
 	super->position = 0;
 	super->members = 0;
-	super->flags &= ~(BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_PRIMARY |
-			  BLKCAST_SUPER_OWN | BLKCAST_SUPER_DISCARD);
+	super->flags &= ~(BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_OWN | BLKCAST_SUPER_DISCARD);
+	return bc_meta_super_write(&target->copy.meta, error);
+}
+
+static int begin_volume(struct target *target, const struct reader *reader,
+			struct bc_error *error)
+{
+	int err;
+
+	target->started = true;
+	target->journaled = 0;
+	target->journaled_at = bc_now_ns();
+	err = bc_meta_set_flags(&target->copy.meta,
+				BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_INCONSISTENT, 0, error);
+	if (!err)
+		err = forget_held(target, reader, error);
+	return err ? err : adopt_history(target, reader, error);
+}
+
+int target_go_on(struct target *target, const struct reader *reader, struct bc_error *error)
+{
+	int err;
+
+	target->zeroed = false;
+	target->journaled = 0;
+	if (!target->volume)
+		return 0;
+	err = forget_held(target, reader, error);
+	return err ? err : adopt_history(target, reader, error);
+}
+
+/* Regions that end by @bytes are there. */
+static void enter_regions(struct target *target, const struct reader *reader, uint64_t bytes)
+{
+	uint32_t shift = target->have.region_shift, r;
+
+	for (r = target->journaled; r < reader->regions; r++) {
+		if (((uint64_t)r << shift) + snap_region_bytes(reader->super, r) > bytes)
+			break;
+		if (snap_held(reader->holds, r) && reader->stamps[r] != BLKCAST_LSN_DOUBT)
+			target->have.stamp[r] = reader->stamps[r];
+	}
+	target->journaled = r;
+}
+
+int target_journal(struct target *target, const struct reader *reader, uint64_t bytes,
+		   struct bc_error *error)
+{
+	uint64_t begun = bc_now_ns();
+	uint32_t before = target->journaled;
+	int err;
+
+	if (!target->volume || !reader_delta(reader) || begun < target->journaled_at)
+		return 0;
+	if (fsync(target->fd))
+		return bc_fail_errno(error, -errno, "volume %s: cannot flush %s", target->name,
+				     target->config.backing);
+	enter_regions(target, reader, bytes);
+	err = before == target->journaled ? 0 :
+	      bc_meta_map_write(&target->copy.meta, target->have.stamp, error);
+	/* It is to take a twentieth of the time at most. */
+	target->journaled_at = bc_now_ns() + JOURNAL_EVERY_NS + 20 * (bc_now_ns() - begun);
+	return err;
+}
+
+/* The copy is complete. */
+static int complete_super(struct target *target, const struct reader *reader,
+			  struct bc_error *error)
+{
+	struct bc_super *super = &target->copy.meta.super;
+
+	super->flags &= ~BLKCAST_SUPER_INCOMPLETE;
 	if (!reader_fuzzy(reader))
 		super->flags &= ~BLKCAST_SUPER_INCONSISTENT;
 	return bc_meta_super_write(&target->copy.meta, error);
@@ -228,21 +377,21 @@ static int finish_volume(struct target *target, const struct reader *reader,
 		return bc_fail_errno(error, -errno, "volume %s: cannot flush %s", target->name,
 				     target->config.backing);
 	err = bc_meta_map_write(&target->copy.meta, reader->stamps, error);
-	return err ? err : write_super(target, reader, error);
+	return err ? err : complete_super(target, reader, error);
 }
 
 /* ---- both ---- */
 
 int target_open(struct target *target, const char *name, const struct reader *reader,
-		bool force, struct bc_error *error)
+		unsigned int flags, struct bc_error *error)
 {
 	int err;
 
 	memset(target, 0, sizeof(*target));
 	target->name = name;
 	target->fd = target->raw.fd = -1;
-	err = strchr(name, '/') ? open_raw(target, reader, force, error) :
-				  open_volume(target, reader, force, error);
+	err = strchr(name, '/') ? open_raw(target, reader, flags, error) :
+				  open_volume(target, reader, flags & TARGET_FORCE, error);
 	if (err)
 		target_close(target);
 	return err;
@@ -255,13 +404,14 @@ void target_close(struct target *target)
 	if (target->copy_open)
 		bc_copy_close(&target->copy);
 	bc_volume_config_release(&target->config);
+	have_release(&target->have);
 	target->raw.fd = -1;
 	target->copy_open = false;
 }
 
 int target_begin(struct target *target, const struct reader *reader, struct bc_error *error)
 {
-	return target->volume ? begin_volume(target, error) :
+	return target->volume ? begin_volume(target, reader, error) :
 				begin_raw(target, reader_bytes(reader), error);
 }
 

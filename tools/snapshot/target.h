@@ -8,6 +8,12 @@
  * unmarked as the last step (rule 25: mark, data, flush, map, history, unmark):
  * in between nothing can bring it up.  A fuzzy snapshot leaves it marked
  * inconsistent until a connection has completed it by stamps.
+ *
+ * While a copy is incomplete its map says what is there already: a region that
+ * is about to be overwritten counts as never written, on stable storage, before
+ * that begins.  A delta, whose stamps are known beforehand, is entered into the map
+ * as it arrives, behind a flush; so one that was interrupted need not be sent again
+ * as a whole.  A full snapshot that was interrupted is compared as it is written.
  */
 #ifndef SNAPSHOT_TARGET_H
 #define SNAPSHOT_TARGET_H
@@ -15,6 +21,7 @@
 #include <stdbool.h>
 
 #include "../lib/copy.h"
+#include "have.h"
 #include "reader.h"
 
 /**
@@ -26,13 +33,18 @@
  * @zeroed: all of it reads as zeros now
  * @started: on failure the content is partial
  * @volume: it is the copy of a volume
+ * @resumed: a restore was interrupted here: it may hold much of it already
+ * @have: of a copy: what it has; changes as content does
  */
 struct target {
 	const char *name;
 	int fd;
 	uint64_t base;
 	uint32_t align;
-	bool zeroed, started, volume;
+	bool zeroed, started, volume, resumed;
+	struct have have;
+	uint32_t journaled;	/* regions before it are in @have */
+	uint64_t journaled_at;
 
 	struct bc_blockdev raw;
 	struct bc_volume_config config;
@@ -44,15 +56,35 @@ struct target {
  * target_open() - open and check, without changing anything
  * @name: with a '/' a path, else a volume
  * @reader: SUPER has been read
- * @force: overwrite a file that exists, or a copy that holds content;
- *	accept a raw image that is not of one moment
+ * @flags: TARGET_*
  */
+#define TARGET_FORCE	(1U << 0)	/* overwrite a file that exists, or a copy that
+					 * holds content; accept a raw image that is not
+					 * of one moment
+					 */
+#define TARGET_UPDATE	(1U << 1)	/* overwrite a file that exists, keep of it what
+					 * is the same
+					 */
+
 int target_open(struct target *target, const char *name, const struct reader *reader,
-		bool force, struct bc_error *error);
+		unsigned int flags, struct bc_error *error);
+
+/* Open the copy of a configured volume alone, to see what it has. */
+int target_open_copy(struct target *target, const char *name, struct bc_error *error);
 void target_close(struct target *target);
 
 /* The first change: size a file, mark a copy as incomplete. */
 int target_begin(struct target *target, const struct reader *reader, struct bc_error *error);
+
+/* The next of a chain follows: @reader is a delta that fits what came before. */
+int target_go_on(struct target *target, const struct reader *reader, struct bc_error *error);
+
+/*
+ * All up to byte @bytes of the image is written: now and then, enter that into the
+ * map of a copy.
+ */
+int target_journal(struct target *target, const struct reader *reader, uint64_t bytes,
+		   struct bc_error *error);
 
 /* All content is written and the reader at its end: make it durable and whole. */
 int target_finish(struct target *target, const struct reader *reader, bool force,

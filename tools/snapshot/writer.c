@@ -82,6 +82,29 @@ static void add_le32(__le32 *sum, uint32_t n)
 	*sum = htole32(le32toh(*sum) + n);
 }
 
+static uint32_t count_extents(const struct writer_chunk *chunk, unsigned int chunks)
+{
+	uint32_t extents = 0;
+	unsigned int i;
+
+	for (i = 0; i < chunks; i++)
+		extents += chunk[i].extents;
+	return extents;
+}
+
+static void fill_extents(struct snap_extent *extent, const struct writer_chunk *chunk)
+{
+	uint32_t i;
+
+	for (i = 0; i < chunk->extents; i++) {
+		extent[i] = (struct snap_extent) {
+			.offset = htole64(chunk->extent[i].offset),
+			.bytes = htole32(chunk->extent[i].bytes),
+			.flags = htole32(chunk->extent[i].flags),
+		};
+	}
+}
+
 static size_t segment_fill(struct snap_segment *segment, const struct writer_chunk *chunk,
 			   unsigned int chunks)
 {
@@ -91,14 +114,12 @@ static size_t segment_fill(struct snap_segment *segment, const struct writer_chu
 	for (i = 0; i < chunks; i++) {
 		segment->chunk[i] = (struct snap_chunk) {
 			.digest = htole64(chunk[i].digest), .stored = htole32(chunk[i].stored),
-			.bytes = htole32(chunk[i].bytes), .extents = htole32(1),
+			.bytes = htole32(chunk[i].bytes), .extents = htole32(chunk[i].extents),
 		};
-		extent[i] = (struct snap_extent) {
-			.offset = htole64(chunk[i].offset), .bytes = htole32(chunk[i].bytes),
-			.flags = htole32(chunk[i].never ? SNAP_EXTENT_NEVER : 0),
-		};
+		fill_extents(extent, &chunk[i]);
+		extent += chunk[i].extents;
 	}
-	return (char *)(extent + chunks) - (char *)segment;
+	return (char *)extent - (char *)segment;
 }
 
 static int segment_announce(struct writer *writer, const struct writer_chunk *chunk,
@@ -109,7 +130,7 @@ static int segment_announce(struct writer *writer, const struct writer_chunk *ch
 	segment->index = writer->trailer.segments;
 	segment->first = writer->trailer.chunks;
 	segment->chunks = htole32(chunks);
-	segment->extents = htole32(chunks);
+	segment->extents = htole32(count_extents(chunk, chunks));
 	return writer_metadata(writer, SNAP_SEGMENT, segment_fill(segment, chunk, chunks), error);
 }
 
@@ -193,6 +214,28 @@ int writer_stamps(struct writer *writer, const uint64_t *stamps, uint32_t region
 		writer->trailer.stamps_root = htole64(XXH64_digest(hash));
 	XXH64_freeState(hash);
 	free(le);
+	return err;
+}
+
+int writer_holds(struct writer *writer, const uint8_t *holds, uint32_t regions,
+		 struct bc_error *error)
+{
+	struct snap_holds *piece = writer_payload(writer);
+	uint32_t first, count;
+	size_t size;
+	int err = 0;
+
+	for (first = 0; !err && first < regions; first += count) {
+		count = regions - first < SNAP_HOLDS_PIECE ? regions - first : SNAP_HOLDS_PIECE;
+		piece->first = htole32(first);
+		piece->count = htole32(count);
+		size = ZSTD_compress(piece + 1, SNAP_PAYLOAD_MAX - sizeof(*piece),
+				     holds + first / 8, snap_holds_bytes(count), 3);
+		if (ZSTD_isError(size))
+			return bc_fail(error, -EIO, "cannot compress a bitmap: %s",
+				       ZSTD_getErrorName(size));
+		err = writer_metadata(writer, SNAP_HOLDS, sizeof(*piece) + size, error);
+	}
 	return err;
 }
 

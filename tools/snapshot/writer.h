@@ -5,6 +5,7 @@
  *
  * Calls: writer_super(), writer_segment() for all chunks, writer_stamps() if
  * SUPER promised them, writer_trailer(), which writes the seek table as well.
+ * In a delta writer_stamps() and writer_holds() come before the chunks.
  */
 #ifndef SNAPSHOT_WRITER_H
 #define SNAPSHOT_WRITER_H
@@ -30,15 +31,26 @@ struct writer {
 	char *frame;	/* room for one metadata frame */
 };
 
-/*
- * A packed chunk; it covers @bytes of the image from @offset, of which, if
- * @never, nothing was ever written.
+/**
+ * struct writer_extent - where bytes of a chunk belong
+ * @flags: SNAP_EXTENT_*
+ */
+struct writer_extent {
+	uint64_t offset;
+	uint32_t bytes, flags;
+};
+
+/**
+ * struct writer_chunk - a packed chunk
+ * @data: its zstd frame, @stored bytes
+ * @bytes: unpacked
+ * @extent: where they belong, @extents of them
  */
 struct writer_chunk {
-	uint64_t digest, offset;
-	uint32_t stored, bytes;
+	uint64_t digest;
+	uint32_t stored, bytes, extents;
 	const void *data;
-	bool never;
+	const struct writer_extent *extent;
 };
 
 int writer_open(struct writer *writer, struct output *output, struct bc_error *error);
@@ -52,6 +64,9 @@ int writer_segment(struct writer *writer, const struct writer_chunk *chunk,
 /* The whole map, stamps in host order. */
 int writer_stamps(struct writer *writer, const uint64_t *stamps, uint32_t regions,
 		  struct bc_error *error);
+/* Which of @regions regions the delta holds: a bit a region. */
+int writer_holds(struct writer *writer, const uint8_t *holds, uint32_t regions,
+		 struct bc_error *error);
 int writer_trailer(struct writer *writer, struct bc_error *error);
 
 /* Wall clock, ns since 1970. */
