@@ -53,6 +53,14 @@ static unsigned int links_known(const struct figures *figures)
 	return links;
 }
 
+static void causes_follow(struct figures *figures, uint32_t minor)
+{
+	struct causes_want want = { minor, figures->want.slow_ns, figures->want.top };
+
+	if (want.slow_ns || want.top)
+		causes_open(&figures->causes, &want, figures->note, sizeof(figures->note));
+}
+
 /*
  * Attach, or note why not, once for each minor: a volume that came up anew may
  * have another one.
@@ -61,18 +69,21 @@ static void probes_follow(struct figures *figures)
 {
 	uint32_t minor = LAG_MINOR_ANY;
 
-	if (!figures->probes_wanted || (figures->name && !figures->volumes))
+	if (!figures->want.probes || (figures->name && !figures->volumes))
 		return;
 	if (figures->name)
 		minor = figures->volume[0].volume->minor;
 	if (figures->probes_minor == minor)
 		return;
 	probes_close(figures->probes);
+	causes_close(figures->causes);
 	figures->probes = NULL;
+	figures->causes = NULL;
 	figures->probes_minor = minor;
 	figures->note[0] = '\0';
-	probes_open(&figures->probes, minor, links_known(figures), figures->note,
-		    sizeof(figures->note));
+	if (!probes_open(&figures->probes, minor, links_known(figures), figures->note,
+			 sizeof(figures->note)))
+		causes_follow(figures, minor);
 }
 
 /*
@@ -231,6 +242,9 @@ static int read_probes(struct figures *figures, struct bc_error *error)
 	if (err)
 		return bc_fail_errno(error, err, "cannot read the histograms of the probes");
 	probes_sweep(figures->probes, is_alive, figures);
+	err = figures->causes ? causes_read(figures->causes) : 0;
+	if (err)
+		return bc_fail_errno(error, err, "cannot read what the probes have recorded");
 	return 0;
 }
 
@@ -257,14 +271,14 @@ int figures_update(struct figures *figures, struct bc_error *error)
 	return read_probes(figures, error);
 }
 
-int figures_open(struct figures *figures, const char *name, bool probes,
-		 struct bc_error *error)
+int figures_open(struct figures *figures, const char *name,
+		 const struct figures_want *want, struct bc_error *error)
 {
 	int err;
 
 	memset(figures, 0, sizeof(*figures));
 	figures->name = name;
-	figures->probes_wanted = probes;
+	figures->want = *want;
 	figures->probes_minor = PROBES_NOT_TRIED;
 	err = bc_kernel_open(&figures->kernel, error);
 	if (err)
@@ -282,6 +296,7 @@ int figures_open(struct figures *figures, const char *name, bool probes,
 void figures_close(struct figures *figures)
 {
 	probes_close(figures->probes);
+	causes_close(figures->causes);
 	bc_volumes_free(figures->raw, figures->raw_count);
 	bc_kernel_close(figures->kernel);
 	tracks_free(figures);
@@ -312,6 +327,67 @@ uint64_t figures_span(const struct figures *figures)
 uint64_t figures_lag(const struct figures_link *link)
 {
 	return bc_known(link->lag, BLKCAST_L_LAG_NS) ? link->lag->lag_ns : HISTORY_UNKNOWN;
+}
+
+static void breakdown_of_kernel(struct breakdown *b, const struct bc_link *link)
+{
+	b->known = bc_known(link, BLKCAST_L_RTT_NS) && bc_known(link, BLKCAST_L_QUEUE_NS) &&
+		   bc_known(link, BLKCAST_L_APPLY_NS) && link->queue_ns;
+	b->ns[BREAKDOWN_QUEUED] = link->queue_ns;
+	b->ns[BREAKDOWN_NETWORK] = link->rtt_ns;
+	b->ns[BREAKDOWN_APPLY] = link->apply_ns;
+}
+
+void figures_breakdown(const struct figures *figures, const struct figures_link *link,
+		       struct breakdown *b)
+{
+	uint32_t minor = link->volume->minor;
+	const struct histogram *sent, *received, *applied;
+
+	memset(b, 0, sizeof(*b));
+	if (!link->link || !bc_known(link->link, BLKCAST_L_ID))
+		return;
+	if (!figures->probes) {
+		breakdown_of_kernel(b, link->link);
+		return;
+	}
+	sent = figures_latency(figures, minor, link->link->id, LAG_STAGE_SENT);
+	received = figures_latency(figures, minor, link->link->id, LAG_STAGE_RECEIVED);
+	applied = figures_latency(figures, minor, link->link->id, LAG_STAGE_APPLIED);
+	if (applied->count)
+		breakdown_of_means(b, histogram_mean(sent), histogram_mean(received),
+				   histogram_mean(applied));
+}
+
+static const struct bc_volume *volume_of_minor(const struct figures *figures, uint32_t minor)
+{
+	for (size_t i = 0; i < figures->raw_count; i++)
+		if (figures->raw[i].minor == minor)
+			return &figures->raw[i];
+	return NULL;
+}
+
+const char *figures_volume_name(const struct figures *figures, uint32_t minor)
+{
+	const struct bc_volume *volume = volume_of_minor(figures, minor);
+
+	return volume ? volume->name : NULL;
+}
+
+const char *figures_peer_name(const struct figures *figures, uint32_t minor, uint32_t link)
+{
+	const struct bc_volume *volume = volume_of_minor(figures, minor);
+
+	for (uint32_t i = 0; volume && i < volume->links; i++)
+		if (volume->link[i].id == link)
+			return volume->link[i].name;
+	return NULL;
+}
+
+uint64_t figures_lost(const struct figures *figures)
+{
+	return (figures->probes ? probes_lost(figures->probes) : 0) +
+	       (figures->causes ? causes_lost(figures->causes) : 0);
 }
 
 const char *figures_state(const struct figures_link *link)

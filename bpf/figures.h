@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "breakdown.h"
+#include "causes_reader.h"
 #include "history.h"
 #include "kernel.h"
 #include "probes.h"
@@ -78,11 +80,25 @@ struct figures_link {
 };
 
 /**
+ * struct figures_want - what to look for
+ * @probes: attach them; that they cannot be is no error but a note
+ * @slow_ns: record writes that take so long; 0: none
+ * @top: regions and processes by the lag they cause
+ */
+struct figures_want {
+	bool probes;
+	uint64_t slow_ns;
+	bool top;
+};
+
+/**
  * struct figures - everything there is to show
  * @name: the only volume to look at; NULL: all
  * @note: why there are no probes; empty: there are, or nobody wanted them
  * @config_note: why the configuration was not read; empty: it was
+ * @want: as figures_open() was told
  * @probes: NULL: none
+ * @causes: NULL: none
  * @total: reports show the time since the start, not the last interval
  * @started: of the first look, ns of CLOCK_MONOTONIC
  * @taken: of the newest look, the same clock
@@ -104,8 +120,9 @@ struct figures {
 	unsigned int links;
 	struct figures_link *link;
 
+	struct figures_want want;
 	struct probes *probes;
-	bool probes_wanted;
+	struct causes *causes;
 	uint32_t probes_minor;
 
 	/* private */
@@ -119,13 +136,13 @@ struct figures {
  * figures_open() - connect to the kernel, attach the probes
  * @figures: filled
  * @name: the only volume to look at, NULL: all
- * @probes: attach them; that they cannot be is no error but a note
+ * @want: what to look for
  * @error: on failure, the reason
  *
  * Return: 0, -ENODEV: @name is not up, or another negative errno
  */
-int figures_open(struct figures *figures, const char *name, bool probes,
-		 struct bc_error *error);
+int figures_open(struct figures *figures, const char *name,
+		 const struct figures_want *want, struct bc_error *error);
 void figures_close(struct figures *figures);
 
 /* Look anew.  Returns 0 or a negative errno. */
@@ -143,6 +160,17 @@ uint64_t figures_span(const struct figures *figures);
 
 /* A link's lag in ns; HISTORY_UNKNOWN. */
 uint64_t figures_lag(const struct figures_link *link);
+
+/* Where the time of the link's writes goes; by the kernel alone without probes. */
+void figures_breakdown(const struct figures *figures, const struct figures_link *link,
+		       struct breakdown *b);
+
+/* Names behind the numbers of the probes; NULL: gone. */
+const char *figures_volume_name(const struct figures *figures, uint32_t minor);
+const char *figures_peer_name(const struct figures *figures, uint32_t minor, uint32_t link);
+
+/* What was not counted since the probes were attached. */
+uint64_t figures_lost(const struct figures *figures);
 
 /* Its state in a word. */
 const char *figures_state(const struct figures_link *link);

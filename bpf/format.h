@@ -6,6 +6,7 @@
 #ifndef _BLKCAST_FORMAT_H
 #define _BLKCAST_FORMAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FORMAT_MAX 16
@@ -18,5 +19,11 @@ char *format_bytes(char text[FORMAT_MAX], uint64_t bytes);
 
 /* exact below a million, then "1.23M" */
 char *format_count(char text[FORMAT_MAX], uint64_t count);
+
+/*
+ * The other way: a number with a unit, ns, us, ms, s, m or h, at most some years.
+ * False: not such a text.
+ */
+bool parse_duration(const char *text, uint64_t *ns);
 
 #endif /* _BLKCAST_FORMAT_H */

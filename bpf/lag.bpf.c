@@ -84,7 +84,7 @@ static __always_inline int record(__u32 minor, __u32 link, __u32 stage,
 	return 0;
 }
 
-/* Arguments of blkcast_write_*: minor, lsn, bytes, start, error. */
+/* Arguments of blkcast_write_*: minor, lsn, bytes, start, error, ... */
 static __always_inline int record_write(struct bpf_raw_tracepoint_args *ctx,
 					__u32 write_stage, __u32 flush_stage)
 {
@@ -96,7 +96,7 @@ static __always_inline int record_write(struct bpf_raw_tracepoint_args *ctx,
 	return record(ctx->args[0], LAG_LINK_NONE, stage, ctx->args[3]);
 }
 
-/* Arguments of blkcast_link_* and blkcast_replica_*: minor, link, lsn, bytes, start. */
+/* Arguments of blkcast_link_* and _replica_*: minor, link, lsn, bytes, start, ... */
 static __always_inline int record_link(struct bpf_raw_tracepoint_args *ctx,
 				       __u32 write_stage, __u32 flush_stage)
 {

@@ -23,6 +23,7 @@
 
 #include "error.h"
 #include "figures.h"
+#include "format.h"
 #include "report.h"
 #include "screen.h"
 
@@ -37,10 +38,12 @@ struct options {
 	unsigned long count;	/* 0: for ever */
 	bool histogram;
 	bool json;
-	bool probes;
+	struct figures_want want;
+	bool bounded;
+	uint64_t max_lag;	/* ns */
 };
 
-enum { OPTION_NO_BPF = 256 };
+enum { OPTION_NO_BPF = 256, OPTION_SLOW, OPTION_TOP, OPTION_MAX_LAG };
 
 static const struct option long_options[] = {
 	{ "interval", required_argument, NULL, 'i' },
@@ -48,6 +51,9 @@ static const struct option long_options[] = {
 	{ "once", no_argument, NULL, '1' },
 	{ "histogram", no_argument, NULL, 'H' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "slow", required_argument, NULL, OPTION_SLOW },
+	{ "top", no_argument, NULL, OPTION_TOP },
+	{ "max-lag", required_argument, NULL, OPTION_MAX_LAG },
 	{ "no-bpf", no_argument, NULL, OPTION_NO_BPF },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -64,6 +70,10 @@ static void usage(FILE *out)
 	      "  -1, --once         the same as --count 1\n"
 	      "  -H, --histogram    show the distributions since the start\n"
 	      "  -j, --json         one JSON object an interval, a line each\n"
+	      "      --slow MS      list the writes that took so many milliseconds or more\n"
+	      "      --top          list the regions and processes whose writes lag most\n"
+	      "      --max-lag T    fail if a replica lags more at the last look, or nobody\n"
+	      "                     knows: 500ms, 5s, 2m\n"
 	      "      --no-bpf       the kernel's figures only, no latencies\n"
 	      "  -h, --help         this text\n"
 	      "\n"
@@ -95,6 +105,28 @@ static bool parse_count(struct options *options, const char *text)
 	return false;
 }
 
+static bool parse_slow(struct options *options, const char *text)
+{
+	char *end;
+	double ms = strtod(text, &end);
+
+	if (end != text && !*end && ms > 0 && ms <= 3600e3) {
+		options->want.slow_ns = (uint64_t)(ms * 1e6);
+		return true;
+	}
+	fprintf(stderr, "blkcast lag: --slow %s: want milliseconds above 0\n", text);
+	return false;
+}
+
+static bool parse_max_lag(struct options *options, const char *text)
+{
+	options->bounded = parse_duration(text, &options->max_lag);
+	if (!options->bounded)
+		fprintf(stderr, "blkcast lag: --max-lag %s: want a time such as 500ms, 5s, 2m\n",
+			text);
+	return options->bounded;
+}
+
 static bool parse_option(struct options *options, int option)
 {
 	switch (option) {
@@ -112,10 +144,22 @@ static bool parse_option(struct options *options, int option)
 		options->json = true;
 		return true;
 	case OPTION_NO_BPF:
-		options->probes = false;
+		options->want.probes = false;
 		return true;
+	case OPTION_SLOW:
+		return parse_slow(options, optarg);
+	case OPTION_TOP:
+		options->want.top = true;
+		return true;
+	case OPTION_MAX_LAG:
+		return parse_max_lag(options, optarg);
 	}
 	return false;
+}
+
+static bool needs_probes(const struct options *options)
+{
+	return options->histogram || options->want.slow_ns || options->want.top;
 }
 
 /* Returns an exit code, or -1 to go on. */
@@ -139,8 +183,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 		fprintf(stderr, "blkcast lag: %s: only one volume can be named\n", argv[optind]);
 		return EXIT_USAGE;
 	}
-	if (options->histogram && !options->probes) {
-		fputs("blkcast lag: --histogram needs the probes that --no-bpf leaves out\n",
+	if (needs_probes(options) && !options->want.probes) {
+		fputs("blkcast lag: --histogram, --slow and --top need the probes that --no-bpf leaves out\n",
 		      stderr);
 		return EXIT_USAGE;
 	}
@@ -261,14 +305,14 @@ static int run_finish(struct run *run, struct bc_error *error)
  */
 static bool shows_first(const struct run *run)
 {
-	if (!run->options->probes)
+	if (!run->options->want.probes)
 		return true;
 	return run->screen.terminal && !run->options->json;
 }
 
 static int run_loop(struct run *run, struct bc_error *error)
 {
-	unsigned long shown = run->options->probes ? 0 : 1, count = run->options->count;
+	unsigned long shown = run->options->want.probes ? 0 : 1, count = run->options->count;
 	int err = 0, more;
 
 	run->figures.total = run->options->histogram;
@@ -297,16 +341,41 @@ static int run_open(struct run *run, struct bc_error *error)
 	run->signals = signals_open();
 	if (run->signals < 0)
 		return bc_fail_errno(error, run->signals, "cannot watch for signals");
-	err = figures_open(&run->figures, run->options->volume, run->options->probes, error);
+	err = figures_open(&run->figures, run->options->volume, &run->options->want, error);
 	if (err)
 		return err;
-	if (run->options->histogram && run->figures.note[0])
-		return bc_fail(error, -EOPNOTSUPP, "no histogram without latencies: %s",
+	if (needs_probes(run->options) && run->figures.note[0])
+		return bc_fail(error, -EOPNOTSUPP, "not without the probes: %s",
 			       run->figures.note);
 	run->timer = timer_open(run->options->interval);
 	if (run->timer < 0)
 		return bc_fail_errno(error, run->timer, "cannot start the timer");
 	screen_open(&run->screen, !run->options->json);
+	return 0;
+}
+
+/* At the last look: is every replica known to trail no more than it may? */
+static int run_judge(const struct run *run, struct bc_error *error)
+{
+	char lag[FORMAT_MAX], bound[FORMAT_MAX];
+
+	format_duration(bound, run->options->max_lag);
+	for (unsigned int i = 0; i < run->figures.links; i++) {
+		const struct figures_link *l = &run->figures.link[i];
+		uint64_t ns = figures_lag(l);
+
+		if (l->volume->role != BLKCAST_ROLE_PRIMARY)
+			continue;
+		if (ns == HISTORY_UNKNOWN)
+			return bc_fail(error, -ERANGE,
+				       "volume %s: the lag of %s is not known (it is %s)",
+				       l->volume->name, l->peer, figures_state(l));
+		if (ns > run->options->max_lag)
+			return bc_fail(error, -ERANGE,
+				       "volume %s: %s lags %s, more than %s (it is %s)",
+				       l->volume->name, l->peer, format_duration(lag, ns), bound,
+				       figures_state(l));
+	}
 	return 0;
 }
 
@@ -322,7 +391,7 @@ static void run_close(struct run *run)
 
 int main(int argc, char **argv)
 {
-	struct options options = { .interval = 1, .probes = true };
+	struct options options = { .interval = 1, .want = { .probes = true } };
 	struct run run = { .options = &options, .timer = -1, .signals = -1 };
 	struct bc_error error;
 	int code, err;
@@ -336,6 +405,8 @@ int main(int argc, char **argv)
 	err = run_open(&run, &error);
 	if (!err)
 		err = run_loop(&run, &error);
+	if (!err && options.bounded)
+		err = run_judge(&run, &error);
 	run_close(&run);
 	if (err)
 		fprintf(stderr, "blkcast lag: %s\n", error.text);

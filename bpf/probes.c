@@ -28,13 +28,18 @@ struct probes {
 
 static int log_print(enum libbpf_print_level level, const char *format, va_list args)
 {
-	/* What went wrong is reported by open_failed(); this is for developers. */
+	/* What went wrong is reported by probes_failed(); this is for developers. */
 	if (level == LIBBPF_DEBUG || !getenv("BLKCAST_LAG_DEBUG"))
 		return 0;
 	return vfprintf(stderr, format, args);
 }
 
-static void open_failed(int error, const char *step, char *why, size_t size)
+void probes_quiet(void)
+{
+	libbpf_set_print(log_print);
+}
+
+void probes_failed(int error, const char *step, char *why, size_t size)
 {
 	switch (-error) {
 	case EPERM:
@@ -91,7 +96,7 @@ int probes_open(struct probes **result, uint32_t minor, unsigned int links,
 	*result = NULL;
 	if (!probes)
 		goto cleanup;
-	libbpf_set_print(log_print);
+	probes_quiet();
 	error = cells_alloc(probes);
 	if (error)
 		goto cleanup;
@@ -111,7 +116,7 @@ int probes_open(struct probes **result, uint32_t minor, unsigned int links,
 	*result = probes;
 cleanup:
 	if (error) {
-		open_failed(error, step, why, size);
+		probes_failed(error, step, why, size);
 		probes_close(probes);
 	}
 	return error;

@@ -78,4 +78,10 @@ void probes_sweep(struct probes *probes, bool (*alive)(uint32_t minor, uint32_t 
  */
 uint64_t probes_lost(const struct probes *probes);
 
+/* Keep libbpf from talking, unless BLKCAST_LAG_DEBUG is set. */
+void probes_quiet(void);
+
+/* Why a step failed, for people. */
+void probes_failed(int error, const char *step, char *why, size_t size);
+
 #endif /* _BLKCAST_PROBES_H */

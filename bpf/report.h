@@ -33,6 +33,12 @@ void report_histogram(const struct figures *figures, const struct report_style *
 /* One JSON object on one line.  Returns 0 or -ENOMEM. */
 int report_json(const struct figures *figures, const struct report_style *style, FILE *out);
 
+/* Slow writes, and who and what causes lag, if that was asked for. */
+void report_causes(const struct figures *figures, const struct report_style *style, FILE *out);
+
+/* Names of a record's parts. */
+const char *const *report_parts(const struct causes_slow *slow);
+
 /* What has to be said about the figures: lost events, missing probes. */
 void report_notes(const struct figures *figures, const struct report_style *style, FILE *out);
 

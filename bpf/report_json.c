@@ -8,9 +8,11 @@
 
 #include <json-c/json.h>
 
+#include "blkcast_lsn.h"
 #include "report.h"
 
 #define NS_SECOND 1000000000ULL
+#define TOP_MAX 20
 
 /* Out of memory in json-c shows as NULL; add() then stores null, checked last. */
 static void add(struct json_object *object, const char *key, struct json_object *value)
@@ -209,6 +211,94 @@ static struct json_object *volume_new(const struct figures *figures,
 	return object;
 }
 
+static struct json_object *slow_new(const struct figures *figures,
+				    const struct causes_slow *slow)
+{
+	const char *volume = figures_volume_name(figures, slow->minor);
+	const char *peer = figures_peer_name(figures, slow->minor, slow->link);
+	struct json_object *object = json_object_new_object();
+	char lsn[48];
+
+	snprintf(lsn, sizeof(lsn), "%u.%" PRIu64, blkcast_lsn_term(slow->lsn),
+		 (uint64_t)blkcast_lsn_seq(slow->lsn));
+	add(object, "volume", volume ? json_object_new_string(volume) : NULL);
+	add(object, "peer", peer ? json_object_new_string(peer) : NULL);
+	add_string(object, "until", slow->link == LAG_LINK_NONE ? "completed" : "applied");
+	add_string(object, "lsn", lsn);
+	add_count(object, "offset", true, slow->sector * 512);
+	add_count(object, "bytes", true, slow->bytes);
+	add_count(object, "pid", true, slow->pid);
+	add(object, "process", *slow->comm ? json_object_new_string(slow->comm) : NULL);
+	add_seconds(object, "seconds", true, slow->total);
+	for (unsigned int i = 0; i < CAUSES_PARTS; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "%s_seconds", report_parts(slow)[i]);
+		add_seconds(object, key, true, slow->part[i]);
+	}
+	return object;
+}
+
+static struct json_object *origin_new(const struct figures *figures,
+				      const struct causes_origin *o)
+{
+	const char *volume = figures_volume_name(figures, o->key.minor);
+	struct json_object *object = json_object_new_object();
+
+	add(object, "volume", volume ? json_object_new_string(volume) : NULL);
+	if (o->key.kind == CAUSES_PROCESS) {
+		add_count(object, "pid", true, o->key.id);
+		add(object, "process", *o->sum.comm ? json_object_new_string(o->sum.comm) : NULL);
+	} else {
+		add_count(object, "offset", true, o->key.id << CAUSES_EXTENT_SHIFT << 9);
+		add_count(object, "size", true, 512ULL << CAUSES_EXTENT_SHIFT);
+	}
+	add_count(object, "writes", true, o->sum.writes);
+	add_count(object, "bytes", true, o->sum.bytes);
+	add_seconds(object, "seconds", true, o->sum.ns);
+	add_seconds(object, "max_seconds", true, o->sum.max);
+	return object;
+}
+
+static void add_origins(struct json_object *object, const char *key,
+			const struct figures *figures, enum causes_kind kind)
+{
+	struct json_object *list = json_object_new_array();
+	const struct causes_origin *origin;
+	size_t count;
+
+	origin = causes_top(figures->causes, kind, &count);
+	for (size_t i = 0; i < count && i < TOP_MAX; i++)
+		json_object_array_add(list, origin_new(figures, &origin[i]));
+	add(object, key, list);
+}
+
+/* What was asked for; null: it cannot be had. */
+static void add_causes(struct json_object *object, const struct figures *figures)
+{
+	struct json_object *list = NULL;
+	const struct causes_slow *slow;
+	uint64_t seen = 0;
+	size_t count;
+
+	if (figures->want.slow_ns) {
+		if (figures->causes) {
+			list = json_object_new_array();
+			slow = causes_slow(figures->causes, &count, &seen);
+			for (size_t i = 0; i < count; i++)
+				json_object_array_add(list, slow_new(figures, &slow[i]));
+		}
+		add_count(object, "slow_seen", figures->causes != NULL, seen);
+		add_count(object, "slow_partial", figures->causes != NULL,
+			  figures->causes ? causes_partial(figures->causes) : 0);
+		add(object, "slow", list);
+	}
+	if (figures->want.top && figures->causes) {
+		add_origins(object, "top_regions", figures, CAUSES_EXTENT);
+		add_origins(object, "top_processes", figures, CAUSES_PROCESS);
+	}
+}
+
 static struct json_object *figures_new(const struct figures *figures,
 				       const struct report_style *style)
 {
@@ -220,8 +310,8 @@ static struct json_object *figures_new(const struct figures *figures,
 	add(object, "total", json_object_new_boolean(figures->total));
 	add(object, "probes", json_object_new_boolean(figures->probes != NULL));
 	add(object, "note", figures->note[0] ? json_object_new_string(figures->note) : NULL);
-	add_count(object, "lost", figures->probes != NULL,
-		  figures->probes ? probes_lost(figures->probes) : 0);
+	add_count(object, "lost", figures->probes != NULL, figures_lost(figures));
+	add_causes(object, figures);
 	volumes = json_object_new_array();
 	for (unsigned int i = 0; i < figures->volumes; i++)
 		json_object_array_add(volumes, volume_new(figures, &figures->volume[i], style));

@@ -16,6 +16,7 @@
 
 #define SPARK_WIDTH 24
 #define SPARK_SECONDS 120
+#define BAR_WIDTH 20
 /* Lags below this do not fill the sparkline's height. */
 #define SPARK_FLOOR_NS 10000000ULL
 
@@ -56,7 +57,7 @@ enum link_column {
 	L_VOLUME, L_PEER, L_STATE, L_LAG, L_WRITES, L_BYTES, L_DIRTY, L_RTT,
 	L_APPLIED_P50, L_APPLIED_P99, L_APPLIED_MAX,
 	L_DURABLE_P50, L_DURABLE_P99, L_DURABLE_MAX,
-	L_PEAK, L_SPARK,
+	L_PEAK, L_SPARK, L_BREAKDOWN,
 	L_COLUMNS,
 };
 
@@ -79,6 +80,7 @@ static const struct table_column link_columns[L_COLUMNS] = {
 	[L_DURABLE_MAX] = { group_durable, "max", false, 8 },
 	[L_PEAK] = { group_history, "peak", false, 5 },
 	[L_SPARK] = { group_history, "", true, 4 },
+	[L_BREAKDOWN] = { NULL, "WHERE THE TIME GOES", true, 4 },
 };
 
 /* Three neighbouring cells: p50, p99, max. */
@@ -217,6 +219,17 @@ static void fill_latency(struct table *table, const struct figures *figures,
 	set_latency(table, L_DURABLE_P50, durable);
 }
 
+static void fill_breakdown(struct table *table, const struct figures *figures,
+			   const struct figures_link *l, const struct report_style *style)
+{
+	char line[BREAKDOWN_BAR_BYTES(BAR_WIDTH)];
+	struct breakdown b;
+
+	figures_breakdown(figures, l, &b);
+	breakdown_bar(&b, line, BAR_WIDTH, style->screen->utf8);
+	table_set(table, L_BREAKDOWN, TABLE_PLAIN, "%s", is_primary(l) ? line : "");
+}
+
 static void fill_link(struct table *table, const struct figures *figures,
 		      const struct report_style *style, const struct figures_link *l)
 {
@@ -226,6 +239,14 @@ static void fill_link(struct table *table, const struct figures *figures,
 	fill_position(table, l);
 	fill_latency(table, figures, l);
 	fill_history(table, l, style);
+	fill_breakdown(table, figures, l, style);
+}
+
+static void print_note(const struct report_style *style, FILE *out, enum table_colour colour,
+		       const char *text)
+{
+	table_paint(out, colour, style->screen->colours, text);
+	fputc('\n', out);
 }
 
 static void print_volumes(const struct figures *figures, const struct report_style *style,
@@ -270,24 +291,24 @@ void report_heading(const struct figures *figures, const struct report_style *st
 	fputs("\n\n", out);
 }
 
-static void print_note(const struct report_style *style, FILE *out, enum table_colour colour,
-		       const char *text)
-{
-	table_paint(out, colour, style->screen->colours, text);
-	fputc('\n', out);
-}
-
 void report_notes(const struct figures *figures, const struct report_style *style, FILE *out)
 {
-	uint64_t lost = figures->probes ? probes_lost(figures->probes) : 0;
+	uint64_t lost = figures_lost(figures);
+	uint64_t partial = figures->causes ? causes_partial(figures->causes) : 0;
 	char text[FIGURES_NOTE + 64];
 
 	if (figures->probes && figures->volumes)
 		print_note(style, out, TABLE_DIM,
 			   "p50 and p99 are upper bounds, at most 25% above.");
 	if (lost) {
-		snprintf(text, sizeof(text), "%" PRIu64 " latencies were not counted.", lost);
+		snprintf(text, sizeof(text), "%" PRIu64 " events were lost, hence not counted.",
+			 lost);
 		print_note(style, out, TABLE_BAD, text);
+	}
+	if (partial) {
+		snprintf(text, sizeof(text),
+			 "%" PRIu64 " slow writes are not shown: they had begun before.", partial);
+		print_note(style, out, TABLE_DIM, text);
 	}
 	if (figures->note[0]) {
 		snprintf(text, sizeof(text), "No latencies: %s.", figures->note);
@@ -308,9 +329,11 @@ void report_table(const struct figures *figures, const struct report_style *styl
 	}
 	if (figures->links) {
 		print_links(figures, style, out);
+		print_note(style, out, TABLE_DIM, breakdown_legend(style->screen->utf8));
 		fputc('\n', out);
 	} else if (figures->volumes) {
 		fputs("No links.\n\n", out);
 	}
+	report_causes(figures, style, out);
 	report_notes(figures, style, out);
 }

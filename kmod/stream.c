@@ -135,7 +135,8 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 	if (!err) {
 		WRITE_ONCE(l->queue_ns, l->tx_when - op->start);
 		trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn,
-					blkcast_op_bytes(op), op->start);
+					blkcast_op_bytes(op), op->start,
+					op->sector, op->pid);
 	}
 	return err;
 }
@@ -392,16 +393,18 @@ static void ack_advance(struct blkcast_link *l)
 	for (op = l->unreceived; op && op != l->next && op->lsn <= l->received;
 	     op = log_after(op))
 		trace_blkcast_link_received(minor, l->id, op->lsn,
-					    blkcast_op_bytes(op), op->start);
+					    blkcast_op_bytes(op), op->start,
+					    op->sector, op->pid);
 	l->unreceived = op;
 	for (op = l->unapplied; op && op != l->next && op->lsn <= l->applied;
 	     op = log_after(op)) {
 		blkcast_lag_applied(l, op);
 		trace_blkcast_link_applied(minor, l->id, op->lsn,
-					   blkcast_op_bytes(op), op->start);
+					   blkcast_op_bytes(op), op->start,
+					   op->sector, op->pid);
 		if (op->kind == BLKCAST_OP_FLUSH)
 			trace_blkcast_link_durable(minor, l->id, op->lsn, 0,
-						   op->start);
+						   op->start, 0, op->pid);
 	}
 	l->unapplied = op;
 }

@@ -14,12 +14,36 @@
  *	start	primary: when the writer submitted it; replica: when the frame
  *		had arrived.  ns
  *	error	0 or a negative errno
+ *	sector	first one on the volume, of 512 bytes; 0 for a flush
+ *	pid	process (thread group) that submitted it, a kernel thread for what
+ *		comes out of the page cache; 0 for a flush of the module's own
  *
- * On the primary, for each write:  write_start -> write_local -> write_done,
- * and on each link  link_sent -> link_received -> link_applied ->
- * link_durable (a flush alone, bytes 0); the last three when the acknowledgement
- * that covers it comes in.  On the replica:  replica_received -> replica_applied ->
- * replica_durable (the flush that made it so, bytes 0).
+ * On the primary, for each write:
+ *
+ *	write_submit	handed in, in the context of its writer; no LSN yet, and it
+ *			may still be refused
+ *	write_start	has its LSN: it is in the backlog, local I/O begins
+ *	write_local	the backing device is done with it
+ *	write_done	its writer is told
+ *
+ * and on each link
+ *
+ *	link_sent	handed to the socket
+ *	link_received	the acknowledgement that covers it has come in: it is there
+ *	link_applied	... it is written there
+ *	link_durable	... it is flushed there (a flush alone, bytes 0)
+ *
+ * On the replica:
+ *
+ *	replica_received	the frame is here
+ *	replica_applied		it is written
+ *	replica_durable		the flush that made it so is done (bytes 0)
+ *
+ * On both:
+ *
+ *	link_state	from one enum blkcast_link_state to another
+ *
+ * New arguments are added at the end, so that a program for the fewer still works.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM blkcast
@@ -29,15 +53,38 @@
 
 #include <linux/tracepoint.h>
 
+TRACE_EVENT(blkcast_write_submit,
+	TP_PROTO(u32 minor, u64 sector, u32 bytes, u64 start, u32 pid),
+	TP_ARGS(minor, sector, bytes, start, pid),
+	TP_STRUCT__entry(
+		__field(u32, minor)
+		__field(u64, sector)
+		__field(u32, bytes)
+		__field(u64, start)
+		__field(u32, pid)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+		__entry->sector = sector;
+		__entry->bytes = bytes;
+		__entry->start = start;
+		__entry->pid = pid;
+	),
+	TP_printk("minor=%u sector=%llu bytes=%u start=%llu pid=%u",
+		  __entry->minor, __entry->sector, __entry->bytes,
+		  __entry->start, __entry->pid)
+);
+
 TRACE_EVENT(blkcast_write_start,
-	TP_PROTO(u32 minor, u64 lsn, u64 sector, u32 bytes, u64 start),
-	TP_ARGS(minor, lsn, sector, bytes, start),
+	TP_PROTO(u32 minor, u64 lsn, u64 sector, u32 bytes, u64 start, u32 pid),
+	TP_ARGS(minor, lsn, sector, bytes, start, pid),
 	TP_STRUCT__entry(
 		__field(u32, minor)
 		__field(u64, lsn)
 		__field(u64, sector)
 		__field(u32, bytes)
 		__field(u64, start)
+		__field(u32, pid)
 	),
 	TP_fast_assign(
 		__entry->minor = minor;
@@ -45,21 +92,25 @@ TRACE_EVENT(blkcast_write_start,
 		__entry->sector = sector;
 		__entry->bytes = bytes;
 		__entry->start = start;
+		__entry->pid = pid;
 	),
-	TP_printk("minor=%u lsn=%llu sector=%llu bytes=%u start=%llu",
+	TP_printk("minor=%u lsn=%llu sector=%llu bytes=%u start=%llu pid=%u",
 		  __entry->minor, __entry->lsn, __entry->sector,
-		  __entry->bytes, __entry->start)
+		  __entry->bytes, __entry->start, __entry->pid)
 );
 
 DECLARE_EVENT_CLASS(blkcast_write_class,
-	TP_PROTO(u32 minor, u64 lsn, u32 bytes, u64 start, int error),
-	TP_ARGS(minor, lsn, bytes, start, error),
+	TP_PROTO(u32 minor, u64 lsn, u32 bytes, u64 start, int error,
+		 u64 sector, u32 pid),
+	TP_ARGS(minor, lsn, bytes, start, error, sector, pid),
 	TP_STRUCT__entry(
 		__field(u32, minor)
 		__field(u64, lsn)
 		__field(u32, bytes)
 		__field(u64, start)
 		__field(int, error)
+		__field(u64, sector)
+		__field(u32, pid)
 	),
 	TP_fast_assign(
 		__entry->minor = minor;
@@ -67,21 +118,62 @@ DECLARE_EVENT_CLASS(blkcast_write_class,
 		__entry->bytes = bytes;
 		__entry->start = start;
 		__entry->error = error;
+		__entry->sector = sector;
+		__entry->pid = pid;
 	),
-	TP_printk("minor=%u lsn=%llu bytes=%u start=%llu error=%d",
+	TP_printk("minor=%u lsn=%llu bytes=%u start=%llu error=%d sector=%llu pid=%u",
 		  __entry->minor, __entry->lsn, __entry->bytes, __entry->start,
-		  __entry->error)
+		  __entry->error, __entry->sector, __entry->pid)
 );
 
 #define BLKCAST_WRITE_EVENT(name) \
 DEFINE_EVENT(blkcast_write_class, name, \
-	TP_PROTO(u32 minor, u64 lsn, u32 bytes, u64 start, int error), \
-	TP_ARGS(minor, lsn, bytes, start, error))
+	TP_PROTO(u32 minor, u64 lsn, u32 bytes, u64 start, int error, \
+		 u64 sector, u32 pid), \
+	TP_ARGS(minor, lsn, bytes, start, error, sector, pid))
 
 BLKCAST_WRITE_EVENT(blkcast_write_local);
 BLKCAST_WRITE_EVENT(blkcast_write_done);
 
 DECLARE_EVENT_CLASS(blkcast_link_class,
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, u64 sector,
+		 u32 pid),
+	TP_ARGS(minor, link, lsn, bytes, start, sector, pid),
+	TP_STRUCT__entry(
+		__field(u32, minor)
+		__field(u32, link)
+		__field(u64, lsn)
+		__field(u32, bytes)
+		__field(u64, start)
+		__field(u64, sector)
+		__field(u32, pid)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+		__entry->link = link;
+		__entry->lsn = lsn;
+		__entry->bytes = bytes;
+		__entry->start = start;
+		__entry->sector = sector;
+		__entry->pid = pid;
+	),
+	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu sector=%llu pid=%u",
+		  __entry->minor, __entry->link, __entry->lsn, __entry->bytes,
+		  __entry->start, __entry->sector, __entry->pid)
+);
+
+#define BLKCAST_LINK_EVENT(name) \
+DEFINE_EVENT(blkcast_link_class, name, \
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, \
+		 u64 sector, u32 pid), \
+	TP_ARGS(minor, link, lsn, bytes, start, sector, pid))
+
+BLKCAST_LINK_EVENT(blkcast_link_sent);
+BLKCAST_LINK_EVENT(blkcast_link_received);
+BLKCAST_LINK_EVENT(blkcast_link_applied);
+BLKCAST_LINK_EVENT(blkcast_link_durable);
+
+DECLARE_EVENT_CLASS(blkcast_replica_class,
 	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start),
 	TP_ARGS(minor, link, lsn, bytes, start),
 	TP_STRUCT__entry(
@@ -103,18 +195,14 @@ DECLARE_EVENT_CLASS(blkcast_link_class,
 		  __entry->start)
 );
 
-#define BLKCAST_LINK_EVENT(name) \
-DEFINE_EVENT(blkcast_link_class, name, \
+#define BLKCAST_REPLICA_EVENT(name) \
+DEFINE_EVENT(blkcast_replica_class, name, \
 	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start), \
 	TP_ARGS(minor, link, lsn, bytes, start))
 
-BLKCAST_LINK_EVENT(blkcast_link_sent);
-BLKCAST_LINK_EVENT(blkcast_link_received);
-BLKCAST_LINK_EVENT(blkcast_link_applied);
-BLKCAST_LINK_EVENT(blkcast_link_durable);
-BLKCAST_LINK_EVENT(blkcast_replica_received);
-BLKCAST_LINK_EVENT(blkcast_replica_applied);
-BLKCAST_LINK_EVENT(blkcast_replica_durable);
+BLKCAST_REPLICA_EVENT(blkcast_replica_received);
+BLKCAST_REPLICA_EVENT(blkcast_replica_applied);
+BLKCAST_REPLICA_EVENT(blkcast_replica_durable);
 
 TRACE_EVENT(blkcast_link_state,
 	TP_PROTO(u32 minor, u32 link, u32 from, u32 to),

@@ -38,7 +38,7 @@ static void op_complete(struct blkcast_op *op)
 	unsigned long flags;
 
 	trace_blkcast_write_done(v->minor, op->lsn, blkcast_op_bytes(op),
-				 op->start, op->error);
+				 op->start, op->error, op->sector, op->pid);
 	if (parent) {
 		parent->error = op->error;
 		blkcast_op_ready(parent);
@@ -181,7 +181,7 @@ static void flush_commit(struct blkcast_op *op)
 	}
 	op_enlist(op);
 	spin_unlock_irq(&v->lock);
-	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start);
+	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start, op->pid);
 	op->flush.done = flush_done;
 	op->flush.app = op->bio || op->parent;
 	op->flush.since = op->start;
@@ -277,7 +277,7 @@ static void write_flush(struct work_struct *work)
 static void write_end(struct blkcast_op *op, int error)
 {
 	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
-				  op->start, error);
+				  op->start, error, op->sector, op->pid);
 	if (!error && !fua_by_flush(op)) {
 		write_finish(op);
 		return;
@@ -323,6 +323,7 @@ static struct blkcast_op *fua_barrier(struct blkcast_op *op)
 		return NULL;
 	flush = op_start(op->vol, BLKCAST_OP_FLUSH);
 	flush->start = op->start;
+	flush->pid = op->pid;
 	flush->local_done = true;
 	return flush;
 }
@@ -361,7 +362,7 @@ static void write_commit(struct blkcast_op *op)
 		return;
 	}
 	trace_blkcast_write_start(v->minor, op->lsn, op->sector,
-				  blkcast_op_bytes(op), op->start);
+				  blkcast_op_bytes(op), op->start, op->pid);
 	op->end = write_end;
 	opf = op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE);
 	if (fua_by_flush(op))
@@ -414,6 +415,7 @@ static void write_begin(struct blkcast_op *op)
 	}
 	flush = op_start(op->vol, BLKCAST_OP_FLUSH);
 	flush->start = op->start;
+	flush->pid = op->pid;
 	flush->parent = op;
 	flush_commit(flush);
 }
@@ -460,8 +462,11 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 
 	op->bio = bio;
 	op->step = kind == BLKCAST_OP_FLUSH ? flush_commit : write_begin;
+	op->pid = task_tgid_nr(current);
 	if (kind != BLKCAST_OP_FLUSH)
 		blkcast_op_set_range(op, bio->bi_iter.bi_sector, bio_sectors(bio));
+	trace_blkcast_write_submit(v->minor, op->sector, blkcast_op_bytes(op),
+				   op->start, op->pid);
 
 	spin_lock_irqsave(&v->lock, flags);
 	accepted = write_admit(op);

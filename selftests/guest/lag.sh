@@ -136,6 +136,44 @@ check "ten times attached and detached under writes" vm_exec g1 '
 		blkcast lag --once --interval 0.2 > /dev/null || exit
 	done'
 is "nothing stays attached" "$(vm_exec g1 'bpftool prog | grep -c lag_')" 0
+
+# ---- slow writes, who and what causes lag ----
+
+slow_claims() {
+	python3 -IS -c '
+import json, sys
+o = json.loads(sys.stdin.readlines()[-1])
+parts = {"applied": ("queued", "network", "apply"), "completed": ("waited", "local", "ack")}
+slow = o["slow"]
+there = [s for s in slow if s["until"] == "applied"]
+ns = lambda x: round(x * 1e9)
+for name, truth in (
+	("slow writes are recorded", len(there) >= 10),
+	("nothing was lost", o["lost"] == 0),
+	("each took as long as asked for", all(s["seconds"] >= 0.09 for s in slow)),
+	("the parts of each make up the whole", all(ns(s["seconds"]) ==
+		sum(ns(s[p + "_seconds"]) for p in parts[s["until"]]) for s in slow)),
+	("most of it is the network", all(s["network_seconds"] >= 0.09 for s in there)),
+	("with the process that wrote, the place and the size",
+	 {(s["process"], s["bytes"], s["peer"]) for s in there} == {("fio", 4096, "g2")}
+	 and all(s["offset"] % 4096 == 0 and s["pid"] for s in there)),
+	("the process is at the top", o["top_processes"][0]["process"] == "fio"),
+	("and regions are", len(o["top_regions"]) > 5 and
+	 sum(r["writes"] for r in o["top_regions"]) <= o["top_processes"][0]["writes"]),
+):
+	print(truth, name, sep="\t")'
+}
+
+look=$(vm_exec g1 'blkcast lag data --once --json --interval 4 --slow 90 --top')
+while IFS=$'\t' read -r truth name; do
+	is "$name" "$truth" True
+done < <(slow_claims <<< "$look")
+like "slow writes in a table" "$(vm_exec g1 'blkcast lag --once --interval 2 --slow 90')" \
+	'applied on g2 .*queued .*network .*apply .*fio'
+refuses "more than the bound: fails" 'g2 lags .* more than 1.00ms' \
+	vm_exec g1 'blkcast lag --once --no-bpf --max-lag 1ms'
+check "within the bound: succeeds" vm_exec g1 'blkcast lag --once --no-bpf --max-lag 1h'
+
 is "Ctrl-C shows the whole run and succeeds" "$(vm_exec g1 '
 	timeout --preserve-status -s INT 3 blkcast lag > /tmp/out || exit
 	grep -c "whole run" /tmp/out')" 1

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* blkcast lag: buckets, percentiles, numbers for people, sparkline, table. */
-/* links: bpf/histogram.c bpf/format.c bpf/history.c bpf/table.c */
+/* links: bpf/histogram.c bpf/format.c bpf/history.c bpf/table.c bpf/breakdown.c */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "kselftest.h"
 
+#include "../../bpf/breakdown.h"
 #include "../../bpf/format.h"
 #include "../../bpf/histogram.h"
 #include "../../bpf/history.h"
@@ -201,6 +202,56 @@ static void bytes_and_counts(void)
 	EXPECT(FORMAT_MAX > strlen(format_count(text, UINT64_MAX)));
 }
 
+static void durations_parsed(void)
+{
+	static const struct { const char *text; uint64_t ns; } good[] = {
+		{ "5s", 5 * SECOND }, { "500ms", 500 * MS }, { "1.5m", 90 * SECOND },
+		{ "0s", 0 }, { "2h", 7200 * SECOND }, { "10us", 10000 }, { "7ns", 7 },
+	};
+	static const char *const bad[] = {
+		"", "5", "s", "5 s", "-1s", "5sec", "nans", "infs", "1e30h",
+	};
+	uint64_t ns;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		EXPECT(parse_duration(good[i].text, &ns) && ns == good[i].ns);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		EXPECT(!parse_duration(bad[i], &ns));
+}
+
+static void breakdown_in_proportion(void)
+{
+	struct breakdown b = { 0 };
+	char line[BREAKDOWN_BAR_BYTES(10)];
+
+	breakdown_bar(&b, line, 10, true);
+	EXPECT(!strcmp(line, ""));
+	breakdown_of_means(&b, 1 * MS, 6 * MS, 10 * MS);
+	breakdown_bar(&b, line, 10, false);
+	EXPECT(!strcmp(line, "qnnnnnaaaa"));
+	breakdown_bar(&b, line, 10, true);
+	EXPECT(!strcmp(line, "░▒▒▒▒▒████"));
+}
+
+/* What is small is seen all the same; what is not there is not; always full. */
+static void breakdown_extremes(void)
+{
+	struct breakdown b = { 0 };
+	char line[BREAKDOWN_BAR_BYTES(10)];
+
+	breakdown_of_means(&b, 1, 1 + SECOND, 2 + SECOND);
+	breakdown_bar(&b, line, 10, false);
+	EXPECT(!strcmp(line, "qnnnnnnnna"));
+	breakdown_of_means(&b, 0, 0, SECOND);
+	breakdown_bar(&b, line, 10, false);
+	EXPECT(!strcmp(line, "aaaaaaaaaa"));
+	/* Means of different writes may seem to go back. */
+	breakdown_of_means(&b, 5 * MS, 4 * MS, 4 * MS);
+	EXPECT(b.ns[BREAKDOWN_NETWORK] == 0 && b.ns[BREAKDOWN_APPLY] == 0);
+	breakdown_bar(&b, line, 10, false);
+	EXPECT(!strcmp(line, "qqqqqqqqqq"));
+}
+
 static void sparkline_shape(void)
 {
 	struct history h = { 0 };
@@ -334,6 +385,9 @@ static const struct {
 	{ "merge adds cpus and takes the epoch", merge_adds_cpus_and_takes_the_epoch },
 	{ "add sums up", add_sums_up },
 	{ "durations", durations },
+	{ "durations parsed", durations_parsed },
+	{ "breakdown in proportion", breakdown_in_proportion },
+	{ "breakdown, extremes", breakdown_extremes },
 	{ "bytes and counts", bytes_and_counts },
 	{ "sparkline shape", sparkline_shape },
 	{ "sparkline floor", sparkline_floor },
