@@ -72,15 +72,15 @@ static const struct table_column link_columns[L_COLUMNS] = {
 	[L_BYTES] = { NULL, "BYTES", false, 0 },
 	[L_DIRTY] = { NULL, "DIRTY", false, 6 },
 	[L_RTT] = { NULL, "RTT", false, 1 },
-	[L_APPLIED_P50] = { group_applied, "p50", false, 3 },
+	[L_APPLIED_P50] = { group_applied, "p50", false, 7 },
 	[L_APPLIED_P99] = { group_applied, "p99", false, 0 },
-	[L_APPLIED_MAX] = { group_applied, "max", false, 2 },
-	[L_DURABLE_P50] = { group_durable, "p50", false, 9 },
-	[L_DURABLE_P99] = { group_durable, "p99", false, 7 },
-	[L_DURABLE_MAX] = { group_durable, "max", false, 8 },
-	[L_PEAK] = { group_history, "peak", false, 5 },
-	[L_SPARK] = { group_history, "", true, 4 },
-	[L_BREAKDOWN] = { NULL, "WHERE THE TIME GOES", true, 4 },
+	[L_APPLIED_MAX] = { group_applied, "max", false, 5 },
+	[L_DURABLE_P50] = { group_durable, "p50", false, 10 },
+	[L_DURABLE_P99] = { group_durable, "p99", false, 8 },
+	[L_DURABLE_MAX] = { group_durable, "max", false, 9 },
+	[L_PEAK] = { group_history, "peak", false, 4 },
+	[L_SPARK] = { group_history, "", true, 2 },
+	[L_BREAKDOWN] = { NULL, "WHERE THE TIME GOES", true, 3 },
 };
 
 /* Three neighbouring cells: p50, p99, max. */

@@ -19,6 +19,8 @@ check "installed below another root" install_all
 is "manual pages" "$(cd "$dest/usr/share/man" && printf '%s\n' man*/* | sort)" \
 	"$(sources 'tools/man/*' | sed 's,.*/\(.*\.\)\([0-9]\)$,man\2/\1\2,' | sort)"
 for file in usr/sbin/blkcast usr/sbin/blkcastd usr/libexec/blkcast/blkcast-lag \
+	usr/sbin/blkcast-exporter usr/share/blkcast/blkcast.rules.yml \
+	usr/share/blkcast/blkcast-grafana.json lib/systemd/system/blkcast-exporter.service \
 	lib/systemd/system/blkcastd.service lib/udev/rules.d/60-blkcast.rules \
 	usr/share/bash-completion/completions/blkcast; do
 	check "$file" test -s "$dest/$file"

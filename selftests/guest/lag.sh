@@ -8,6 +8,7 @@
 #   g1 (primary, netem delay 100 ms) ---- LAN ---- g2 (replica)
 #
 # kernels: both
+# shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
@@ -62,7 +63,6 @@ lag() {
 lag_is() { [ "$(lag "$1" --no-bpf)" = "$2" ]; }
 holds() { [ "$(python3 -IS -c "print($1)")" = True ]; }
 
-# shellcheck disable=SC2016 # for the guest's shell
 writer_start() {
 	vm_exec g1 'fio --name=w --filename=/dev/blkcast/data --rw=randwrite \
 		--bs=4k --direct=1 --ioengine=libaio --iodepth=4 --rate_iops=100 \
@@ -70,7 +70,6 @@ writer_start() {
 		echo $! > /tmp/writer'
 }
 
-# shellcheck disable=SC2016 # for the guest's shell
 writer_stop() {
 	vm_exec g1 'kill "$(cat /tmp/writer)"; while pgrep -x fio > /tmp/out; do sleep 0.1; done'
 }
@@ -173,6 +172,49 @@ like "slow writes in a table" "$(vm_exec g1 'blkcast lag --once --interval 2 --s
 refuses "more than the bound: fails" 'g2 lags .* more than 1.00ms' \
 	vm_exec g1 'blkcast lag --once --no-bpf --max-lag 1ms'
 check "within the bound: succeeds" vm_exec g1 'blkcast lag --once --no-bpf --max-lag 1h'
+
+# ---- the exporter, without root ----
+
+promtool() { "${BLKCAST_CACHE:-/var/cache/blkcast}/promtool" "$@"; }
+metric() { awk -v name="$1" '$1 == name { print $2 }' <<< "$metrics"; }
+
+vm_exec g1 'setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all,+bpf,+perfmon \
+	--inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon \
+	blkcast-exporter > /lab/exporter.log 2>&1 < /dev/null & echo $! > /tmp/exporter'
+check "the exporter answers" wait_until 20 vm_exec g1 'curl -sf localhost:7791/metrics > /lab/metrics'
+check "its probes count" wait_until 20 vm_exec g1 'curl -s localhost:7791/metrics > /lab/metrics
+	grep -q "^blkcast_link_duration_seconds_count{.*applied.*[1-9]" /lab/metrics'
+metrics=$(cat "$LAB/share/metrics")
+check "promtool: the metrics are valid" promtool check metrics <<< "$metrics"
+is "up, probes attached, nothing lost" "$(metric blkcast_up) $(metric blkcast_probes_attached) $(
+	metric blkcast_probes_lost_events_total)" "1 1 0"
+is "in sync" "$(metric 'blkcast_link_state{volume="data",peer="g2",blkcast_link_state="in-sync"}')" 1
+like "lag, in seconds" "$(metric 'blkcast_link_lag_seconds{volume="data",peer="g2",stage="applied"}')" \
+	'^[0-9]+\.[0-9]{9}$'
+like "OpenMetrics for those who ask" "$(vm_exec g1 'curl -si localhost:7791/metrics \
+	-H "Accept: application/openmetrics-text;version=1.0.0"' | tr -d '\r' |
+	sed -n '/^Content-Type/p; $p' | tr '\n' ' ')" '^Content-Type: application/openmetrics-text.*# EOF'
+is "nothing else is served" "$(vm_exec g1 'for request in "-X POST localhost:7791/metrics" \
+	localhost:7791/etc/passwd localhost:7791/; do
+		curl -so /dev/null -w "%{http_code} " $request
+	done')" '405 404 200 '
+vm_exec g1 'kill -9 "$(cat /tmp/exporter)"'
+check "killed: nothing stays attached" wait_until 10 vm_exec g1 \
+	'! bpftool prog | grep -qE "lag_|causes_"'
+
+# ---- the one-liners of the README ----
+
+# All at once: bpftrace takes its time to start here.
+mapfile -t liners < <(sed -n "s/^    bpftrace -e '\(.*\)'$/\1/p" "$lab_tree/README.md")
+printf '%s\n' "${liners[@]}" 'interval:s:4 { exit(); }' > "$LAB/share/liners.bt"
+said=$(vm_exec g1 'mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
+	bpftrace /lab/liners.bt 2>&1')
+is "there are one-liners" "$((${#liners[@]} >= 5))" 1
+is "bpftrace understands them" "$(grep -c ERROR <<< "$said")" 0
+for want in '@us\[0, [0-9]+\]:' '@written\[fio' '@ms\[0, [0-9]+\]: [0-9]+' \
+	'@behind\['; do
+	like "bpftrace: $want" "$said" "$want"
+done
 
 is "Ctrl-C shows the whole run and succeeds" "$(vm_exec g1 '
 	timeout --preserve-status -s INT 3 blkcast lag > /tmp/out || exit
