@@ -85,6 +85,7 @@ static const struct number volume_numbers[] = {
 	VOLUME("term", GAUGE, NULL, TERM, term, "Term of the newest reign."),
 	VOLUME("writes", COUNTER, NULL, WRITES, writes,
 	       "Writes accepted on a primary, applied on a replica."),
+	VOLUME("reads", COUNTER, NULL, READS, reads, "Reads of the device on this host."),
 	VOLUME("written_bytes", COUNTER, "bytes", WRITE_BYTES, write_bytes,
 	       "Bytes of these writes."),
 	VOLUME("backlog_bytes", GAUGE, "bytes", BACKLOG_USED, backlog_used,
@@ -270,6 +271,8 @@ static const struct number link_numbers[] = {
 	     "Of these, content of regions copied."),
 	LINK("resync_seconds", GAUGE, "seconds", RESYNC_NS, resync_ns,
 	     "Time since the resync began that is under way."),
+	LINK("reads_rate", GAUGE, NULL, READ_RATE, read_rate,
+	     "Reads a second that the replica serves, as it has told."),
 	LINK("verify_differing_regions", GAUGE, NULL, VERIFY_DIFFER, verify_differ,
 	     "Regions that the newest verify has found to differ."),
 };

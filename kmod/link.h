@@ -24,6 +24,14 @@ struct blkcast_ask {
 	struct list_head node;		/* L: until COMPARE is sent */
 };
 
+/* How much a replica is read from: reads.c */
+struct blkcast_read_rate {
+	u64 since;			/* L: ktime_get_ns(); 0: not told yet */
+	u64 before;			/* L: reads told at that time */
+	u64 a_second;			/* L: over the span before that, if known */
+	bool known;			/* L */
+};
+
 /* A write that has left the backlog: when it came and what was logged before. */
 struct blkcast_mark {
 	u64 start;			/* L: ktime_get_ns(); 0: none */
@@ -79,6 +87,7 @@ struct blkcast_link {
 	u64			queue_ns;	/* X: newest write: arrival to sent */
 	struct blkcast_mark	undurable;	/* L: oldest applied, not durable: lag.c */
 	struct blkcast_away	*away;		/* L: left behind at the end: lag.c */
+	struct blkcast_read_rate read_rate;
 
 	/* Primary.  Cursors into the backlog, NULL at its end. */
 	struct blkcast_op	*next;		/* L: to be sent next */
@@ -172,6 +181,9 @@ int blkcast_frame_recv_data(struct blkcast_link *l,
 int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
 			  struct blkcast_op *op);
 u32 blkcast_op_crc(struct blkcast_op *op);
+
+/* reads.c */
+void blkcast_reads_told(struct blkcast_link *l, u64 reads);
 
 /* members.c */
 void blkcast_members_join(struct blkcast_link *l);

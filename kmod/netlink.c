@@ -460,6 +460,9 @@ static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now
 	    put_u64(msg, BLKCAST_L_QUEUE_NS, READ_ONCE(l->queue_ns)) ||
 	    lag_put(msg, l, now))
 		return -EMSGSIZE;
+	if (l->read_rate.known &&
+	    put_u64(msg, BLKCAST_L_READ_RATE, l->read_rate.a_second))
+		return -EMSGSIZE;
 	if (l->state == BLKCAST_LINK_RESYNC &&
 	    (nla_put_u32(msg, BLKCAST_L_RESYNCED, l->resynced) ||
 	     put_u64(msg, BLKCAST_L_RESYNC_NS, now - l->resync_start)))
@@ -562,7 +565,8 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_ACTIVE_GROUPS, v->map.active) ||
 	    nla_put_u32(msg, BLKCAST_A_DOUBT, doubt) ||
 	    put_u64(msg, BLKCAST_A_WRITES, v->writes) ||
-	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes))
+	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes) ||
+	    put_u64(msg, BLKCAST_A_READS, blkcast_reads(v)))
 		return -EMSGSIZE;
 	list_for_each_entry(l, &v->links, node)
 		if (link_put(msg, l))

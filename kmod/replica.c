@@ -721,7 +721,7 @@ static int ack_send(struct blkcast_link *l)
 		.type = cpu_to_le16(BLKCAST_FRAME_ACK),
 		.length = cpu_to_le32(sizeof(struct blkcast_ack)),
 	};
-	struct blkcast_ack a = {};
+	struct blkcast_ack a = { .reads = cpu_to_le64(blkcast_reads(l->vol)) };
 
 	spin_lock_irq(&l->vol->lock);
 	l->ack_due = false;

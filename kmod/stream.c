@@ -417,7 +417,7 @@ static bool ack_valid(struct blkcast_link *l, const struct blkcast_ack *a)
 
 	return received <= l->sent && applied <= received && durable <= applied &&
 	       received >= l->received && applied >= l->applied &&
-	       durable >= l->durable && !a->reserved;
+	       durable >= l->durable;
 }
 
 static void rtt_update(struct blkcast_link *l, const struct blkcast_frame *f,
@@ -455,6 +455,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->durable = le64_to_cpu(a.durable);
 		l->apply_ns = le64_to_cpu(a.apply_ns);
 		l->flush_ns = le64_to_cpu(a.flush_ns);
+		blkcast_reads_told(l, le64_to_cpu(a.reads));
 		rtt_update(l, f, &a);
 		ack_advance(l);
 		blkcast_members_join(l);

@@ -248,7 +248,7 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 	if (!v->super || !v->ranges)
 		return -ENOMEM;
 	blkcast_range_init(v);
-	err = blkcast_op_pools_init(v);
+	err = blkcast_reads_init(v) ?: blkcast_op_pools_init(v);
 	if (!err)
 		err = bioset_init(&v->split_bios, BIO_POOL_SIZE, 0, 0);
 	if (!err)
@@ -260,6 +260,7 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 static void volume_free(struct blkcast_volume *v)
 {
 	blkcast_lag_forget(v);
+	blkcast_reads_free(v);
 	blkcast_map_free(v);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);

@@ -117,6 +117,7 @@ struct blkcast_volume {
 	struct list_head	waiting;	/* L: ops that await replicas */
 	struct list_head	links;		/* L; changed under A or by reaping */
 
+	u64 __percpu		*reads;		/* reads.c */
 	struct list_head	away;		/* L: lag.c: replicas without a link */
 
 	u64			writes;		/* L */
@@ -202,6 +203,11 @@ int blkcast_flush_since(struct blkcast_volume *v, u32 mark);
 int blkcast_flush_meta(struct blkcast_volume *v, u32 mark);
 int blkcast_flushes_init(void);
 void blkcast_flushes_exit(void);
+
+/* reads.c */
+int blkcast_reads_init(struct blkcast_volume *v);
+void blkcast_reads_free(struct blkcast_volume *v);
+u64 blkcast_reads(const struct blkcast_volume *v);
 
 /* lag.c */
 void blkcast_lag_forget(struct blkcast_volume *v);

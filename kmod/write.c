@@ -424,6 +424,7 @@ static void write_begin(struct blkcast_op *op)
 
 static void read_submit(struct blkcast_volume *v, struct bio *bio)
 {
+	this_cpu_inc(*v->reads);
 	if (!test_bit(blkcast_region(v, bio->bi_iter.bi_sector), v->map.touched)) {
 		zero_fill_bio(bio);
 		bio_endio(bio);

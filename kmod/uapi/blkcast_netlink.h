@@ -262,6 +262,7 @@ enum blkcast_attr {
 	BLKCAST_A_MEMBERS,	/* 16 bytes each, @member of the superblock [GET] */
 	BLKCAST_A_META_END,	/* u64 byte on META at which metadata end [GET] */
 	BLKCAST_A_RANGES,	/* u32[] pairs of first region, number of regions */
+	BLKCAST_A_READS,	/* u64 reads of the device here since it is up [GET] */
 	BLKCAST_A_AWAY,		/* nest of BLKCAST_L_*, repeated	[GET] */
 	BLKCAST_A_MIN_ISR,	/* u32 copies			[GET] */
 	BLKCAST_A_ON_LOSS,	/* u8 enum blkcast_on_loss	[GET] */
@@ -324,6 +325,7 @@ enum blkcast_link_attr {
 	BLKCAST_L_UNDURABLE_BYTES,	/* u64 */
 	BLKCAST_L_QUEUE_NS,	/* u64 newest write: arrival to sent */
 	BLKCAST_L_DIRTY_BYTES,	/* u64 of the regions of DIRTY */
+	BLKCAST_L_READ_RATE,	/* u64 reads a second of the replica; absent unknown */
 	__BLKCAST_L_MAX,
 };
 

@@ -136,7 +136,7 @@ struct blkcast_frame {
  *	of this ACK
  * @apply_ns: receipt to applied, of the newest applied write
  * @flush_ns: duration of the newest flush
- * @reserved: 0
+ * @reads: that this copy's device has served since it is up
  *
  * Durations are measured by the replica's own clock; the two hosts' clocks are
  * never subtracted.
@@ -149,7 +149,7 @@ struct blkcast_ack {
 	__le64 held_ns;
 	__le64 apply_ns;
 	__le64 flush_ns;
-	__le64 reserved;
+	__le64 reads;
 };
 
 #ifdef __KERNEL__

@@ -52,6 +52,7 @@ static void volume_round_trip(void)
 	link = bc_volume_config_add_link(&config, "g3.example");
 	EXPECT(!bc_address_parse(&link->address, "host", &error));
 	link->timeout_ms = 5000;
+	link->read_capacity = 1200;
 	EXPECT(!bc_volume_config_save(&config, &error));
 	EXPECT(!bc_volume_config_load(&again, "v", &error));
 	EXPECT(!strcmp(again.backing, config.backing) && !strcmp(again.meta, config.meta));
@@ -65,7 +66,7 @@ static void volume_round_trip(void)
 	link = bc_volume_config_find_link(&again, "g3.example");
 	EXPECT(link && !strcmp(link->address.host, "host") &&
 	       !strcmp(link->address.port, BC_PORT_DEFAULT) && !link->async &&
-	       link->timeout_ms == 5000);
+	       link->timeout_ms == 5000 && link->read_capacity == 1200);
 	bc_volume_config_del_link(&again, bc_volume_config_find_link(&again, "g2"));
 	EXPECT(again.links == 1 && !strcmp(again.link[0].peer, "g3.example"));
 	bc_volume_config_release(&config);
@@ -88,6 +89,8 @@ static void volume_refused(void)
 		{ "[volume]\nbacking=/dev/x\nuuid=1\n", "v.conf:3: '1' is no uuid" },
 		{ "[volume]\nbacking=/dev/x\n[link ../x]\naddress=a\n", "v.conf:4: '../x' is no name" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\ntimeout=5\n", "v.conf:4: timeout '5'" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\nread-capacity=0\n",
+		  "v.conf:4: read-capacity '0'" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\nasync=true\n", "v.conf:4: 'true' must be" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=a:0\n", "v.conf:4: 'a:0': the port" },
 		{ "[disk]\nbacking=/dev/x\n", "v.conf:2: unknown section [disk]" },

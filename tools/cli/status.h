@@ -46,6 +46,10 @@ void status_each_link(const struct status_volume *volume,
 				 const struct status_link *link, void *arg),
 		      void *arg);
 
+/* What the loss of a replica would mean for those that are read from. */
+void status_print_reads(const struct status_volume *volume);
+struct json_object *status_json_reads(const struct status_volume *volume);
+
 void status_print_table(const struct status_volume *volumes, size_t count,
 			struct json_object *daemon);
 void status_print_json(const struct status_volume *volumes, size_t count,

@@ -113,6 +113,7 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	ADD_KNOWN(add_number, to, "sent_bytes", link, BLKCAST_L_SENT_BYTES, sent_bytes);
 	ADD_KNOWN(add_number, to, "resync_bytes", link, BLKCAST_L_RESYNC_BYTES,
 		  resync_bytes);
+	ADD_KNOWN(add_number, to, "reads_per_second", link, BLKCAST_L_READ_RATE, read_rate);
 	ADD_KNOWN(add_number, to, "dirty_regions", link, BLKCAST_L_DIRTY, dirty);
 	ADD_KNOWN(add_number, to, "dirty_bytes", link, BLKCAST_L_DIRTY_BYTES, dirty_bytes);
 	ADD_KNOWN(add_number, to, "resynced_regions", link, BLKCAST_L_RESYNCED,
@@ -242,13 +243,14 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "meta_writes", live->meta_writes);
 	add_number(to, "writes", live->writes);
 	add_number(to, "write_bytes", live->write_bytes);
+	add_number(to, "reads", live->reads);
 }
 
 static struct json_object *volume_object(const struct status_volume *volume,
 					 struct json_object *daemon)
 {
 	struct json_object *to = json_object_new_object();
-	struct json_object *links = json_object_new_array();
+	struct json_object *links = json_object_new_array(), *reads;
 
 	add_text(to, "name", volume->name);
 	json_object_object_add(to, "up", json_object_new_boolean(volume->live != NULL));
@@ -261,6 +263,9 @@ static struct json_object *volume_object(const struct status_volume *volume,
 		add_live(to, volume->live);
 	status_each_link(volume, daemon, add_link, links);
 	json_object_object_add(to, "links", links);
+	reads = status_json_reads(volume);
+	if (reads)
+		json_object_object_add(to, "replica_reads", reads);
 	return to;
 }
 

@@ -69,7 +69,7 @@ static void print_lag(const struct bc_link *link)
 
 	if (bc_known(link, BLKCAST_L_LAG_NS))
 		printf(" lag %-9s", bc_duration_format(link->lag_ns, text));
-	else if (bc_known(link, BLKCAST_L_LAG_WRITES))
+	else
 		printf(" lag unknown  ");
 	if (bc_known(link, BLKCAST_L_LAG_WRITES))
 		printf(" %" PRIu64 " writes", link->lag_writes);
@@ -190,5 +190,6 @@ void status_print_table(const struct status_volume *volumes, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		print_volume(&volumes[i]);
 		status_each_link(&volumes[i], daemon, print_link, NULL);
+		status_print_reads(&volumes[i]);
 	}
 }

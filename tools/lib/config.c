@@ -225,6 +225,21 @@ static int take_timeout(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_capacity(void *to, size_t size, const char *value,
+			 struct bc_error *error)
+{
+	char *end;
+	long reads = strtol(value, &end, 10);
+
+	(void)size;
+	if (end == value || *end || reads < 1 || reads > 1000000000)
+		return bc_fail(error, -EINVAL,
+			       "read-capacity '%s' must be 1..1000000000 (reads a second)",
+			       value);
+	*(uint32_t *)to = reads;
+	return 0;
+}
+
 static int take_uuid(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -275,6 +290,8 @@ static const struct key link_keys[] = {
 	KEY(struct bc_link_config, async, take_bool),
 	{ "timeout", take_timeout, offsetof(struct bc_link_config, timeout_ms),
 	  sizeof(uint32_t) },
+	{ "read-capacity", take_capacity,
+	  offsetof(struct bc_link_config, read_capacity), sizeof(uint32_t) },
 	{ NULL, NULL, 0, 0 }
 };
 

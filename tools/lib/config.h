@@ -41,6 +41,7 @@ struct bc_link_config {
 	struct bc_address address;
 	bool async;
 	uint32_t timeout_ms;	/* 0: the kernel's default */
+	uint32_t read_capacity;	/* reads a second that it can serve; 0: not said */
 };
 
 struct bc_volume_config {

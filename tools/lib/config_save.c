@@ -57,6 +57,8 @@ static void print_link(FILE *out, const struct bc_link_config *link)
 		fprintf(out, "async = yes\n");
 	if (link->timeout_ms)
 		fprintf(out, "timeout = %u\n", link->timeout_ms);
+	if (link->read_capacity)
+		fprintf(out, "read-capacity = %u\n", link->read_capacity);
 }
 
 static void print_volume(FILE *out, const struct bc_volume_config *config)

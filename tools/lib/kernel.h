@@ -48,7 +48,7 @@ struct bc_link {
 	uint64_t unsent_ns, unsent_writes, unsent_bytes;
 	uint64_t unreceived_ns, unreceived_writes, unreceived_bytes;
 	uint64_t undurable_ns, undurable_writes, undurable_bytes;
-	uint64_t queue_ns, dirty_bytes;
+	uint64_t queue_ns, dirty_bytes, read_rate;
 };
 
 /**
@@ -67,7 +67,7 @@ struct bc_volume {
 	uint32_t super_flags, openers, active_groups, doubt, touched, exposed;
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
-	uint64_t resync_rate, active_max, meta_end;
+	uint64_t resync_rate, active_max, meta_end, reads;
 	uint32_t min_isr, isr, suspended, parked;
 	uint8_t on_loss;
 	uint64_t suspended_ns;

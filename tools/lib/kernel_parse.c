@@ -51,6 +51,7 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_EXPOSED] = FIXED(struct bc_volume, exposed),
 	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
+	[BLKCAST_A_READS] = FIXED(struct bc_volume, reads),
 	[BLKCAST_A_META_END] = FIXED(struct bc_volume, meta_end),
 	[BLKCAST_A_MIN_ISR] = FIXED(struct bc_volume, min_isr),
 	[BLKCAST_A_ON_LOSS] = FIXED(struct bc_volume, on_loss),
@@ -101,6 +102,7 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_UNDURABLE_BYTES] = FIXED(struct bc_link, undurable_bytes),
 	[BLKCAST_L_QUEUE_NS] = FIXED(struct bc_link, queue_ns),
 	[BLKCAST_L_DIRTY_BYTES] = FIXED(struct bc_link, dirty_bytes),
+	[BLKCAST_L_READ_RATE] = FIXED(struct bc_link, read_rate),
 };
 
 static const struct field event_fields[__BLKCAST_A_MAX] = {
