@@ -303,11 +303,23 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 			const struct blkcast_link_params *p,
 			struct netlink_ext_ack *extack)
 {
+	int err;
+
 	if (v->role == BLKCAST_ROLE_REPLICA)
 		return replica_follow(v, p, extack);
 	if (p->term != v->term) {
 		NL_SET_ERR_MSG(extack, "not the term of this primary");
 		return -ESTALE;
+	}
+	if (v->deposed) {
+		NL_SET_ERR_MSG(extack, "a primary of a newer term has deposed this one");
+		return -ESTALE;
+	}
+	/* reign.c, inv. 1. */
+	err = blkcast_super_set_heir(v, NULL);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "cannot write the metadata");
+		return err;
 	}
 	return blkcast_resync_init(l);
 }

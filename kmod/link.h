@@ -38,6 +38,13 @@ struct blkcast_mark {
 	u64 writes, bytes;		/* L */
 };
 
+enum blkcast_handover {
+	BLKCAST_HANDOVER_NONE,
+	BLKCAST_HANDOVER_DUE,		/* the stream stands still */
+	BLKCAST_HANDOVER_SENT,
+	BLKCAST_HANDOVER_DONE,		/* and answered */
+};
+
 /**
  * struct blkcast_link - one connection between a primary's and a replica's copy
  *
@@ -110,6 +117,8 @@ struct blkcast_link {
 	bool			gap_sent;	/* L: replica is marked inconsistent */
 	u64			copied_at;	/* L: newest LSN at a region's read */
 	bool			done_sent;	/* L: DONE is out, no answer yet */
+	bool			members_due;	/* L: the replica has to be told the set */
+	enum blkcast_handover	handover;	/* L: how far reign.c is */
 	u64			done_id;	/* L */
 	u64			join_lsn;	/* L: in sync when durable up to here */
 	u64			behind_since;	/* L: ktime_get_ns(); 0: in sync */
@@ -125,6 +134,8 @@ struct blkcast_link {
 	bool			ack_due;	/* L */
 	u64			done_due;	/* L: attempt to answer, 0 none */
 	int			local_error;	/* L: what the replica failed with */
+	bool			over;		/* R: HANDOVER has come */
+	u64			handed_due;	/* L: HANDOVER to answer, 0 none */
 	u32			copy_left;	/* R: sectors of a region to come */
 	sector_t		copy_next;	/* R: where they begin */
 	u64			copy_stamp;	/* R */
@@ -188,6 +199,11 @@ void blkcast_reads_told(struct blkcast_link *l, u64 reads);
 /* members.c */
 void blkcast_members_join(struct blkcast_link *l);
 void blkcast_members_leave(struct blkcast_link *l);
+
+/* reign.c: the primary's end */
+bool blkcast_reign_due(struct blkcast_link *l);
+int blkcast_reign_step(struct blkcast_link *l);
+int blkcast_handed_recv(struct blkcast_link *l, const struct blkcast_frame *f);
 
 /* stream.c: the primary's end */
 int blkcast_stream_tx(void *link);

@@ -15,7 +15,7 @@
  *	verify.c	is a copy what it should be	lag.c	  how far it trails
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
- *	reads.c		how much is read from a copy
+ *	reads.c		how much is read from a copy	reign.c	  who may reign next
  */
 #include <linux/module.h>
 

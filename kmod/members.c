@@ -83,12 +83,34 @@ static void members_failed(struct blkcast_volume *v)
 	queue_delayed_work(blkcast_wq, &v->members_work, MEMBERS_RETRY);
 }
 
-/* The set is on stable storage, if nobody has left since. */
-static void members_written(struct blkcast_volume *v, u32 seq, bool full)
+/*
+ * Those in it record the set as well: it tells their operators what a promotion
+ * would lose.  Nothing here depends on when they do.  Caller holds vol->lock.
+ */
+static void members_tell(struct blkcast_volume *v, const u8 (*member)[16], u32 n)
 {
 	struct blkcast_link *l;
 
+	lockdep_assert_held(&v->lock);
+	v->members = n;
+	memcpy(v->member, member, n * sizeof(*member));
+	list_for_each_entry(l, &v->links, node) {
+		if (l->state < BLKCAST_LINK_JOINING)
+			continue;
+		l->members_due = true;
+		wake_up_all(&l->wake);
+	}
+}
+
+/* The set is on stable storage, if nobody has left since. */
+static void members_written(struct blkcast_volume *v, u32 seq,
+			    const u8 (*member)[16], u32 n)
+{
+	bool full = n == BLKCAST_MEMBERS_MAX;
+	struct blkcast_link *l;
+
 	spin_lock_irq(&v->lock);
+	members_tell(v, member, n);
 	if (seq == v->members_seq) {
 		v->members_hold = false;
 		list_for_each_entry(l, &v->links, node)
@@ -124,7 +146,7 @@ static void members_work(struct work_struct *work)
 	if (err)
 		members_failed(v);
 	else
-		members_written(v, seq, n == BLKCAST_MEMBERS_MAX);
+		members_written(v, seq, member, n);
 out_unlock:
 	mutex_unlock(&v->members_lock);
 }
@@ -186,6 +208,7 @@ static void ack_lower(struct blkcast_volume *v, enum blkcast_ack_mode ack)
 
 	v->ack = ack;
 	v->members_hold = false;
+	members_tell(v, NULL, 0);
 	list_for_each_entry(l, &v->links, node)
 		l->member = false;
 }

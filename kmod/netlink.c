@@ -217,12 +217,31 @@ static int cmd_primary(struct sk_buff *skb, struct genl_info *info)
 static int cmd_replica(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v = volume_lock(skb, info);
+	const char *heir = NULL;
 	int err;
 
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	err = blkcast_volume_demote(v, flags_get(info) & BLKCAST_F_DISCARD,
+	if (info->attrs[BLKCAST_A_LINK])
+		heir = nla_data(info->attrs[BLKCAST_A_LINK]);
+	err = blkcast_volume_demote(v, heir, flags_get(info) & BLKCAST_F_DISCARD,
 				    info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_depose(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	int err = need(info, BLKCAST_A_TERM);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_reign_depose(v, nla_get_u32(info->attrs[BLKCAST_A_TERM]),
+				   info->extack);
 	volume_unlock(v);
 	return err;
 }
@@ -506,6 +525,8 @@ static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 	return put_u64(msg, BLKCAST_A_REIGN, newest) ?:
 	       nla_put(msg, BLKCAST_A_MEMBERS, le32_to_cpu(v->super->members) *
 		       sizeof(v->super->member[0]), v->super->member) ?:
+	       nla_put(msg, BLKCAST_A_HEIR, sizeof(v->super->heir),
+		       v->super->heir) ?:
 	       nla_put(msg, BLKCAST_A_HISTORY, n * sizeof(v->super->history[0]),
 		       v->super->history);
 }
@@ -566,7 +587,8 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_DOUBT, doubt) ||
 	    put_u64(msg, BLKCAST_A_WRITES, v->writes) ||
 	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes) ||
-	    put_u64(msg, BLKCAST_A_READS, blkcast_reads(v)))
+	    put_u64(msg, BLKCAST_A_READS, blkcast_reads(v)) ||
+	    (v->deposed && nla_put_u32(msg, BLKCAST_A_DEPOSED, v->deposed)))
 		return -EMSGSIZE;
 	list_for_each_entry(l, &v->links, node)
 		if (link_put(msg, l))
@@ -814,7 +836,9 @@ static int event_put(struct sk_buff *msg, struct blkcast_volume *v,
 	    (link && nla_put_string(msg, BLKCAST_A_LINK, link)) ||
 	    (error && nla_put_u32(msg, BLKCAST_A_ERROR, error)) ||
 	    (event == BLKCAST_EVENT_ROLE &&
-	     nla_put_u8(msg, BLKCAST_A_ROLE, v->role)))
+	     nla_put_u8(msg, BLKCAST_A_ROLE, v->role)) ||
+	    (event == BLKCAST_EVENT_DEPOSED &&
+	     nla_put_u32(msg, BLKCAST_A_TERM, v->deposed)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -852,6 +876,7 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_DIFFERING, .doit = cmd_differing },
 	{ .cmd = BLKCAST_CMD_SUSPEND, .doit = cmd_suspend },
 	{ .cmd = BLKCAST_CMD_RESUME, .doit = cmd_suspend },
+	{ .cmd = BLKCAST_CMD_DEPOSE, .doit = cmd_depose },
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -155,6 +155,8 @@ enum blkcast_verdict blkcast_policy_judge(const struct blkcast_op *op)
 	struct blkcast_link *l;
 
 	lockdep_assert_held(&v->lock);
+	if (v->deposed)
+		return BLKCAST_FAIL;
 	if (v->ack == BLKCAST_ACK_LOCAL)
 		return BLKCAST_DONE;
 	if (v->lacking)

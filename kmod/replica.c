@@ -592,6 +592,54 @@ static int done_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	return 0;
 }
 
+/* The in-sync set, for an operator who finds this copy without its primary. */
+static int members_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u32 n = le32_to_cpu(f->sectors);
+	u8 member[BLKCAST_MEMBERS_MAX][16];
+	int err;
+
+	if (n > BLKCAST_MEMBERS_MAX ||
+	    le32_to_cpu(f->length) != n * sizeof(*member))
+		return -EPROTO;
+	err = n ? blkcast_frame_recv_data(l, f, member) : 0;
+	err = err ?: blkcast_super_set_members(l->vol, member[0], n);
+	seq_pass(l, f);
+	return err;
+}
+
+/*
+ * The reign is over.  This copy has all of it: it follows the stream, nothing is
+ * in doubt, and content and exact stamps are on stable storage before that is
+ * recorded, so that it can prove what it inherits.  reign.c, inv. 3.
+ */
+static int handover_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	struct blkcast_volume *v = l->vol;
+	u64 lsn = le64_to_cpu(f->lsn);
+	u8 heir[16];
+	int err;
+
+	if (le32_to_cpu(f->length) != sizeof(heir) || !lsn || lsn != l->received ||
+	    l->state != BLKCAST_LINK_IN_SYNC)
+		return -EPROTO;
+	err = blkcast_frame_recv_data(l, f, heir) ?: backing_flush(l) ?:
+	      blkcast_map_clean(v);
+	if (!err && (blkcast_map_in_doubt(v) ||
+		     blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT))
+		err = -EPROTO;
+	if (!err)
+		err = blkcast_super_set_heir(v, heir);
+	if (err)
+		return err;
+	l->over = true;
+	spin_lock_irq(&v->lock);
+	l->handed_due = lsn;
+	spin_unlock_irq(&v->lock);
+	seq_pass(l, f);
+	return 0;
+}
+
 static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	if (f->length || f->lsn)
@@ -621,6 +669,9 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 
 	if (l->copy_open && type != BLKCAST_FRAME_REGION)
 		return -EPROTO;
+	if (l->over && type != BLKCAST_FRAME_PING &&
+	    type != BLKCAST_FRAME_COMPARE && type != BLKCAST_FRAME_MEMBERS)
+		return -EPROTO;
 	switch (type) {
 	case BLKCAST_FRAME_WRITE:
 		return write_recv(l, f);
@@ -642,6 +693,10 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 		return compare_recv(l, f);
 	case BLKCAST_FRAME_MAP:
 		return map_asked(l, f);
+	case BLKCAST_FRAME_MEMBERS:
+		return members_recv(l, f);
+	case BLKCAST_FRAME_HANDOVER:
+		return handover_recv(l, f);
 	case BLKCAST_FRAME_PING:
 		return ping_recv(l, f);
 	default:
@@ -748,6 +803,17 @@ static int done_ok_send(struct blkcast_link *l)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
+static int handed_send(struct blkcast_link *l)
+{
+	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_HANDED) };
+
+	spin_lock_irq(&l->vol->lock);
+	f.lsn = cpu_to_le64(l->handed_due);
+	l->handed_due = 0;
+	spin_unlock_irq(&l->vol->lock);
+	return blkcast_frame_send(l, &f, NULL, false);
+}
+
 static int error_send(struct blkcast_link *l)
 {
 	struct blkcast_frame f = {
@@ -814,7 +880,8 @@ static bool answer_due(struct blkcast_link *l)
 {
 	return map_due(l) || !list_empty_careful(&l->hashed) ||
 	       READ_ONCE(l->error) || READ_ONCE(l->ack_due) ||
-	       READ_ONCE(l->done_due) || READ_ONCE(l->local_error);
+	       READ_ONCE(l->done_due) || READ_ONCE(l->handed_due) ||
+	       READ_ONCE(l->local_error);
 }
 
 int blkcast_replica_tx(void *data)
@@ -837,6 +904,8 @@ int blkcast_replica_tx(void *data)
 			err = done_ok_send(l);
 		if (!err && l->ack_due)
 			err = ack_send(l);
+		if (!err && l->handed_due)
+			err = handed_send(l);
 	}
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);

@@ -69,10 +69,11 @@ struct entry {
 	struct blkcast_ask *ask;	/* to go out in this place: verify.c, inv. 1 */
 };
 
-/* Nothing before it is settled what the replica lacks. */
+/* Nothing before it is settled what the replica lacks, nor after HANDOVER. */
 static bool entries_due(struct blkcast_link *l)
 {
-	return l->state > BLKCAST_LINK_COMPARING && (l->next || l->lost_flush);
+	return l->state > BLKCAST_LINK_COMPARING && !l->handover &&
+	       (l->next || l->lost_flush);
 }
 
 static struct entry entry_take(struct blkcast_link *l)
@@ -225,7 +226,7 @@ static bool stream_due(struct blkcast_link *l)
 
 	spin_lock_irq(&l->vol->lock);
 	due = l->error || l->map_due || entries_due(l) || blkcast_resync_due(l) ||
-	      blkcast_verify_due(l);
+	      blkcast_verify_due(l) || blkcast_reign_due(l);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
 }
@@ -266,6 +267,8 @@ int blkcast_stream_tx(void *data)
 			err = blkcast_resync_step(l);
 		if (!err)
 			blkcast_verify_step(l);
+		if (!err)
+			err = blkcast_reign_step(l);
 		if (!err)
 			err = ping(l);
 		if (!err)
@@ -504,6 +507,8 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 		return ack_recv(l, &f);
 	case BLKCAST_FRAME_DONE_OK:
 		return done_ok_recv(l, &f);
+	case BLKCAST_FRAME_HANDED:
+		return blkcast_handed_recv(l, &f);
 	case BLKCAST_FRAME_ERROR:
 		vol_warn(l->vol, "link %s: the replica failed: %llu\n", l->name,
 			 le64_to_cpu(f.lsn));

@@ -248,7 +248,7 @@ int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn)
 
 /**
  * blkcast_super_set_members() - durably record the in-sync set
- * @v: a primary
+ * @v: a primary, or a replica that its primary has told
  * @member: ids of the copies, one behind the other
  * @count: how many, at most BLKCAST_MEMBERS_MAX
  */
@@ -266,6 +266,92 @@ int blkcast_super_set_members(struct blkcast_volume *v, const u8 *member,
 		memcpy(s->member, member, bytes);
 		s->members = cpu_to_le32(count);
 		err = super_write_locked(v);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/* NULL: nobody is. */
+static void super_put_heir(struct blkcast_super *s, const u8 *heir)
+{
+	if (heir)
+		memcpy(s->heir, heir, sizeof(s->heir));
+	else
+		memset(s->heir, 0, sizeof(s->heir));
+}
+
+static bool super_has_heir(const struct blkcast_super *s)
+{
+	return memchr_inv(s->heir, 0, sizeof(s->heir));
+}
+
+/* Is this copy the one that may begin the next reign?  Caller holds vol->admin. */
+bool blkcast_super_is_heir(struct blkcast_volume *v)
+{
+	return !memcmp(v->super->heir, v->super->node, sizeof(v->super->heir));
+}
+
+/**
+ * blkcast_super_set_heir() - durably record who may begin the next reign
+ * @v: the volume
+ * @heir: id of a copy; NULL: nobody that this copy knows of
+ */
+int blkcast_super_set_heir(struct blkcast_volume *v, const u8 *heir)
+{
+	struct blkcast_super *s = v->super;
+	u8 old[sizeof(s->heir)];
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	memcpy(old, s->heir, sizeof(old));
+	super_put_heir(s, heir);
+	if (memcmp(old, s->heir, sizeof(old)) || v->super_stale) {
+		err = super_write_locked(v);
+		/* Who may have been named on disk is not named again. */
+		if (err)
+			super_put_heir(s, heir ? NULL : old);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/**
+ * blkcast_super_lay_down() - durably end this copy's reign
+ * @v: a primary; all it wrote is durable, its stamps are exact on disk
+ * @heir: as in blkcast_super_set_heir()
+ */
+int blkcast_super_lay_down(struct blkcast_volume *v, const u8 *heir)
+{
+	struct blkcast_super *s = v->super;
+	__le32 flags;
+	int err;
+
+	mutex_lock(&v->super_lock);
+	flags = s->flags;
+	s->flags &= ~cpu_to_le32(BLKCAST_SUPER_PRIMARY);
+	super_put_heir(s, heir);
+	err = super_write_locked(v);
+	if (err) {
+		s->flags = flags;
+		super_put_heir(s, NULL);
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/* Durably promise nothing to terms below. */
+int blkcast_super_see_term(struct blkcast_volume *v, u32 term)
+{
+	__le32 old;
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	old = v->super->term;
+	if (le32_to_cpu(old) < term) {
+		v->super->term = cpu_to_le32(term);
+		err = super_write_locked(v);
+		if (err)
+			v->super->term = old;
 	}
 	mutex_unlock(&v->super_lock);
 	return err;
@@ -372,6 +458,7 @@ int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 	s->flags = cpu_to_le32(flags | BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_OWN);
 	s->position = 0;
 	super_clear_members(s);
+	super_put_heir(s, s->node);
 	err = super_write_locked(v);
 	if (err) {
 		/* The term may be on disk: forget the reign, never the count. */
@@ -405,7 +492,8 @@ int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 	mutex_lock(&v->super_lock);
 	if (le32_to_cpu(s->term) != term || le32_to_cpu(s->reigns) != count ||
 	    memcmp(s->history, history, count * sizeof(*history)) ||
-	    s->flags & own || s->position || v->super_stale) {
+	    s->flags & own || s->position || super_has_heir(s) ||
+	    v->super_stale) {
 		memset(s->history, 0, sizeof(s->history));
 		memcpy(s->history, history, count * sizeof(*history));
 		s->reigns = cpu_to_le32(count);
@@ -413,6 +501,7 @@ int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
 		s->flags &= ~own;
 		s->position = 0;
 		super_clear_members(s);
+		super_put_heir(s, NULL);
 		err = super_write_locked(v);
 	}
 	mutex_unlock(&v->super_lock);

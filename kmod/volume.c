@@ -35,7 +35,7 @@ BLKCAST_DISK_OPEN(volume_open)
 	spin_lock_irq(&v->lock);
 	if (v->gone)
 		err = -ENXIO;
-	else if (blkcast_open_writes() && v->role != BLKCAST_ROLE_PRIMARY)
+	else if (blkcast_open_writes() && !v->accepting)
 		err = -EROFS;
 	else
 		v->openers++;
@@ -424,11 +424,10 @@ static bool links_caught_up(struct blkcast_volume *v)
 	return !behind;
 }
 
-/* Take in no more writes and bring those under way to their end. */
-static void volume_quiesce(struct blkcast_volume *v)
+/* No more writes come in: bring those under way to their end, everywhere. */
+static void volume_drain(struct blkcast_volume *v)
 {
 	spin_lock_irq(&v->lock);
-	v->accepting = false;
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	/* A replica that does not answer is not waited for any longer than that. */
@@ -437,22 +436,17 @@ static void volume_quiesce(struct blkcast_volume *v)
 	wait_event(v->idle, ops_gone(v));
 	/* Their last writes reach the replicas that follow closely. */
 	wait_event_timeout(v->idle, links_caught_up(v), HANDOVER_WAIT);
+}
+
+static void volume_quiesce(struct blkcast_volume *v)
+{
+	volume_drain(v);
 	blkcast_links_drop(v);
 	/* A link that came in sync meanwhile has put a flush on its way. */
 	wait_event(v->idle, ops_gone(v));
 	spin_lock_irq(&v->lock);
 	blkcast_log_keep(v, false);
 	spin_unlock_irq(&v->lock);
-}
-
-/*
- * Lay the reign down: everything flushed and its stamps exact on disk, so that
- * this copy knows what it wrote whatever comes, then the mark cleared.
- */
-static int volume_lay_down(struct blkcast_volume *v)
-{
-	return blkcast_flush(v) ?:
-	       blkcast_super_set_flags(v, 0, BLKCAST_SUPER_PRIMARY);
 }
 
 /* A replica that comes back goes on where it was (replica.c, inv. 6). */
@@ -465,14 +459,17 @@ static void volume_keep_position(struct blkcast_volume *v)
 		vol_warn(v, "its position is lost: stamps will be compared\n");
 }
 
+/* Nobody has it open, and nobody can open it for writing from now on. */
 static bool volume_claim(struct blkcast_volume *v, bool gone)
 {
 	bool free;
 
 	spin_lock_irq(&v->lock);
 	free = !v->openers;
-	if (free && gone)
-		v->gone = true;
+	if (free) {
+		v->accepting = false;
+		v->gone = gone;
+	}
 	spin_unlock_irq(&v->lock);
 	return free;
 }
@@ -508,7 +505,7 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 		vol_warn(v, "stamps not written: active groups will be in doubt\n");
 	else
 		volume_keep_position(v);
-	if (v->role == BLKCAST_ROLE_PRIMARY && (err || volume_lay_down(v)))
+	if (v->role == BLKCAST_ROLE_PRIMARY && (err || blkcast_reign_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down\n");
 	blkcast_flush_stop(v);
 	kthread_stop(v->thread);
@@ -546,6 +543,12 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
 		return -EUCLEAN;
+	}
+	/* Rule 20. */
+	if (!blkcast_super_is_heir(v) && !force) {
+		NL_SET_ERR_MSG(extack,
+			       "the last reign was not handed over to this copy: it may have been left behind");
+		return -ENOTUNIQ;
 	}
 	return 0;
 }
@@ -589,6 +592,8 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->lsn = blkcast_lsn(term, 1);
 	v->log_floor = v->lsn;
 	v->position = 0;
+	v->deposed = 0;
+	v->members = 0;
 	v->members_hold = false;
 	v->flush_lost = false;
 	v->halted = false;
@@ -606,38 +611,68 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	return 0;
 }
 
-static int reign_end(struct blkcast_volume *v, struct netlink_ext_ack *extack)
+/*
+ * @heir: name of the link to the copy that may begin the next reign; NULL: this
+ * one.  -ENOLINK: not ended.  Another error: ended all the same.
+ */
+static int reign_end(struct blkcast_volume *v, const char *heir,
+		     struct netlink_ext_ack *extack)
 {
+	int err = 0;
+
 	if (!volume_claim(v, false))
 		return refuse_open(v, extack);
 	set_disk_ro(v->disk, true);
+	volume_drain(v);
+	if (heir)
+		err = blkcast_reign_hand_over(v, heir, extack);
+	if (err == -ENOLINK) {
+		set_disk_ro(v->disk, false);
+		spin_lock_irq(&v->lock);
+		v->accepting = true;
+		blkcast_policy_update(v);
+		spin_unlock_irq(&v->lock);
+		return err;
+	}
 	volume_quiesce(v);
 	blkcast_members_stop(v);
 	/* A flush that fails here still restamps: it is a primary's. */
-	if (blkcast_map_clean(v) || volume_lay_down(v))
+	if (!heir && (blkcast_map_clean(v) || blkcast_reign_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;
+	v->term = le32_to_cpu(v->super->term);
+	v->deposed = 0;
 	v->halted = false;
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_map_newest(v);
 	vol_info(v, "replica\n");
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
-	return 0;
+	return err;
+}
+
+/*
+ * What a copy that gives its own up has counts no more, as long as nobody has
+ * replaced it.
+ */
+static int volume_discard(struct blkcast_volume *v)
+{
+	return blkcast_super_set_heir(v, NULL) ?:
+	       blkcast_super_set_flags(v, BLKCAST_SUPER_DISCARD, 0);
 }
 
 /* Caller holds vol->admin.  Errors: see REPLICA in uapi/blkcast_netlink.h. */
-int blkcast_volume_demote(struct blkcast_volume *v, bool discard,
-			  struct netlink_ext_ack *extack)
+int blkcast_volume_demote(struct blkcast_volume *v, const char *heir,
+			  bool discard, struct netlink_ext_ack *extack)
 {
 	int err = 0;
 
 	lockdep_assert_held(&v->admin);
 	if (v->role == BLKCAST_ROLE_PRIMARY)
-		err = reign_end(v, extack);
+		err = reign_end(v, heir, extack);
 	if (err || discard)
-		return err ?: blkcast_super_set_flags(v, BLKCAST_SUPER_DISCARD, 0);
+		return err ?: volume_discard(v);
 	return 0;
 }
 

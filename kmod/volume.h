@@ -78,6 +78,9 @@ struct blkcast_volume {
 
 	enum blkcast_role	role;		/* A and L */
 	u32			term;		/* A and L: of the newest reign */
+	u32			deposed;	/* L: primary: a newer term reigns */
+	u8			heir[16];	/* L: who is handed over to: reign.c */
+	bool			heir_told;	/* L: and knows it */
 	u64			lsn;		/* L: newest LSN given or received */
 	enum blkcast_ack_mode	ack;		/* L */
 	struct mutex		members_lock;	/* writers of the in-sync set */
@@ -92,6 +95,8 @@ struct blkcast_volume {
 	struct list_head	parked;		/* L: ops that came while it was closed */
 	u32			parked_count;	/* L */
 	struct work_struct	policy_work;
+	u32			members;	/* L: how many are in the set on disk */
+	u8			member[BLKCAST_MEMBERS_MAX][16]; /* L: these */
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
@@ -157,8 +162,8 @@ int blkcast_volume_up(const struct blkcast_volume_params *params, u32 *minor,
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack);
 int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 			   bool force, struct netlink_ext_ack *extack);
-int blkcast_volume_demote(struct blkcast_volume *v, bool discard,
-			  struct netlink_ext_ack *extack);
+int blkcast_volume_demote(struct blkcast_volume *v, const char *heir,
+			  bool discard, struct netlink_ext_ack *extack);
 struct blkcast_volume *blkcast_volume_find(const char *name);
 void blkcast_volume_put(struct blkcast_volume *v);
 int blkcast_volumes_init(void);
@@ -172,6 +177,10 @@ u32 blkcast_super_flags(struct blkcast_volume *v);
 int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn);
 int blkcast_super_set_members(struct blkcast_volume *v, const u8 *member,
 			      u32 count);
+bool blkcast_super_is_heir(struct blkcast_volume *v);
+int blkcast_super_set_heir(struct blkcast_volume *v, const u8 *heir);
+int blkcast_super_lay_down(struct blkcast_volume *v, const u8 *heir);
+int blkcast_super_see_term(struct blkcast_volume *v, u32 term);
 int blkcast_super_begin_reign(struct blkcast_volume *v, u32 term, u64 reign,
 			      u64 inherited);
 int blkcast_super_adopt(struct blkcast_volume *v, u32 term,
@@ -239,6 +248,13 @@ int blkcast_policy_halt(struct blkcast_volume *v, bool halt,
 			struct netlink_ext_ack *extack);
 void blkcast_policy_status(struct blkcast_volume *v,
 			   struct blkcast_policy_status *s);
+
+/* reign.c */
+int blkcast_reign_hand_over(struct blkcast_volume *v, const char *heir,
+			    struct netlink_ext_ack *extack);
+int blkcast_reign_lay_down(struct blkcast_volume *v);
+int blkcast_reign_depose(struct blkcast_volume *v, u32 term,
+			 struct netlink_ext_ack *extack);
 
 /* members.c */
 void blkcast_members_init(struct blkcast_volume *v);

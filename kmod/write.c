@@ -37,6 +37,9 @@ static void op_complete(struct blkcast_op *op)
 	struct blkcast_op *parent = op->parent;
 	unsigned long flags;
 
+	/* Somebody else reigns: nothing is acknowledged any more. */
+	if (READ_ONCE(v->deposed) && !op->error)
+		op->error = -EIO;
 	trace_blkcast_write_done(v->minor, op->lsn, blkcast_op_bytes(op),
 				 op->start, op->error, op->sector, op->pid);
 	if (parent) {

@@ -104,8 +104,13 @@ struct blkcast_reign {
  * @members: number of entries in @member
  * @reserved0: 0
  * @member: @node of each replica that holds every write that was acknowledged in
- *	the newest reign of @history, if that was this copy's own.  A replica that
- *	fits no more is left out: that only means an operator is asked once more
+ *	the newest reign of @history: as this copy recorded it if that was its own
+ *	reign, else as that reign's primary told it last.  A replica that fits no
+ *	more is left out: that only means an operator is asked once more
+ * @heir: @node of the only copy that may begin the next reign unasked: the newest
+ *	reign of @history is over, or had no replica yet, and the heir holds all of
+ *	it; as does this copy.  Zeros: nobody has told this copy.  A primary
+ *	forgets it durably before it is told to another (kmod/reign.c)
  */
 struct blkcast_super {
 	__u8   magic[8];
@@ -129,7 +134,8 @@ struct blkcast_super {
 	__le32 members;
 	__le32 reserved0;
 	__u8   member[BLKCAST_MEMBERS_MAX][16];
-	__u8   reserved[328];
+	__u8   heir[16];
+	__u8   reserved[312];
 };
 
 #define BLKCAST_MAP_STAMPS	480

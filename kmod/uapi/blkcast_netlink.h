@@ -29,17 +29,31 @@
  *	BLKCAST_A_TERM		u32, above every term this copy has seen
  *	BLKCAST_A_REIGN		u64, random, not 0
  *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_FORCE: an inconsistent
- *				copy too
+ *				copy, or one that may have been left behind, too
  *	An inbound link is dropped.  ESTALE the term is not above; EUCLEAN
- *	inconsistent; EBUSY the device is open
+ *	inconsistent; ENOTUNIQ the newest reign was not handed over to this copy;
+ *	EBUSY the device is open
  *
  * REPLICA	end the reign: no more writes, drain, flush
  *	BLKCAST_A_NAME
+ *	BLKCAST_A_LINK		string, optional: hand over to the copy at this
+ *				link's other end: it may begin the next reign.
+ *				Without it this copy may
  *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_DISCARD: and give up what
  *				this copy alone has: the next primary's content
  *				replaces it, whatever its history; for a volume
  *				that is a replica already as well
- *	Its links are dropped.  A replica stays one.  EBUSY the device is open
+ *	Its links are dropped.  A replica stays one.  EBUSY the device is open.
+ *	ENOLINK that link is not in sync: the reign goes on.  ETIMEDOUT, EIO the
+ *	reign is over, but nobody knows whether the other copy has been told, or it
+ *	could not be laid down: nobody may begin the next one unasked
+ *
+ * DEPOSE	a reign of a newer term has begun elsewhere: stop at once
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_TERM		u32, the newer term
+ *	A primary of an older term fails what writers wait for, takes in no more
+ *	writes and drops its links; it ends its reign if its device is not open,
+ *	else REPLICA has to do so later.  ESTALE the term is not above
  *
  * SET		change the policy, while writes run
  *	BLKCAST_A_NAME, and one or more of
@@ -152,6 +166,7 @@ enum blkcast_cmd {
 	BLKCAST_CMD_DIFFERING,
 	BLKCAST_CMD_SUSPEND,
 	BLKCAST_CMD_RESUME,
+	BLKCAST_CMD_DEPOSE,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -215,6 +230,7 @@ enum blkcast_event {
 	BLKCAST_EVENT_ROLE,		/* ROLE u8 */
 	BLKCAST_EVENT_SUSPENDED,	/* writes wait, or fail: see ON_LOSS */
 	BLKCAST_EVENT_RESUMED,
+	BLKCAST_EVENT_DEPOSED,		/* TERM u32, of the newer reign */
 };
 
 enum blkcast_attr {
@@ -271,6 +287,8 @@ enum blkcast_attr {
 	BLKCAST_A_SUSPENDED,	/* u32 BLKCAST_SUSPENDED_*; 0: not [GET] */
 	BLKCAST_A_SUSPENDED_NS,	/* u64 since when; absent: not	[GET] */
 	BLKCAST_A_PARKED,	/* u32 writes and flushes that wait, SUSPENDED [GET] */
+	BLKCAST_A_HEIR,		/* 16 bytes, @heir of the superblock [GET] */
+	BLKCAST_A_DEPOSED,	/* u32 newer term; absent: not deposed [GET] */
 	__BLKCAST_A_MAX,
 };
 

@@ -24,6 +24,10 @@
  *	DONE		all regions are equal now: flush, clear the mark, answer
  *	COMPARE		answer with HASHES of the region's blocks
  *	MAP		answer with STAMPS
+ *	MEMBERS		the in-sync set, the id of each copy: to be recorded
+ *	HANDOVER	the reign is over, @lsn was its last: flush, record the heir
+ *			(payload: the id of its copy), answer.  Nothing may follow
+ *			that changes the copy
  *	PING		answer with an ACK
  *
  * Replica to primary:
@@ -36,6 +40,7 @@
  *	HASHES		answer to COMPARE: a hash of each block of the region
  *	ACK		positions reached, cumulative
  *	DONE_OK		answer to DONE, echoing its @lsn
+ *	HANDED		answer to HANDOVER, echoing its @lsn: all is durable
  *	ERROR		the replica failed locally and leaves; @lsn is an errno
  *
  * A side that meets anything else, a checksum that does not match, a field out
@@ -75,6 +80,8 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_PING	= 9,
 	BLKCAST_FRAME_COMPARE	= 10,
 	BLKCAST_FRAME_MAP	= 11,
+	BLKCAST_FRAME_MEMBERS	= 13,
+	BLKCAST_FRAME_HANDOVER	= 14,
 
 	BLKCAST_FRAME_STAMPS	= 64,
 	BLKCAST_FRAME_ACK	= 65,
@@ -82,6 +89,7 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_ERROR	= 67,
 	BLKCAST_FRAME_POSITION	= 68,
 	BLKCAST_FRAME_HASHES	= 69,
+	BLKCAST_FRAME_HANDED	= 70,
 };
 
 /* blkcast_frame.flags */
@@ -101,11 +109,12 @@ enum blkcast_frame_type {
  * @term: term of the primary of this link, in both directions
  * @seq: number of this frame on this link and direction, from 1
  * @lsn: WRITE ZEROES FLUSH NOP: its LSN.  REGION: the region's stamp.
- *	DONE, DONE_OK: number of the attempt.  ERROR: errno.  POSITION: see above
+ *	DONE, DONE_OK: number of the attempt.  ERROR: errno.  POSITION, HANDOVER,
+ *	HANDED: see above
  * @sector: WRITE ZEROES REGION: first sector.  FORGET COMPARE HASHES: region.
  *	STAMPS: first region
  * @sectors: WRITE ZEROES REGION: number of sectors, within one region.
- *	STAMPS: number of stamps.  HASHES: number of blocks
+ *	STAMPS: number of stamps.  HASHES: number of blocks.  MEMBERS: of copies
  * @reserved: 0
  * @time: primary's CLOCK_MONOTONIC in ns when it sent the frame; an ACK
  *	echoes the time of the newest frame that was received as it came

@@ -97,7 +97,7 @@ daemon_start g2
 
 # ---- two reigns of one term ----
 
-vm_exec g2 'blkcast primary data && blkcast replica data'
+vm_exec g2 'blkcast primary data --force --yes && blkcast replica data'
 refused "split brain" 'split brain: term 1 of data was reigned twice'
 vm_exec g2 'for _ in 1 2 3; do blkcast primary data; blkcast replica data; done
 	blkcast down data && blkcast destroy data --force'

@@ -4,7 +4,8 @@
 # A primary loses its host, or its link, and another host begins a reign. When it
 # comes back it follows by itself if what it has beyond was acknowledged to nobody;
 # otherwise it is a split brain, which is refused until the operator has decided,
-# either way. What was given up is gone and the copies are equal.
+# either way. What was given up is gone and the copies are equal. Of two primaries
+# the one of the older term stops as soon as it hears of the other.
 #
 #   g1 (primary first) ---- LAN ---- g2 (replica first)
 #
@@ -62,7 +63,9 @@ check "and is done here" wait_until 20 vm_exec g1 \
 	'! cmp -s -n 65536 -i $((20 * 65536)):0 /dev/vda /dev/zero'
 vm_power_cut g1
 vm_lan heal g1 g2
-check "g2 takes over" vm_exec g2 'blkcast primary data'
+refuses "g2 does not take over unasked" 'nothing that was acknowledged is lost' \
+	vm_exec g2 'blkcast primary data'
+check "g2 takes over" vm_exec g2 'blkcast primary data --force --yes'
 write_at g2 50
 check "g1 is back" return_host g1
 check "it follows" connect g2 g1
@@ -79,7 +82,7 @@ check "and has recorded that" members g2 0
 mine=$(block g2 100)
 vm_power_cut g2
 vm_lan heal g1 g2
-check "g1 takes over" vm_exec g1 'blkcast primary data'
+check "g1 takes over" vm_exec g1 'blkcast primary data --force --yes'
 write_at g1 16
 check "g2 is back" return_host g2
 refuses "split brain" 'split brain: g2 was primary of data.*discard-mine.*on g2' connect g1 g2 '--wait 5'
@@ -93,21 +96,48 @@ check "the write is gone" test "$(block g2 100)" != "$mine"
 
 # ---- two primaries, the other way out ----
 
+# What a writer that has the device open is told, and how long that takes.
+writer='import os, time
+f = os.open("/dev/blkcast/data", os.O_RDWR | os.O_DSYNC)
+for n in range(1 << 30):
+    begun = time.monotonic()
+    try:
+        os.pwrite(f, bytes(4096), 4096 * (3600 + n % 64))
+    except OSError as e:
+        print(e.strerror, f"after {time.monotonic() - begun:.3f} s", flush=True)
+        break
+    print(n, flush=True)
+    time.sleep(.05)
+time.sleep(600)'
+
 vm_lan cut g1 g2
 vm_exec g1 'blkcast disconnect data --peer g2'
-check "g2 becomes primary beside g1" vm_exec g2 'blkcast primary data'
+check "g2 becomes primary beside g1" vm_exec g2 'blkcast primary data --force --yes'
+check "g1 begins another reign" vm_exec g1 'blkcast replica data && blkcast primary data'
+is "the terms are the same" "$(field g1 'v["term"]')" "$(field g2 'v["term"]')"
 write_at g1 200
 write_at g2 220
-vm_exec g2 'blkcast replica data && blkcast primary data'
-write_at g2 230
-mine=$(block g2 220)
 vm_lan heal g1 g2
 refuses "both are primary" 'both hosts are primary.*discard-mine' connect g1 g2 '--wait 5'
-check "g2 lays it down" vm_exec g2 'blkcast replica data'
-refuses "an orderly end does not hide it" 'split brain: g2 was primary' connect g1 g2 '--wait 5'
+vm_exec g1 'blkcast disconnect data --peer g2'
+check "nobody is newer: both go on" write_at g1 208
+check "g2 is made primary once more" vm_exec g2 'blkcast replica data && blkcast primary data'
+write_at g2 230
+mine=$(block g2 220)
+vm_exec g1 "python3 -Ic '$writer' > /run/writer 2>&1 & echo \$! > /run/writer.pid; disown"
+check "a writer on g1" wait_until 20 vm_exec g1 'grep -q 5 /run/writer'
+refuses "the older of two primaries hears of the newer" 'primary' connect g1 g2 '--wait 5'
+check "its writer is told" wait_until 10 vm_exec g1 'grep "Input/output error after" /run/writer'
+like "status says why" "$(vm_exec g1 'blkcast status data')" "DEPOSED: a primary of term $(field g2 'v["term"]')"
+refuses "it takes no writers" 'Read-only' vm_exec g1 'dd if=/dev/zero of=/dev/blkcast/data count=1 conv=notrunc'
+refuses "nor can it go on" 'was deposed here' vm_exec g1 'blkcast primary data --force --yes'
+vm_exec g1 'kill "$(cat /run/writer.pid)"'
+check "once its device is closed it is a replica" wait_until 20 vm_exec g1 'blkcast replica data'
+refuses "which does not become primary unasked" 'somebody else' vm_exec g1 'blkcast primary data'
+refuses "an orderly end does not hide it" \
+	"split brain: term [0-9]+ of data was reigned twice.*discard-mine' on g1" connect g2 g1 '--wait 5'
 check "g1 gives up" vm_exec g1 'blkcast replica data --discard-mine'
-check "g2 reigns" vm_exec g2 'blkcast primary data'
-check "g1 follows, though its term is another" connect g2 g1
+check "g1 follows" connect g2 g1
 check "in sync" wait_until 60 in_sync g2 g1
 equal "equal to g2"
 is "with what g2 wrote" "$(block g1 220)" "$mine"

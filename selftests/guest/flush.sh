@@ -89,7 +89,7 @@ check "the copies are equal" same a b c
 
 # A FUA write needs a flush of its own while the backlog is full behind it.
 local_create d /dev/ram3 --backlog 1M
-on 'blkcast primary d'
+on 'blkcast primary d --force --yes > /dev/null'
 check "FUA writers do not wait for room that they hold" on 'timeout 120 fio \
 	--filename=/dev/blkcast/d --direct=1 --ioengine=libaio --rw=randwrite --size=24m \
 	--name=fua --bs=4k --sync=1 --number_ios=300 \

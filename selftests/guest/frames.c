@@ -153,6 +153,8 @@ static uint32_t default_length(const struct shot *shot)
 		return shot->sectors * BLKCAST_HASH_SIZE;
 	case BLKCAST_FRAME_ACK:
 		return sizeof(struct blkcast_ack);
+	case BLKCAST_FRAME_MEMBERS:
+		return shot->length;
 	}
 	return 0;
 }
@@ -217,6 +219,9 @@ static void frame_tamper(struct blkcast_frame *frame, enum tamper tamper)
 		break;
 	case TERM:
 		frame->term = htole32(le32toh(frame->term) + 1);
+		break;
+	case OLD_TERM:
+		frame->term = htole32(le32toh(frame->term) - 1);
 		break;
 	case TERM_OF_LSN:
 		frame->lsn = htole64(le64toh(frame->lsn) + (1ULL << BLKCAST_SEQ_BITS));
@@ -418,12 +423,14 @@ static const uint16_t types[] = {
 	BLKCAST_FRAME_WRITE, BLKCAST_FRAME_ZEROES, BLKCAST_FRAME_FLUSH,
 	BLKCAST_FRAME_NOP, BLKCAST_FRAME_GAP, BLKCAST_FRAME_REGION,
 	BLKCAST_FRAME_FORGET, BLKCAST_FRAME_DONE, BLKCAST_FRAME_PING,
-	BLKCAST_FRAME_COMPARE, BLKCAST_FRAME_MAP,
+	BLKCAST_FRAME_COMPARE, BLKCAST_FRAME_MAP, BLKCAST_FRAME_MEMBERS,
+	BLKCAST_FRAME_HANDOVER,
 };
 
 static const uint16_t answers[] = {
 	BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_ACK, BLKCAST_FRAME_DONE_OK,
 	BLKCAST_FRAME_ERROR, BLKCAST_FRAME_POSITION, BLKCAST_FRAME_HASHES,
+	BLKCAST_FRAME_HANDED,
 };
 
 static struct shot random_shot(struct peer *peer, int64_t *lsn)

@@ -15,7 +15,7 @@
 
 enum tamper {
 	RIGHT,
-	MAGIC, HEADER_CRC, DATA_CRC, TERM, TERM_OF_LSN, SEQ, RESERVED,
+	MAGIC, HEADER_CRC, DATA_CRC, TERM, OLD_TERM, TERM_OF_LSN, SEQ, RESERVED,
 	CUT_HEADER, CUT_DATA,	/* and close */
 	SILENCE,		/* nothing at all comes */
 	WRITE_HERE,		/* no frame: the primary's device is written to */
@@ -36,7 +36,7 @@ struct shot {
 	uint32_t sectors, length;
 };
 
-#define SHOTS_MAX	4
+#define SHOTS_MAX	5
 
 /* @bare: without the POSITION that a replica begins with. */
 struct frame_case {
@@ -72,6 +72,26 @@ static const struct frame_case replica_cases[] = {
 	KEEPS("a nop, then a flush", F(NOP, .lsn = 1), F(FLUSH, .lsn = 2)),
 	KEEPS("a region in two pieces", F(GAP), PIECE(0, 64, .flags = FIRST),
 	      PIECE(64, 64, .flags = LAST)),
+	KEEPS("an empty in-sync set", F(MEMBERS)),
+	KEEPS("an in-sync set", F(MEMBERS, .sectors = 2, .length = 32)),
+	DROPS("an in-sync set that is too large", F(MEMBERS, .sectors = 33,
+	      .length = 33 * 16)),
+	DROPS("fewer members than it says", F(MEMBERS, .sectors = 2,
+	      .length = 16)),
+	DROPS("a hand-over before it is in sync", F(NOP, .lsn = 1), F(HANDOVER,
+	      .lsn = 1, .length = 16)),
+	KEEPS("a hand-over", F(NOP, .lsn = 1), F(GAP), F(DONE, .lsn = 1), F(HANDOVER,
+	      .lsn = 1, .length = 16)),
+	DROPS("a hand-over of more than was sent", F(NOP, .lsn = 1), F(GAP), F(DONE),
+	      F(HANDOVER, .lsn = 2, .length = 16)),
+	DROPS("a hand-over of less than was sent", F(NOP, .lsn = 2), F(GAP), F(DONE),
+	      F(HANDOVER, .lsn = 1, .length = 16)),
+	DROPS("a hand-over to nobody", F(NOP, .lsn = 1), F(GAP), F(DONE),
+	      F(HANDOVER, .lsn = 1)),
+	DROPS("a write after the reign", F(NOP, .lsn = 1), F(GAP), F(DONE),
+	      F(HANDOVER, .lsn = 1, .length = 16), WRITE(2)),
+	DROPS("a flush after the reign", F(NOP, .lsn = 1), F(GAP), F(DONE),
+	      F(HANDOVER, .lsn = 1, .length = 16), F(FLUSH, .lsn = 2)),
 	DROPS("no magic number", F(PING, .tamper = MAGIC)),
 	DROPS("header checksum", F(PING, .tamper = HEADER_CRC)),
 	DROPS("data checksum", WRITE(1, .tamper = DATA_CRC)),
@@ -167,6 +187,8 @@ static const struct frame_case replica_cases[] = {
 	DROPS("a copy without content", F(REGION, .lsn = 1, .flags = FIRST)),
 	DROPS("a write into an open copy", SPARSE(0), WRITE(1)),
 	DROPS("compare in an open copy", SPARSE(0), F(COMPARE)),
+	DROPS("the term before", F(PING, .tamper = OLD_TERM)),
+	DROPS("a write of the term before", WRITE(1, .tamper = OLD_TERM)),
 	DROPS("half a header", F(PING), F(PING, .tamper = CUT_HEADER)),
 	DROPS("half a write", WRITE(1, .tamper = CUT_DATA)),
 	DROPS("silence", NOTHING(SILENCE)),
@@ -234,6 +256,10 @@ static const struct frame_case primary_cases[] = {
 	DROPS("a long ack", STAMPS, F(ACK, .length = 72)),
 	DROPS("done-ok for no done", STAMPS, F(DONE_OK, .lsn = 99)),
 	DROPS("done-ok with data", STAMPS, F(DONE_OK, .length = 512)),
+	DROPS("the term before", STAMPS, F(ACK, .tamper = OLD_TERM)),
+	DROPS("handed, and nobody has", STAMPS, F(HANDED)),
+	DROPS("a hand-over from a replica", STAMPS, F(HANDOVER, .length = 16)),
+	DROPS("an in-sync set from a replica", STAMPS, F(MEMBERS)),
 	DROPS("an error", STAMPS, F(ERROR, .lsn = 5)),
 	DROPS("half a header", F(ACK, .tamper = CUT_HEADER)),
 	DROPS("half of the stamps", F(STAMPS, .sectors = EVERY, .flags = LAST,

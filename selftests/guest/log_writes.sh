@@ -66,7 +66,8 @@ trace_end() {
 
 all() { on "for v in ${volumes[*]}; do blkcast $1 \$v || exit; done"; }
 linked() {
-	on 'blkcast primary ea && blkcast primary xa && pair ea eb && pair xa xb'
+	on 'blkcast primary ea --force --yes && blkcast primary xa --force --yes &&
+		pair ea eb && pair xa xb'
 }
 settled() { wait_until 120 in_sync ea eb && wait_until 120 in_sync xa xb; }
 equal() { same ea eb && same xa xb; }
@@ -103,7 +104,8 @@ sample() {
 	local v=${samples[$1]}
 	on "sed 's,/dev/mapper/$v,/dev/vd${sample_disk[$1]},' /lab/volumes.d/$v.conf \
 			> /etc/blkcast/volumes.d/s$1.conf &&
-		blkcast up s$1 && blkcast primary s$1 && mount /dev/blkcast/s$1 /mnt &&
+		blkcast up s$1 && blkcast primary s$1 --force --yes > /dev/null &&
+		mount /dev/blkcast/s$1 /mnt &&
 		log_writes_work -c /mnt < /lab/marks$1 && umount /mnt || exit
 		case $v in
 		e*) fsck.ext4 -fn /dev/blkcast/s$1 ;;

@@ -108,7 +108,8 @@ refuses "its metadata are lost" 'both copies of the superblock are damaged.*blkc
 	vm_exec g1 'blkcast up data'
 refuses "without a primary there is nothing to fill it" 'no primary has called this host' \
 	vm_exec g1 'blkcast replace data --device /dev/vda --force --wait 1'
-vm_exec g2 'blkcast primary data && blkcast connect data --peer g1 --address g1 --wait 0'
+vm_exec g2 'blkcast primary data --force --yes &&
+	blkcast connect data --peer g1 --address g1 --wait 0'
 write_at g2 210 16
 refuses "there is something on that disk" 'damaged.*--force' \
 	vm_exec g1 'blkcast replace data --device /dev/vda'

@@ -215,7 +215,8 @@ class Campaign:
         self.booted()
         self.cluster.wait_parted(replica)
         self.judge(kind, cut, [primary, replica], keep=primary)
-        self.cluster.up(primary, "primary")
+        self.cluster.up(primary)
+        self.cluster.promote()
         self.keep_files(cut)
         self.settle(kind, cut, self.contents(cut, primary))
 

@@ -100,7 +100,8 @@ class Cluster:
 
     def promote(self):
         """The daemon then connects what is configured."""
-        self.each(self.primary, "blkcast primary {}")
+        self.each(self.primary, "blkcast status {0} --json | grep -q '\"inconsistent\": false'\n"
+                  "blkcast primary {0} --force --yes > /dev/null")
 
     def swap(self):
         self.primary, self.replica = self.replica, self.primary

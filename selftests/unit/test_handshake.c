@@ -42,6 +42,8 @@ struct fake {
 	int added, deleted;
 	struct bc_link_add last;
 	int forget_error, forgotten, offered;
+	uint32_t deposed;
+	bool open;
 	struct offer offer;
 	bool speaks;
 };
@@ -114,6 +116,18 @@ static int fake_forget(void *arg, const char *volume, const char *peer,
 	return 0;
 }
 
+/* A primary whose device is not open becomes a replica. */
+static void fake_depose(void *arg, const char *volume, const char *peer,
+			uint32_t term)
+{
+	struct fake *fake = arg;
+
+	EXPECT(!strcmp(volume, "data") && peer[0]);
+	fake->deposed = term;
+	if (!fake->open)
+		fake->volume.role = BLKCAST_ROLE_REPLICA;
+}
+
 /* --- two sides -------------------------------------------------------------------- */
 
 struct side {
@@ -151,7 +165,7 @@ static void side_init(struct side *side, uint8_t role)
 	memset(side, 0, sizeof(*side));
 	side->ops = (struct handshake_ops){
 		fake_get, fake_link_add, fake_link_del, &side->fake,
-		fake_offered, fake_forget
+		fake_offered, fake_forget, fake_depose
 	};
 	side->key.len = 40;
 	memset(side->key.bytes, 'k', side->key.len);
@@ -417,6 +431,56 @@ static void wrong_reign(void)
 	sides_init();
 	replica.fake.history[0].reign = htole64(12);
 	expect_refused("split brain", true);
+}
+
+static void expect_deposed(uint32_t here, uint32_t there)
+{
+	EXPECT(primary.fake.deposed == here && replica.fake.deposed == there);
+}
+
+/* Of two terms the older one gives way, on either side; nobody else does. */
+static void older_term(void)
+{
+	sides_init();
+	replica.fake.volume.term = 4;
+	expect_refused("stale primary", true);
+	expect_deposed(4, 0);
+	sides_init();
+	replica.fake.volume.term = 4;
+	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
+	expect_refused("both hosts are primary", false);
+	expect_deposed(4, 0);
+	sides_init();
+	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
+	expect_refused("both hosts are primary", false);
+	expect_deposed(0, 0);
+	sides_init();
+	replica.fake.volume.role = BLKCAST_ROLE_PRIMARY;
+	replica.fake.volume.term = 2;
+	replica.fake.open = true;
+	expect_refused("both hosts are primary", false);
+	expect_deposed(0, 3);
+	replica.fake.open = false;
+	converse();
+	EXPECT(primary.linked && replica.linked);
+	/* What another volume, or somebody without the key, says is nothing. */
+	sides_init();
+	replica.fake.volume.term = 4;
+	replica.fake.volume.uuid[0] = 1;
+	expect_refused("wrong volume", true);
+	expect_deposed(0, 0);
+	sides_init();
+	replica.fake.volume.term = 4;
+	replica.key.bytes[39] = 'x';
+	expect_refused("wrong key", true);
+	expect_deposed(0, 0);
+	/* It has been told to give its own reigns up. */
+	sides_init();
+	replica.fake.volume.term = 4;
+	replica.fake.volume.super_flags = BLKCAST_SUPER_DISCARD;
+	converse();
+	EXPECT(primary.linked && replica.linked);
+	expect_deposed(0, 0);
 }
 
 /* A primary of term 1 comes back; the other goes on from 1.500 with term 3. */
@@ -782,6 +846,7 @@ int main(void)
 		{ "wrong volume, or not up", wrong_volume },
 		{ "smaller, larger, other regions", wrong_shape },
 		{ "stale primary, two primaries, split brain", wrong_reign },
+		{ "the older term gives way", older_term },
 		{ "a deposed primary follows if it has nothing of its own", deposed },
 		{ "a kernel refuses, on either side", kernel_refuses },
 		{ "messages that are none", garbage },

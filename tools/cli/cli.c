@@ -123,6 +123,23 @@ int cli_failf(const char *fmt, ...)
 	return CLI_FAILED;
 }
 
+bool cli_confirmed(const char *volume, const char *sentence, const char *option)
+{
+	char line[128];
+
+	if (!isatty(STDIN_FILENO)) {
+		cli_failf("volume %s: this asks before it acts; use %s where nobody can answer",
+			  volume, option);
+		return false;
+	}
+	printf("%s Name of the volume to go on: ", sentence);
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		return false;
+	line[strcspn(line, "\n")] = 0;
+	return !strcmp(line, volume);
+}
+
 int cli_absolute(char *to, size_t size, const char *path, struct bc_error *error)
 {
 	char folder[BC_PATH_MAX];

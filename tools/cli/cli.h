@@ -61,6 +61,12 @@ int cli_parse(const struct cli_syntax *syntax, int argc, char **argv,
 int cli_failed(const struct bc_error *error);
 int cli_failf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * Say what is about to happen, and have it confirmed with the volume's name.
+ * False: it is not, or there is nobody to ask (@option would have answered).
+ */
+bool cli_confirmed(const char *volume, const char *sentence, const char *option);
+
 /* A path as the configuration needs it: absolute, symbolic links kept. */
 int cli_absolute(char *to, size_t size, const char *path,
 		 struct bc_error *error);

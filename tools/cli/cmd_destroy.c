@@ -29,22 +29,14 @@ static const struct cli_syntax syntax = {
 
 static bool confirmed(const struct bc_volume_config *config)
 {
-	char line[128];
+	char sentence[BC_PATH_MAX + BLKCAST_NAME_MAX + 64];
 
 	if (force)
 		return true;
-	if (!isatty(STDIN_FILENO)) {
-		cli_failf("volume %s: destroy asks before it acts; use --force where nobody can answer",
-			  config->name);
-		return false;
-	}
-	printf("This makes the copy of volume %s on %s unusable. Name of the volume to go on: ",
-	       config->name, config->backing);
-	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return false;
-	line[strcspn(line, "\n")] = 0;
-	return !strcmp(line, config->name);
+	snprintf(sentence, sizeof(sentence),
+		 "This makes the copy of volume %s on %s unusable.", config->name,
+		 config->backing);
+	return cli_confirmed(config->name, sentence, "--force");
 }
 
 static int wipe(const struct bc_volume_config *config, struct bc_error *error)

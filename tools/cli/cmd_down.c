@@ -31,7 +31,7 @@ int cmd_down(int argc, char **argv)
 		return exit_code;
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
-	ret = role_end_reign(kernel, rest[0], WAIT_MS, &error);
+	ret = role_end_reign(kernel, rest[0], NULL, WAIT_MS, &error);
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret)

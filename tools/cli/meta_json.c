@@ -133,6 +133,8 @@ static void add_super(struct json_object *to, const struct bc_super *super)
 	json_object_object_add(to, "history", history(super));
 	add_lsn(to, "position", super->position);
 	json_object_object_add(to, "members", members(super));
+	if (!bc_uuid_is_null(super->heir))
+		add_uuid(to, "heir", super->heir);
 }
 
 static struct json_object *superblock(const struct meta_view *view, int i)

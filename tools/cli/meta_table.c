@@ -3,6 +3,7 @@
 #include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "meta_view.h"
 #include "util.h"
@@ -115,6 +116,10 @@ static void print_following(const struct bc_super *super)
 	for (uint32_t i = 0; i < super->members; i++)
 		printf("%-12s node %s\n", i ? "" : "in sync",
 		       bc_uuid_format(super->member[i], uuid));
+	if (!bc_uuid_is_null(super->heir))
+		printf("%-12s node %s%s\n", "heir", bc_uuid_format(super->heir, uuid),
+		       memcmp(super->heir, super->node, sizeof(super->heir)) ? "" :
+		       ", this one: may begin the next reign unasked");
 }
 
 static void print_map(const struct bc_map_summary *map)

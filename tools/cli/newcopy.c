@@ -159,6 +159,9 @@ static void fill_super(struct bc_super *super, const struct newcopy *new)
 	super->flags = new->flags | (new->config->meta[0] ? 0 : BLKCAST_SUPER_INTERNAL);
 	super->term = new->term;
 	snprintf(super->name, sizeof(super->name), "%s", new->config->name);
+	/* The first copy begins the first reign. */
+	if (!new->further)
+		memcpy(super->heir, super->node, sizeof(super->heir));
 	if (new->keep_data) {
 		bc_random(&kept.reign, sizeof(kept.reign));
 		super->term = KEPT_TERM;

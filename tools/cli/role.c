@@ -37,7 +37,7 @@ static int wait_applied(struct bc_kernel *kernel, const char *name,
 	return 0;
 }
 
-int role_end_reign(struct bc_kernel *kernel, const char *name,
+int role_end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
 		   unsigned int wait_ms, struct bc_error *error)
 {
 	uint32_t openers;
@@ -55,5 +55,5 @@ int role_end_reign(struct bc_kernel *kernel, const char *name,
 		return 0;
 	/* While it is open the kernel refuses anyway. */
 	ret = openers ? 0 : wait_applied(kernel, name, wait_ms, error);
-	return ret ? ret : bc_kernel_replica(kernel, name, 0, error);
+	return ret ? ret : bc_kernel_replica(kernel, name, heir, 0, error);
 }

@@ -10,8 +10,9 @@
 /*
  * Wait until the replicas that are in sync have everything, at most @wait_ms,
  * then end the reign, which drops the links.  Does nothing on a replica.
+ * @heir: the peer that may begin the next reign; NULL: this host may.
  */
-int role_end_reign(struct bc_kernel *kernel, const char *name,
+int role_end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
 		   unsigned int wait_ms, struct bc_error *error);
 
 #endif /* BC_ROLE_H */

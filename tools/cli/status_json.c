@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "policy.h"
 #include "status.h"
@@ -237,6 +238,11 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_policy(to, live);
 	add_number(to, "resync_rate_bytes", live->resync_rate);
 	add_members(to, live);
+	if (!bc_uuid_is_null(live->heir))
+		add_uuid(to, "heir", live->heir);
+	json_object_object_add(to, "is_heir", json_object_new_boolean(
+			       !memcmp(live->heir, live->node, sizeof(live->heir))));
+	ADD_KNOWN(add_number, to, "deposed_by_term", live, BLKCAST_A_DEPOSED, deposed);
 	add_number(to, "openers", live->openers);
 	add_number(to, "backlog_bytes", live->backlog);
 	add_number(to, "backlog_used_bytes", live->backlog_used);

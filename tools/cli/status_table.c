@@ -52,6 +52,13 @@ static void print_volume(const struct status_volume *volume)
 		print_policy(live);
 	if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
 		printf("  INCONSISTENT: under resync, not usable until that is done\n");
+	if (bc_known(live, BLKCAST_A_DEPOSED))
+		printf("  DEPOSED: a primary of term %u reigns elsewhere; no more writes here: close the device, then 'blkcast replica %s'\n",
+		       live->deposed, volume->name);
+	if (live->role == BLKCAST_ROLE_REPLICA &&
+	    !memcmp(live->heir, live->node, sizeof(live->heir)))
+		printf("  holds all of the last reign and may begin the next: 'blkcast primary %s'\n",
+		       volume->name);
 	if (live->super_flags & BLKCAST_SUPER_DISCARD)
 		printf("  gives up what it alone has for the next primary's content\n");
 	if (live->active_groups)

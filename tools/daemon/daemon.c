@@ -70,6 +70,18 @@ static int ops_forget(void *arg, const char *volume, const char *peer,
 	return forget_copy(arg, volume, peer, offer, error);
 }
 
+static void ops_depose(void *arg, const char *volume, const char *peer,
+		       uint32_t term)
+{
+	struct daemon *daemon = arg;
+	struct bc_error error;
+
+	log_warning("volume %s: %s knows a primary of term %u: no more writes here",
+		    volume, peer, term);
+	if (bc_kernel_depose(daemon->kernel, volume, term, &error))
+		log_error("%s", error.text);
+}
+
 /* --- configuration --------------------------------------------------------------- */
 
 int daemon_reload(struct daemon *daemon, struct bc_error *error)
@@ -154,7 +166,8 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	int ret;
 
 	daemon->ops = (struct handshake_ops){
-		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget
+		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget,
+		ops_depose
 	};
 	ret = bc_daemon_config_load(&daemon->config, error);
 	if (!ret)

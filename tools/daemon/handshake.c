@@ -141,6 +141,7 @@ void handshake_refuse(struct handshake *handshake, struct channel *channel,
 	json_put_text(message, "reason", handshake->error.text);
 	json_object_object_add(message, "permanent",
 			       json_object_new_boolean(permanent));
+	json_put_number(message, "term", handshake->seen);
 	send_message(handshake, channel, message, with_mac);
 }
 
@@ -295,6 +296,38 @@ static int clear_links(struct handshake *handshake, const struct offer *offer,
 	return 0;
 }
 
+/* Of a primary and an offer of the same volume the older term gives way. */
+static void compare_terms(struct handshake *handshake, const struct offer *offer,
+			  const struct bc_volume *copy)
+{
+	const struct handshake_ops *ops = handshake->ops;
+
+	if (memcmp(offer->uuid, copy->uuid, sizeof(offer->uuid)))
+		return;
+	if (copy->role == BLKCAST_ROLE_PRIMARY && offer->term > copy->term &&
+	    ops->depose)
+		ops->depose(ops->arg, handshake->volume, handshake->peer_node,
+			    offer->term);
+	if (copy->term > offer->term && !(copy->super_flags & BLKCAST_SUPER_DISCARD))
+		handshake->seen = copy->term;
+}
+
+static int get_copy(struct handshake *handshake, const struct offer *offer,
+		    struct bc_volume *copy, struct bc_error *error)
+{
+	const struct handshake_ops *ops = handshake->ops;
+	int ret = ops->get(ops->arg, handshake->volume, copy, error);
+
+	if (ret)
+		return ret;
+	compare_terms(handshake, offer, copy);
+	if (copy->role != BLKCAST_ROLE_PRIMARY || offer->term <= copy->term)
+		return 0;
+	/* It may have become a replica. */
+	bc_volume_release(copy);
+	return ops->get(ops->arg, handshake->volume, copy, error);
+}
+
 static int check_offer(struct handshake *handshake, const struct offer *offer,
 		       bool *permanent, struct bc_error *error)
 {
@@ -302,8 +335,7 @@ static int check_offer(struct handshake *handshake, const struct offer *offer,
 	int ret;
 
 	*permanent = false;
-	ret = handshake->ops->get(handshake->ops->arg, handshake->volume, &copy,
-				  error);
+	ret = get_copy(handshake, offer, &copy, error);
 	if (ret == -ENODEV)
 		return bc_fail(error, ret, "volume %s is not up on %s ('blkcast up %s' there)",
 			       handshake->volume, handshake->node, handshake->volume);
@@ -398,11 +430,24 @@ static void take_accept(struct handshake *handshake, struct channel *channel,
 	handshake->state = HANDSHAKE_FIRST_FRAME;
 }
 
+/* Only what a peer with the key says counts. */
+static void take_seen(struct handshake *handshake, struct json_object *message)
+{
+	const struct handshake_ops *ops = handshake->ops;
+	uint64_t term;
+
+	if (handshake->role == PROOF_PRIMARY && handshake->proved && ops->depose &&
+	    !json_get_number(message, "term", BLKCAST_TERM_MAX, &term) &&
+	    handshake->term && term > handshake->term)
+		ops->depose(ops->arg, handshake->volume, peer_name(handshake), term);
+}
+
 static void take_refusal(struct handshake *handshake, struct json_object *message)
 {
 	const char *reason = json_get_text(message, "reason");
 	struct json_object *permanent;
 
+	take_seen(handshake, message);
 	handshake_fail(handshake,
 		       json_object_object_get_ex(message, "permanent", &permanent) &&
 		       json_object_get_boolean(permanent),

@@ -21,8 +21,10 @@
  *					   <-	forgotten {}
  *
  * From the proofs on every message carries a code (proof.h).  At any point a
- * side may send refuse {reason, permanent} and close; the replica also where
- * the first frame is expected, when its kernel refuses.  A replica's kernel is
+ * side may send refuse {reason, permanent, term} and close; the replica also where
+ * the first frame is expected, when its kernel refuses.  A replica that has seen a
+ * newer term than the offer's says which (else 0): that primary stops at once, as
+ * does one that is offered a newer term.  A replica's kernel is
  * the first to speak (POSITION, see blkcast_wire.h), so the primary tells the two
  * apart by their first four bytes; it takes nothing of a kernel frame.
  *
@@ -59,6 +61,9 @@ struct handshake_ops {
 	/* Give the copy up for good; NULL: cannot. */
 	int (*forget)(void *arg, const char *volume, const char *peer,
 		      const struct offer *offer, struct bc_error *error);
+	/* Optional: a peer that has proved itself knows of a newer term. */
+	void (*depose)(void *arg, const char *volume, const char *peer,
+		       uint32_t term);
 };
 
 enum handshake_state {
@@ -83,6 +88,7 @@ enum handshake_state {
  *	from the offer
  * @forget: primary: the peer shall give its copy up; set after handshake_init()
  * @proved: the peer has the key
+ * @seen: replica: the newer term that the offer was refused for, 0: another reason
  * @copy: id of the replica's copy
  * @term, @history, @reigns: what is handed to the kernel
  * @permanent, @error: of HANDSHAKE_FAILED: will trying again help, and why
@@ -96,7 +102,7 @@ struct handshake {
 	char peer_node[BLKCAST_NAME_MAX];
 	char volume[BLKCAST_NAME_MAX];
 	char link[BLKCAST_NAME_MAX];
-	uint32_t flags, timeout_ms, term;
+	uint32_t flags, timeout_ms, term, seen;
 	bool forget, proved;
 	uint8_t copy[16];
 	uint32_t wire;

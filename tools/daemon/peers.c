@@ -179,6 +179,7 @@ static void peer_lost(struct peer *peer)
 static void peer_apply(struct peer *peer, const struct bc_volume *volume)
 {
 	bool wanted = volume && volume->role == BLKCAST_ROLE_PRIMARY &&
+		      !bc_known(volume, BLKCAST_A_DEPOSED) &&
 		      peer->config.address.host[0] &&
 		      !control_holds(peer->daemon, peer->volume);
 

@@ -291,14 +291,27 @@ int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
 }
 
 int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
-		      uint32_t flags, struct bc_error *error)
+		      const char *heir, uint32_t flags, struct bc_error *error)
 {
 	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_REPLICA, name);
 
+	if (heir)
+		mnl_attr_put_strz(message, BLKCAST_A_LINK, heir);
 	if (flags)
 		mnl_attr_put_u32(message, BLKCAST_A_FLAGS, flags);
 	return command(kernel, message, NULL, NULL, error,
-		       "volume %s: cannot become a replica", name);
+		       "volume %s: cannot become a replica%s%s", name,
+		       heir ? " and hand over to " : "", heir ? heir : "");
+}
+
+int bc_kernel_depose(struct bc_kernel *kernel, const char *name, uint32_t term,
+		     struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_DEPOSE, name);
+
+	mnl_attr_put_u32(message, BLKCAST_A_TERM, term);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot be deposed by term %u", name, term);
 }
 
 int bc_kernel_set(struct bc_kernel *kernel, const char *name,

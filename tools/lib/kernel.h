@@ -75,6 +75,8 @@ struct bc_volume {
 	struct blkcast_reign *history;
 	uint32_t members;
 	uint8_t member[BLKCAST_MEMBERS_MAX][16];
+	uint8_t heir[16];
+	uint32_t deposed;
 	uint32_t links;
 	struct bc_link *link;
 	uint32_t aways;
@@ -85,11 +87,11 @@ _Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64")
 
 #define bc_known(object, attr) ((object)->known >> (attr) & 1)
 
-/* bc_events_read() gives these; @link empty and @error 0 when not meant. */
+/* bc_events_read() gives these; @link empty, the others 0 when not meant. */
 struct bc_event {
 	uint8_t event, role;
 	char name[BLKCAST_NAME_MAX], link[BLKCAST_NAME_MAX];
-	uint32_t error;
+	uint32_t error, term;
 };
 
 /* A run of regions. */
@@ -135,8 +137,12 @@ int bc_kernel_down(struct bc_kernel *kernel, const char *name,
 		   struct bc_error *error);
 int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
 		      uint64_t reign, uint32_t flags, struct bc_error *error);
+/* @heir: link to the copy that may begin the next reign; NULL: this one may. */
 int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
-		      uint32_t flags, struct bc_error *error);
+		      const char *heir, uint32_t flags, struct bc_error *error);
+/* A reign of the newer @term has begun elsewhere: stop, if this is a primary. */
+int bc_kernel_depose(struct bc_kernel *kernel, const char *name, uint32_t term,
+		     struct bc_error *error);
 int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		  const struct bc_set *set, struct bc_error *error);
 /* Take in no more writes; take them in again. */

@@ -97,6 +97,7 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_ROLE] = "role",
 		[BLKCAST_EVENT_SUSPENDED] = "suspended",
 		[BLKCAST_EVENT_RESUMED] = "resumed",
+		[BLKCAST_EVENT_DEPOSED] = "deposed",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

@@ -59,6 +59,8 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_SUSPENDED] = FIXED(struct bc_volume, suspended),
 	[BLKCAST_A_SUSPENDED_NS] = FIXED(struct bc_volume, suspended_ns),
 	[BLKCAST_A_PARKED] = FIXED(struct bc_volume, parked),
+	[BLKCAST_A_HEIR] = FIXED(struct bc_volume, heir),
+	[BLKCAST_A_DEPOSED] = FIXED(struct bc_volume, deposed),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {
@@ -111,6 +113,7 @@ static const struct field event_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_EVENT] = FIXED(struct bc_event, event),
 	[BLKCAST_A_ROLE] = FIXED(struct bc_event, role),
 	[BLKCAST_A_ERROR] = FIXED(struct bc_event, error),
+	[BLKCAST_A_TERM] = FIXED(struct bc_event, term),
 };
 
 /* Store one attribute; false: not in the table, or not of its form. */

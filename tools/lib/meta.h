@@ -40,6 +40,7 @@ struct bc_super {
 	uint64_t position;
 	uint32_t members;
 	uint8_t member[BLKCAST_MEMBERS_MAX][16];
+	uint8_t heir[16];
 };
 
 /* What stands where a block of metadata should be. */

@@ -70,6 +70,7 @@ void bc_super_decode(struct bc_super *super, const struct blkcast_super *disk)
 	super->position = le64toh(disk->position);
 	super->members = le32toh(disk->members);
 	memcpy(super->member, disk->member, sizeof(super->member));
+	memcpy(super->heir, disk->heir, sizeof(super->heir));
 }
 
 void bc_super_encode(struct blkcast_super *disk, const struct bc_super *super)
@@ -96,6 +97,7 @@ void bc_super_encode(struct blkcast_super *disk, const struct bc_super *super)
 	disk->members = htole32(super->members);
 	memcpy(disk->member, super->member,
 	       super->members * sizeof(super->member[0]));
+	memcpy(disk->heir, super->heir, sizeof(disk->heir));
 	disk->crc = htole32(block_crc(disk, &disk->crc));
 }
 

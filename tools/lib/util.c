@@ -171,6 +171,11 @@ void bc_uuid_generate(uint8_t uuid[16])
 	uuid_generate_random(uuid);
 }
 
+bool bc_uuid_is_null(const uint8_t uuid[16])
+{
+	return uuid_is_null(uuid);
+}
+
 void bc_random(void *data, size_t len)
 {
 	uint8_t *at = data;

@@ -34,6 +34,8 @@ char *bc_duration_format(uint64_t ns, char text[BC_SIZE_TEXT]);
 int bc_uuid_parse(const char *text, uint8_t uuid[16]);
 char *bc_uuid_format(const uint8_t uuid[16], char text[BC_UUID_TEXT]);
 void bc_uuid_generate(uint8_t uuid[16]);
+/* All zeros: nobody's. */
+bool bc_uuid_is_null(const uint8_t uuid[16]);
 
 /* From getrandom(2); cannot fail once the system is up. */
 void bc_random(void *data, size_t len);

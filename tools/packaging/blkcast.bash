@@ -30,7 +30,7 @@ _blkcast() {
 		mapfile -t COMPREPLY < <(compgen -f -- "${current:-/dev/}")
 		return
 		;;
-	--peer)
+	--peer | --to)
 		words=$(_blkcast_peers "${COMP_WORDS[2]}")
 		;;
 	--ack)

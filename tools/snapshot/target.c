@@ -291,6 +291,7 @@ static int adopt_history(struct target *target, const struct reader *reader,
 	bc_uuid_generate(super->node);
 	super->position = 0;
 	super->members = 0;
+	memset(super->heir, 0, sizeof(super->heir));
 	super->flags &= ~(BLKCAST_SUPER_PRIMARY | BLKCAST_SUPER_OWN | BLKCAST_SUPER_DISCARD);
 	return bc_meta_super_write(&target->copy.meta, error);
 }
