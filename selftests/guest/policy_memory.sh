@@ -104,7 +104,7 @@ mine=$(block g1 100)
 vm_power_cut g2
 vm_power_cut g1
 check "g2 is back" host_return g2 /dev/mapper/valve
-check "g2 takes over" vm_exec g2 'blkcast primary data'
+check "g2 takes over" vm_exec g2 'blkcast primary data --force --yes'
 check "and goes on" write_at g2 200
 check "g1 is back" host_return g1 /dev/vda
 refuses "split brain" 'split brain: g1 was primary of data.*discard-mine.*on g1' \
