@@ -20,6 +20,7 @@
 
 #include "../../bpf/causes.h"
 #include "../../bpf/lag.h"
+#include "bpf_cost.h"
 #include "causes.skel.h"
 #include "util.h"
 
@@ -273,6 +274,18 @@ static void full_ring_is_counted(void)
 	causes_bpf__destroy(bpf);
 }
 
+/* Printed, not judged. */
+static void cost_of_an_event(void)
+{
+	struct causes_bpf *bpf = load(UINT64_MAX, true);
+	uint64_t args[] = { MINOR, LINK, LSN, BYTES, 0, SECTOR, PID };
+
+	EXPECT(bpf);
+	if (bpf)
+		bpf_cost_print(bpf->obj, args, sizeof(args));
+	causes_bpf__destroy(bpf);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -283,6 +296,7 @@ int main(void)
 		{ "overtaken by the acknowledgement", overtaken },
 		{ "sums by region and process", sums },
 		{ "a full ring is counted", full_ring_is_counted },
+		{ "cost of an event", cost_of_an_event },
 	};
 	struct causes_bpf *bpf = load(1, true);
 

@@ -19,6 +19,7 @@
 #include <bpf/libbpf.h>
 
 #include "../../bpf/histogram.h"
+#include "bpf_cost.h"
 #include "lag.skel.h"
 
 #define MS 1000000ULL
@@ -220,6 +221,18 @@ static void full_map_is_counted(void)
 	lag_bpf__destroy(bpf);
 }
 
+/* Printed, not judged. */
+static void cost_of_an_event(void)
+{
+	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
+	uint64_t args[] = { MINOR, LINK, 42, BYTES, 0, 0, 0 };
+
+	EXPECT(bpf);
+	if (bpf)
+		bpf_cost_print(bpf->obj, args, sizeof(args));
+	lag_bpf__destroy(bpf);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -230,6 +243,7 @@ static const struct {
 	{ "max follows the epoch", max_follows_the_epoch },
 	{ "start in the future", start_in_the_future },
 	{ "full map is counted", full_map_is_counted },
+	{ "cost of an event", cost_of_an_event },
 };
 
 int main(void)
