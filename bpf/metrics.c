@@ -94,6 +94,12 @@ static const struct number volume_numbers[] = {
 	       "Memory that recent writes may use."),
 	VOLUME("doubt_regions", GAUGE, NULL, DOUBT, doubt,
 	       "Regions whose content an unclean end has left in doubt."),
+	VOLUME("copies_required", GAUGE, NULL, MIN_ISR, min_isr,
+	       "Copies that have to be in sync for writes to go on, the primary's included."),
+	VOLUME("suspended_seconds", GAUGE, "seconds", SUSPENDED_NS, suspended_ns,
+	       "Time since writes have been waiting, or failing; absent: they do not."),
+	VOLUME("suspended_writes", GAUGE, NULL, PARKED, parked,
+	       "Writes and flushes that wait for that to end."),
 	VOLUME("openers", GAUGE, NULL, OPENERS, openers, "Openers of the device."),
 };
 
