@@ -131,7 +131,9 @@ static int replace_file(const char *folder, const char *name, const char *ending
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s.%s", folder, name, ending);
-	snprintf(temporary, sizeof(temporary), "%s/.%s.%s.new", folder, name, ending);
+	/* The command and the daemon may do this at the same time. */
+	snprintf(temporary, sizeof(temporary), "%s/.%s.%s.%d.new", folder, name, ending,
+		 (int)getpid());
 	ret = write_temporary(temporary, text, len, error);
 	if (ret)
 		return ret;
