@@ -92,6 +92,7 @@ static void flush_failed(struct blkcast_volume *v)
 	LIST_HEAD(served);
 	bool told = false;
 
+	blkcast_event_error(v, v->flush_error);
 	blkcast_map_doubt_active(v);
 	spin_lock_irq(&v->lock);
 	list_splice_init(&v->flush_served, &served);

@@ -17,6 +17,21 @@
 static atomic_t link_ids;
 static struct workqueue_struct *reap_wq;
 
+static void link_tell(struct blkcast_link *l, enum blkcast_link_state from,
+		      enum blkcast_link_state to)
+{
+	struct blkcast_volume *v = l->vol;
+
+	if (from == BLKCAST_LINK_IN_SYNC && to == BLKCAST_LINK_RESYNC)
+		blkcast_event(v, BLKCAST_EVENT_LINK_BEHIND, l->name, 0);
+	if (to == BLKCAST_LINK_RESYNC)
+		blkcast_event(v, BLKCAST_EVENT_RESYNC_BEGIN, l->name, 0);
+	if (from == BLKCAST_LINK_RESYNC && to > from)
+		blkcast_event(v, BLKCAST_EVENT_RESYNC_END, l->name, 0);
+	if (to == BLKCAST_LINK_IN_SYNC)
+		blkcast_event(v, BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
+}
+
 /* Caller holds vol->lock. */
 void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 {
@@ -36,10 +51,7 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 		l->resync_start = ktime_get_ns();
 		l->resynced = 0;
 	}
-	if (to == BLKCAST_LINK_IN_SYNC)
-		blkcast_event(v, BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
-	else if (from == BLKCAST_LINK_IN_SYNC && to == BLKCAST_LINK_RESYNC)
-		blkcast_event(v, BLKCAST_EVENT_LINK_BEHIND, l->name, 0);
+	link_tell(l, from, to);
 	wake_up(&l->wake);
 }
 

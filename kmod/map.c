@@ -224,6 +224,7 @@ static int blocks_write_once(struct blkcast_volume *v, const u32 *groups,
 	if (io.error) {
 		vol_err_ratelimited(v, "cannot write the stamp map: %d\n",
 				    io.error);
+		blkcast_event_error(v, io.error);
 		return io.error;
 	}
 	for (i = 0; i < n; i++) {

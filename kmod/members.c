@@ -79,6 +79,7 @@ static void members_failed(struct blkcast_volume *v)
 	v->members_hold = true;
 	spin_unlock_irq(&v->lock);
 	vol_err_ratelimited(v, "cannot record who is in sync: writes fail\n");
+	blkcast_event_error(v, -EIO);
 	blkcast_write_abort(v, -EIO);
 	queue_delayed_work(blkcast_wq, &v->members_work, MEMBERS_RETRY);
 }
@@ -92,8 +93,11 @@ static void members_tell(struct blkcast_volume *v, const u8 (*member)[16], u32 n
 	struct blkcast_link *l;
 
 	lockdep_assert_held(&v->lock);
+	if (n == v->members && !memcmp(v->member, member, n * sizeof(*member)))
+		return;
 	v->members = n;
 	memcpy(v->member, member, n * sizeof(*member));
+	blkcast_event(v, BLKCAST_EVENT_MEMBERS, NULL, 0);
 	list_for_each_entry(l, &v->links, node) {
 		if (l->state < BLKCAST_LINK_JOINING)
 			continue;

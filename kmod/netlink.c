@@ -608,6 +608,8 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put(msg, BLKCAST_A_UUID, 16, v->super->volume) ||
 	    nla_put(msg, BLKCAST_A_NODE, 16, v->super->node) ||
 	    put_u64(msg, BLKCAST_A_META_END, v->meta_end) ||
+	    put_u64(msg, BLKCAST_A_EVENT_SEQ, blkcast_event_seq()) ||
+	    put_u64(msg, BLKCAST_A_ERRORS, READ_ONCE(v->errors)) ||
 	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
 	    nla_put_u32(msg, BLKCAST_A_REGION_SHIFT,
 			v->region_shift + SECTOR_SHIFT) ||
@@ -828,35 +830,15 @@ static int cmd_differing(struct sk_buff *skb, struct genl_info *info)
 
 /* ---- events ---- */
 
-static int event_put(struct sk_buff *msg, struct blkcast_volume *v,
-		     enum blkcast_event event, const char *link, int error)
+/* A message for who listens to events; NULL: no room. */
+void *blkcast_event_begin(struct sk_buff *msg)
 {
-	if (nla_put_string(msg, BLKCAST_A_NAME, v->name) ||
-	    nla_put_u8(msg, BLKCAST_A_EVENT, event) ||
-	    (link && nla_put_string(msg, BLKCAST_A_LINK, link)) ||
-	    (error && nla_put_u32(msg, BLKCAST_A_ERROR, error)) ||
-	    (event == BLKCAST_EVENT_ROLE &&
-	     nla_put_u8(msg, BLKCAST_A_ROLE, v->role)) ||
-	    (event == BLKCAST_EVENT_DEPOSED &&
-	     nla_put_u32(msg, BLKCAST_A_TERM, v->deposed)))
-		return -EMSGSIZE;
-	return 0;
+	return genlmsg_put(msg, 0, 0, &family, 0, BLKCAST_CMD_EVENT);
 }
 
-/* Tell who listens.  Any context; an event that finds no memory is lost. */
-void blkcast_event(struct blkcast_volume *v, enum blkcast_event event,
-		   const char *link, int error)
+/* ... goes out.  Any context. */
+void blkcast_event_end(struct sk_buff *msg, void *head)
 {
-	struct sk_buff *msg = genlmsg_new(256, GFP_ATOMIC);
-	void *head;
-
-	if (!msg)
-		return;
-	head = genlmsg_put(msg, 0, 0, &family, 0, BLKCAST_CMD_EVENT);
-	if (!head || event_put(msg, v, event, link, error)) {
-		nlmsg_free(msg);
-		return;
-	}
 	genlmsg_end(msg, head);
 	genlmsg_multicast_allns(&family, msg, 0, 0);
 }

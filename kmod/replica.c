@@ -76,6 +76,7 @@ static void apply_end(struct blkcast_op *op, int error)
 	if (error) {
 		blkcast_map_stamp(v, op->region, BLKCAST_LSN_DOUBT);
 		l->local_error = error;
+		blkcast_event_error(v, error);
 	}
 	blkcast_map_end(op);
 	l->apply_ns = ktime_get_ns() - op->start;

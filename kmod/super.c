@@ -197,8 +197,10 @@ static int super_write_locked(struct blkcast_volume *v)
 	spin_unlock_irq(&v->lock);
 	/* What the disk holds after a failure is not known: write again. */
 	v->super_stale = err;
-	if (err)
+	if (err) {
 		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
+		blkcast_event_error(v, err);
+	}
 	return err;
 }
 

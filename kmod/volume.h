@@ -11,6 +11,7 @@
  *	    vol->super_lock	writers of the superblock
  *	      vol->lock		everything in memory that I/O touches; irq-safe,
  *				never held across anything that sleeps
+ *		event_lock	the order of events (event.c)
  *
  * Threads: vol->thread runs the steps of ops; the map's ordered workqueue holds
  * the pen; each link has a sender and a receiver (link.h).
@@ -127,6 +128,8 @@ struct blkcast_volume {
 
 	u64			writes;		/* L */
 	u64			write_bytes;	/* L */
+	u64			errors;		/* event.c */
+	u64			error_when;	/* event.c */
 
 	struct list_head	flush_asked;	/* L: flush.c: for the next one */
 	struct list_head	flush_served;	/* L: by the one in flight */
@@ -270,9 +273,15 @@ void blkcast_log_trim(struct blkcast_volume *v);
 void blkcast_log_starve(struct blkcast_volume *v, int n);
 void blkcast_log_keep(struct blkcast_volume *v, bool keep);
 
-/* netlink.c */
+/* event.c */
 void blkcast_event(struct blkcast_volume *v, enum blkcast_event event,
 		   const char *link, int error);
+void blkcast_event_error(struct blkcast_volume *v, int error);
+u64 blkcast_event_seq(void);
+
+/* netlink.c */
+void *blkcast_event_begin(struct sk_buff *msg);
+void blkcast_event_end(struct sk_buff *msg, void *head);
 int blkcast_netlink_init(void);
 void blkcast_netlink_exit(void);
 

@@ -238,6 +238,7 @@ static void write_failed(struct work_struct *work)
 
 	vol_err_ratelimited(v, "write of %u sectors at %llu failed here: %d\n",
 			    op->sectors, (u64)op->sector, op->error);
+	blkcast_event_error(v, op->error);
 	spin_lock_irq(&v->lock);
 	blkcast_map_stamp(v, op->region, ++v->lsn);
 	v->log_floor = v->lsn;

@@ -133,8 +133,10 @@
  *	EINVAL not suspended by SUSPEND
  *
  * Events go to the multicast group "events" as messages of command EVENT with
- * BLKCAST_A_NAME, BLKCAST_A_EVENT and, where a link is meant, BLKCAST_A_LINK
- * and BLKCAST_A_ERROR.
+ *	BLKCAST_A_EVENT_SEQ	their number, counted over all volumes, without a gap:
+ *				who misses one, or finds a higher one in GET than it
+ *				has heard, looks at the state anew
+ *	BLKCAST_A_EVENT_TIME, BLKCAST_A_NAME, BLKCAST_A_EVENT, and what is said there
  */
 #ifndef _UAPI_BLKCAST_NETLINK_H
 #define _UAPI_BLKCAST_NETLINK_H
@@ -227,10 +229,14 @@ enum blkcast_event {
 	BLKCAST_EVENT_LINK_BEHIND,	/* LINK: left the backlog or the in-sync set */
 	BLKCAST_EVENT_VOLUME_UP,
 	BLKCAST_EVENT_VOLUME_DOWN,
-	BLKCAST_EVENT_ROLE,		/* ROLE u8 */
+	BLKCAST_EVENT_ROLE,		/* ROLE, TERM */
 	BLKCAST_EVENT_SUSPENDED,	/* writes wait, or fail: see ON_LOSS */
 	BLKCAST_EVENT_RESUMED,
 	BLKCAST_EVENT_DEPOSED,		/* TERM u32, of the newer reign */
+	BLKCAST_EVENT_RESYNC_BEGIN,	/* LINK: the copies are being made equal */
+	BLKCAST_EVENT_RESYNC_END,	/* LINK: they are equal */
+	BLKCAST_EVENT_MEMBERS,		/* MEMBERS: the in-sync set, on stable storage */
+	BLKCAST_EVENT_ERROR,		/* ERROR, ERRORS: a device here has failed */
 };
 
 enum blkcast_attr {
@@ -289,6 +295,9 @@ enum blkcast_attr {
 	BLKCAST_A_PARKED,	/* u32 writes and flushes that wait, SUSPENDED [GET] */
 	BLKCAST_A_HEIR,		/* 16 bytes, @heir of the superblock [GET] */
 	BLKCAST_A_DEPOSED,	/* u32 newer term; absent: not deposed [GET] */
+	BLKCAST_A_EVENT_SEQ,	/* u64 number of an event; [GET] of the newest */
+	BLKCAST_A_EVENT_TIME,	/* u64 ns of CLOCK_REALTIME */
+	BLKCAST_A_ERRORS,	/* u64 failures of the devices here since UP [GET] */
 	__BLKCAST_A_MAX,
 };
 

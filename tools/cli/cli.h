@@ -124,6 +124,7 @@ int cmd_connect(int argc, char **argv);
 int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_lag(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);

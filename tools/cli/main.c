@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
 	{ "status", cmd_status, "show volumes and links" },
+	{ "events", cmd_events, "show what happens, as it happens" },
 	{ "verify", cmd_verify, "compare the copies byte by byte, while writes go on" },
 	{ "lag", cmd_lag, "show how far each replica trails, and why" },
 	{ "snapshot", cmd_snapshot, "write a volume into a file" },

@@ -247,6 +247,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "backlog_bytes", live->backlog);
 	add_number(to, "backlog_used_bytes", live->backlog_used);
 	add_number(to, "meta_writes", live->meta_writes);
+	add_number(to, "device_errors", live->errors);
 	add_number(to, "writes", live->writes);
 	add_number(to, "write_bytes", live->write_bytes);
 	add_number(to, "reads", live->reads);

@@ -15,7 +15,9 @@
 #define BC_DAEMON_H
 
 #include "config.h"
+#include "follow.h"
 #include "handshake.h"
+#include "hooks.h"
 #include "kernel.h"
 #include "loop.h"
 #include "session.h"
@@ -28,6 +30,7 @@ struct offered;
 /**
  * struct daemon - everything
  * @kernel: NULL while the module is not there
+ * @follow: which events have been heard
  * @configs: of all volumes, as last read without an error
  * @peers: a list, one entry for each configured link
  * @offers: a list, what primaries have offered lately
@@ -43,6 +46,8 @@ struct daemon {
 	struct bc_events *events;
 	struct watch events_watch;
 	struct timer tick;
+	struct bc_follow follow;
+	struct hooks *hooks;
 
 	struct bc_volume_config *configs;
 	size_t config_count;

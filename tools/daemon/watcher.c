@@ -16,8 +16,46 @@ static void take_event(const struct bc_event *event, void *arg)
 {
 	struct daemon *daemon = arg;
 
+	if (bc_follow_event(&daemon->follow, event))
+		hooks_lost(daemon->hooks);
+	hooks_event(daemon->hooks, event);
 	if (event->event == BLKCAST_EVENT_LINK_DOWN)
 		peers_link_down(daemon, event->name, event->link, event->error);
+}
+
+/* All that is there, also behind what was lost. */
+static void read_events(struct daemon *daemon)
+{
+	struct bc_error error;
+	int ret;
+
+	do {
+		ret = bc_events_read(daemon->events, take_event, daemon, &error);
+		if (ret == -ENOBUFS)
+			hooks_lost(daemon->hooks);
+	} while (ret == -ENOBUFS);
+	if (ret)
+		log_error("%s", error.text);
+}
+
+/* Has more happened than we were told? */
+static void check_lost(struct daemon *daemon)
+{
+	struct bc_volume *volumes;
+	struct bc_error error;
+	bool lost = false;
+	size_t count;
+
+	if (!daemon->kernel ||
+	    bc_kernel_get_all(daemon->kernel, &volumes, &count, &error))
+		return;
+	/* What the state includes is on its way to us already. */
+	read_events(daemon);
+	for (size_t i = 0; i < count; i++)
+		lost |= bc_follow_state(&daemon->follow, &volumes[i]);
+	if (lost)
+		hooks_lost(daemon->hooks);
+	bc_volumes_free(volumes, count);
 }
 
 static void disconnect(struct daemon *daemon)
@@ -27,6 +65,7 @@ static void disconnect(struct daemon *daemon)
 	bc_kernel_close(daemon->kernel);
 	daemon->events = NULL;
 	daemon->kernel = NULL;
+	daemon->follow.seq = 0;
 }
 
 static int watch_events(struct daemon *daemon)
@@ -38,16 +77,28 @@ static int watch_events(struct daemon *daemon)
 static void events_ready(void *owner, uint32_t events)
 {
 	struct daemon *daemon = owner;
-	struct bc_error error;
-	int ret;
 
 	(void)events;
-	ret = bc_events_read(daemon->events, take_event, daemon, &error);
-	if (ret && ret != -ENOBUFS)
-		log_error("%s", error.text);
+	read_events(daemon);
 	if (watch_events(daemon))
 		log_error("out of memory: the module's events are not seen any more");
 	peers_apply(daemon);
+}
+
+/* What was before us is not lost. */
+static int begin_to_follow(struct daemon *daemon, struct bc_error *error)
+{
+	struct bc_volume *volumes;
+	size_t count;
+	int ret;
+
+	ret = bc_kernel_get_all(daemon->kernel, &volumes, &count, error);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < count; i++)
+		bc_follow_state(&daemon->follow, &volumes[i]);
+	bc_volumes_free(volumes, count);
+	return 0;
 }
 
 static int try_connect(struct daemon *daemon, struct bc_error *error)
@@ -57,6 +108,8 @@ static int try_connect(struct daemon *daemon, struct bc_error *error)
 	ret = bc_kernel_open(&daemon->kernel, error);
 	if (!ret)
 		ret = bc_events_open(&daemon->events, error);
+	if (!ret)
+		ret = begin_to_follow(daemon, error);
 	if (!ret && watch_events(daemon))
 		ret = bc_fail(error, -ENOMEM, "out of memory");
 	if (ret)
@@ -91,11 +144,15 @@ static void tick(void *owner)
 		if (!try_connect(daemon, &error))
 			log_info("the blkcast module is there");
 	}
+	check_lost(daemon);
 	peers_apply(daemon);
 }
 
 int watcher_start(struct daemon *daemon, struct bc_error *error)
 {
+	daemon->hooks = hooks_new(daemon->loop);
+	if (!daemon->hooks)
+		return bc_fail(error, -ENOMEM, "out of memory");
 	daemon->events_watch.fn = events_ready;
 	daemon->events_watch.owner = daemon;
 	daemon->tick.fn = tick;
@@ -108,4 +165,5 @@ void watcher_stop(struct daemon *daemon)
 {
 	loop_timer_stop(daemon->loop, &daemon->tick);
 	disconnect(daemon);
+	hooks_free(daemon->hooks);
 }

@@ -71,6 +71,7 @@ struct bc_volume {
 	uint32_t min_isr, isr, suspended, parked;
 	uint8_t on_loss;
 	uint64_t suspended_ns;
+	uint64_t event_seq, errors;
 	uint32_t reigns;
 	struct blkcast_reign *history;
 	uint32_t members;
@@ -87,11 +88,20 @@ _Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64")
 
 #define bc_known(object, attr) ((object)->known >> (attr) & 1)
 
-/* bc_events_read() gives these; @link empty, the others 0 when not meant. */
+/**
+ * struct bc_event - what bc_events_read() gives
+ * @known: bit 1 << BLKCAST_A_x for each attribute that was there
+ * @seq: its number; one that is left out is an event that was lost
+ * @time_ns: of CLOCK_REALTIME
+ * The rest: as in uapi, empty or 0 when not meant
+ */
 struct bc_event {
+	uint64_t known, seq, time_ns, errors;
 	uint8_t event, role;
 	char name[BLKCAST_NAME_MAX], link[BLKCAST_NAME_MAX];
 	uint32_t error, term;
+	uint32_t members;
+	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 };
 
 /* A run of regions. */

@@ -98,6 +98,10 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_SUSPENDED] = "suspended",
 		[BLKCAST_EVENT_RESUMED] = "resumed",
 		[BLKCAST_EVENT_DEPOSED] = "deposed",
+		[BLKCAST_EVENT_RESYNC_BEGIN] = "resync-begin",
+		[BLKCAST_EVENT_RESYNC_END] = "resync-end",
+		[BLKCAST_EVENT_MEMBERS] = "in-sync-set",
+		[BLKCAST_EVENT_ERROR] = "error",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

@@ -61,6 +61,8 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_PARKED] = FIXED(struct bc_volume, parked),
 	[BLKCAST_A_HEIR] = FIXED(struct bc_volume, heir),
 	[BLKCAST_A_DEPOSED] = FIXED(struct bc_volume, deposed),
+	[BLKCAST_A_EVENT_SEQ] = FIXED(struct bc_volume, event_seq),
+	[BLKCAST_A_ERRORS] = FIXED(struct bc_volume, errors),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {
@@ -114,6 +116,9 @@ static const struct field event_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_ROLE] = FIXED(struct bc_event, role),
 	[BLKCAST_A_ERROR] = FIXED(struct bc_event, error),
 	[BLKCAST_A_TERM] = FIXED(struct bc_event, term),
+	[BLKCAST_A_EVENT_SEQ] = FIXED(struct bc_event, seq),
+	[BLKCAST_A_EVENT_TIME] = FIXED(struct bc_event, time_ns),
+	[BLKCAST_A_ERRORS] = FIXED(struct bc_event, errors),
 };
 
 /* Store one attribute; false: not in the table, or not of its form. */
@@ -195,15 +200,16 @@ static int take_history(struct bc_volume *volume, const struct nlattr *attr)
 	return MNL_CB_OK;
 }
 
-static void take_members(struct bc_volume *volume, const struct nlattr *attr)
+static bool take_members(uint8_t member[BLKCAST_MEMBERS_MAX][16], uint32_t *members,
+			 const struct nlattr *attr)
 {
 	uint16_t len = mnl_attr_get_payload_len(attr);
 
-	if (len % sizeof(volume->member[0]) || len > sizeof(volume->member))
-		return;
-	memcpy(volume->member, mnl_attr_get_payload(attr), len);
-	volume->members = len / sizeof(volume->member[0]);
-	volume->known |= 1ULL << BLKCAST_A_MEMBERS;
+	if (len % sizeof(*member) || len > BLKCAST_MEMBERS_MAX * sizeof(*member))
+		return false;
+	memcpy(member, mnl_attr_get_payload(attr), len);
+	*members = len / sizeof(*member);
+	return true;
 }
 
 /* Add a nest of BLKCAST_L_* to one of the volume's arrays. */
@@ -234,8 +240,9 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
 		if (mnl_attr_get_type(attr) == BLKCAST_A_HISTORY)
 			ret = take_history(volume, attr);
-		else if (mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS)
-			take_members(volume, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS &&
+			 take_members(volume->member, &volume->members, attr))
+			volume->known |= 1ULL << BLKCAST_A_MEMBERS;
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_LINKS)
 			ret = take_link(&volume->link, &volume->links, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_AWAY)
@@ -293,8 +300,14 @@ bool bc_parse_event(const struct nlmsghdr *message, struct bc_event *event)
 	if (mnl_nlmsg_get_payload_len(message) < sizeof(*genl) ||
 	    genl->cmd != BLKCAST_CMD_EVENT)
 		return false;
-	mnl_attr_for_each(attr, message, sizeof(*genl))
-		field_take(event_fields, __BLKCAST_A_MAX, event, attr);
+	mnl_attr_for_each(attr, message, sizeof(*genl)) {
+		bool taken = mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS ?
+			     take_members(event->member, &event->members, attr) :
+			     field_take(event_fields, __BLKCAST_A_MAX, event, attr);
+
+		if (taken)
+			event->known |= 1ULL << mnl_attr_get_type(attr);
+	}
 	return event->event != BLKCAST_EVENT_UNSPEC;
 }
 
