@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Whatever is written to a primary is on every replica: many writers at once,
-# blocks of 512 bytes to 256 KiB, flushes in between, writers that overlap.
+# blocks of 512 bytes to 256 KiB, flushes in between, writers that overlap, writers
+# whose data change while they are written.
 # RUNTIME tells for how many seconds they write.
 #
 #	a (primary, ack=disk) --- b
@@ -47,6 +48,12 @@ check "several writers of the same 16 blocks" writers $((runtime / 4 + 1)) \
 	--numjobs=4 --size=64k --norandommap --bssplit=512/25:4k/50:12k/25
 check "the replicas are still in sync" in_sync a b c
 check "all copies are equal" same a b c
+
+check "data that change under the write" on "scribble /dev/blkcast/a $((runtime / 8 + 1)) $SEED"
+check "the replicas are still in sync" in_sync a b c
+check "all copies are equal" same a b c
+check "as their devices are" on 'cmp -n 67108864 /dev/ram0 /dev/ram1 &&
+	cmp -n 67108864 /dev/ram0 /dev/ram2'
 
 on 'dd if=/dev/urandom of=/dev/blkcast/a bs=1M count=8 conv=fsync status=none'
 check "all copies are equal after buffered writes" same a b c
