@@ -74,6 +74,9 @@ static inline void fill(uint8_t *data, size_t length, uint64_t seed)
 	}
 }
 
+/* Of the volume. */
+static uint8_t test_uuid[16];
+
 /* Before the chunks of a delta; *holds is to be freed. */
 static inline int write_base(struct writer *writer, struct stamps *stamps,
 			     const struct have *have, uint8_t **holds, struct bc_error *error)
@@ -105,6 +108,7 @@ static inline int take_delta(int fd, uint64_t bytes, struct stamps *stamps,
 	int err;
 
 	bc_uuid_generate(super.id);
+	memcpy(super.volume, test_uuid, sizeof(super.volume));
 	if (stamps->ask) {
 		super.flags = htole32(SNAP_SUPER_STAMPS | (have ? SNAP_SUPER_DELTA : 0));
 		super.region_shift = htole32(stamps->shift);

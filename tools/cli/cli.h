@@ -120,6 +120,7 @@ int cmd_replica(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_suspend(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
+int cmd_join(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
 int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);
@@ -134,5 +135,6 @@ int cmd_snapshot(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_send(int argc, char **argv);
 
 #endif /* BC_CLI_H */

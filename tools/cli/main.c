@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{ "up", cmd_up, "bring a configured volume up, as a replica" },
 	{ "down", cmd_down, "take a volume down" },
 	{ "replace", cmd_replace, "make this host's copy anew, on a new disk" },
+	{ "join", cmd_join, "make a copy of another host's volume here, and keep it" },
 	{ "destroy", cmd_destroy, "forget a volume: its metadata and configuration" },
 	{ "primary", cmd_primary, "start a reign: take writes here" },
 	{ "replica", cmd_replica, "end the reign: follow a primary" },
@@ -39,6 +40,7 @@ static const struct command commands[] = {
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },
+	{ "send", cmd_send, NULL },
 };
 
 static void print_help(FILE *out)

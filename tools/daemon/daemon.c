@@ -15,6 +15,7 @@
 
 #include "daemon.h"
 #include "forget.h"
+#include "join.h"
 #include "lock.h"
 #include "log.h"
 #include "notify.h"
@@ -167,7 +168,8 @@ static int start(struct daemon *daemon, struct bc_error *error)
 
 	daemon->ops = (struct handshake_ops){
 		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget,
-		ops_depose
+		ops_depose,
+		join_answer, join_stream
 	};
 	ret = bc_daemon_config_load(&daemon->config, error);
 	if (!ret)

@@ -36,6 +36,9 @@ int handshake_init(struct handshake *handshake, const struct key *key,
 void handshake_release(struct handshake *handshake)
 {
 	proof_release(&handshake->proof);
+	json_object_put(handshake->question);
+	json_object_put(handshake->answer);
+	handshake->question = handshake->answer = NULL;
 }
 
 static enum proof_role other_role(const struct handshake *handshake)
@@ -269,6 +272,9 @@ static void take_proof(struct handshake *handshake, struct channel *channel)
 		handshake_refuse(handshake, channel, true,
 				 "the host at the address of %s is %s", handshake->link,
 				 handshake->peer_node);
+	else if (handshake->question)
+		send_and(handshake, channel, json_object_get(handshake->question), true,
+			 HANDSHAKE_ANSWER);
 	else
 		send_offer(handshake, channel);
 }
@@ -410,6 +416,32 @@ static void take_forget(struct handshake *handshake, struct channel *channel,
 			 HANDSHAKE_DONE);
 }
 
+/* Anything else in place of the offer; false: that is no question. */
+static bool take_question(struct handshake *handshake, struct channel *channel,
+			  const char *type, struct json_object *question)
+{
+	const struct handshake_ops *ops = handshake->ops;
+	struct json_object *answer;
+	struct bc_error error;
+	bool stream = false;
+	int ret;
+
+	if (!ops->ask)
+		return false;
+	answer = new_message("answer");
+	ret = ops->ask(ops->arg, handshake->volume, type, question, answer, &stream, &error);
+	if (!ret) {
+		handshake->question = json_object_get(question);
+		send_and(handshake, channel, answer, true,
+			 stream ? HANDSHAKE_STREAM : HANDSHAKE_DONE);
+		return true;
+	}
+	json_object_put(answer);
+	if (ret != -ENOMSG)
+		handshake_refuse(handshake, channel, false, "%s", error.text);
+	return ret != -ENOMSG;
+}
+
 static void take_accept(struct handshake *handshake, struct channel *channel,
 			struct json_object *message)
 {
@@ -467,6 +499,7 @@ static const char *expected_type(const struct handshake *handshake)
 		[HANDSHAKE_ACCEPT] = "accept",
 		[HANDSHAKE_FIRST_FRAME] = "refuse",
 		[HANDSHAKE_FORGOTTEN] = "forgotten",
+		[HANDSHAKE_ANSWER] = "answer",
 	};
 
 	return types[handshake->state];
@@ -485,6 +518,9 @@ static void dispatch(struct handshake *handshake, struct channel *channel,
 		take_forget(handshake, channel, message);
 		return;
 	}
+	if (type && handshake->state == HANDSHAKE_OFFER && strcmp(type, "offer") &&
+	    take_question(handshake, channel, type, message))
+		return;
 	if (!type || strcmp(type, expected_type(handshake))) {
 		handshake_refuse(handshake, channel, false,
 				 "%s expected from %s, not '%.20s'",
@@ -506,6 +542,10 @@ static void dispatch(struct handshake *handshake, struct channel *channel,
 		take_accept(handshake, channel, message);
 		break;
 	case HANDSHAKE_FORGOTTEN:
+		handshake->state = HANDSHAKE_DONE;
+		break;
+	case HANDSHAKE_ANSWER:
+		handshake->answer = json_object_get(message);
 		handshake->state = HANDSHAKE_DONE;
 		break;
 	default:

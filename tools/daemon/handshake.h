@@ -20,6 +20,15 @@
  *						checks everything, gives its copy up
  *					   <-	forgotten {}
  *
+ * A host that is to get a copy ('blkcast join', join.h) dials as well, and asks:
+ *	describe {} | adopt {peer, address} ->
+ *					   <-	answer {...}
+ *	fetch {rate}			   ->
+ *					   <-	answer {...}
+ *	the stamps it has		   ->		both as in a snapshot (see
+ *					   <-		tools/snapshot/format.h)
+ *						a delta to them
+ *
  * From the proofs on every message carries a code (proof.h).  At any point a
  * side may send refuse {reason, permanent, term} and close; the replica also where
  * the first frame is expected, when its kernel refuses.  A replica that has seen a
@@ -64,6 +73,16 @@ struct handshake_ops {
 	/* Optional: a peer that has proved itself knows of a newer term. */
 	void (*depose)(void *arg, const char *volume, const char *peer,
 		       uint32_t term);
+	/*
+	 * Answer a question, into @answer; *stream: then go on with stream().
+	 * -ENOMSG: no such question; NULL: there are none.
+	 */
+	int (*ask)(void *arg, const char *volume, const char *type,
+		   struct json_object *question, struct json_object *answer,
+		   bool *stream, struct bc_error *error);
+	/* Send what is asked for on @socket, which is the callee's. */
+	void (*stream)(void *arg, const char *volume, const char *peer,
+		       struct json_object *question, int socket);
 };
 
 enum handshake_state {
@@ -73,8 +92,10 @@ enum handshake_state {
 	HANDSHAKE_ACCEPT,	/* primary: ... accept */
 	HANDSHAKE_FIRST_FRAME,	/* primary: ... the kernel's first frame */
 	HANDSHAKE_FORGOTTEN,	/* primary: ... that the copy is given up */
+	HANDSHAKE_ANSWER,	/* who asked: ... the answer */
+	HANDSHAKE_STREAM,	/* who answered: the socket goes to ops->stream() */
 	HANDSHAKE_HANDOVER,	/* the socket shall go to the kernel now */
-	HANDSHAKE_DONE,		/* the copy is given up; send what is queued, close */
+	HANDSHAKE_DONE,		/* all is said; send what is queued, close */
 	HANDSHAKE_FAILED,	/* send what is queued, then close */
 };
 
@@ -87,6 +108,9 @@ enum handshake_state {
  * @flags, @timeout_ms: of the link; primary: from the configuration; replica:
  *	from the offer
  * @forget: primary: the peer shall give its copy up; set after handshake_init()
+ * @question: primary: to be asked in place of the offer, set after
+ *	handshake_init(); replica: that the stream answers; owned
+ * @answer: to @question, owned
  * @proved: the peer has the key
  * @seen: replica: the newer term that the offer was refused for, 0: another reason
  * @copy: id of the replica's copy
@@ -104,6 +128,7 @@ struct handshake {
 	char link[BLKCAST_NAME_MAX];
 	uint32_t flags, timeout_ms, term, seen;
 	bool forget, proved;
+	struct json_object *question, *answer;
 	uint8_t copy[16];
 	uint32_t wire;
 	uint64_t features;

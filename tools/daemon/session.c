@@ -165,6 +165,19 @@ static bool hand_over(struct session *session)
 	return false;
 }
 
+/* The socket is somebody else's from here on. */
+static void session_stream(struct session *session)
+{
+	const struct handshake *handshake = &session->handshake;
+	int fd = channel_detach(&session->channel);
+
+	loop_unwatch(session->loop, &session->watch);
+	handshake->ops->stream(handshake->ops->arg, handshake->volume,
+			       handshake->peer_node, handshake->question, fd);
+	session->handshake.state = HANDSHAKE_DONE;
+	finish(session, false);
+}
+
 static void session_step(struct session *session)
 {
 	bool go_on = true;
@@ -176,6 +189,9 @@ static void session_step(struct session *session)
 		case HANDSHAKE_FAILED:
 		case HANDSHAKE_DONE:
 			finish(session, false);
+			return;
+		case HANDSHAKE_STREAM:
+			session_stream(session);
 			return;
 		case HANDSHAKE_HANDOVER:
 			go_on = hand_over(session);

@@ -12,7 +12,8 @@
  *  1. A slot belongs to the input thread while FILLING, to a worker while in
  *     the pool, else to the main thread; it changes hands through the two
  *     lists, under the lock.
- *  2. The first failure is kept; everyone stops at his next step.
+ *  2. The first failure is kept; everyone stops at his next step.  Where the input
+ *     fails, what has been read until then is still written.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,8 +71,8 @@ struct extract {
 	pthread_cond_t freed;
 	struct slot *free, *ready;
 	unsigned int busy;	/* slots not free */
-	bool input_done, failed;
-	struct bc_error error;
+	bool input_done, input_failed, failed;
+	struct bc_error error, input_error;
 };
 
 static void extract_fail(struct extract *extract, const struct bc_error *error)
@@ -299,10 +300,11 @@ static void *input_run(void *arg)
 	do {
 		err = input_chunk(extract, &error);
 	} while (!err);
-	if (err < 0)
-		extract_fail(extract, &error);
 	pthread_mutex_lock(&extract->lock);
 	extract->input_done = true;
+	extract->input_failed = err < 0;
+	if (err < 0)
+		extract->input_error = error;
 	pthread_mutex_unlock(&extract->lock);
 	ring_wake(&extract->ring);
 	return NULL;
@@ -522,7 +524,7 @@ static int extract_write_all(struct extract *extract, struct bc_error *error)
 			extract_refill(extract);
 		if (!err && extract->plan->journal)
 			err = extract->plan->journal(extract->plan->target, extract->plan->reader,
-						     extract->lowwater.bytes, error);
+						     extract->lowwater.bytes, false, error);
 	}
 	return err;
 }
@@ -600,6 +602,17 @@ static void extract_teardown(struct extract *extract)
 	free(extract->slot);
 }
 
+/* It failed: keep what can be kept for the next time. */
+static void extract_leave(struct extract *extract)
+{
+	const struct extract_plan *plan = extract->plan;
+	struct bc_error ignored;
+
+	if (plan->journal)
+		plan->journal(plan->target, plan->reader, extract->lowwater.bytes, true,
+			      &ignored);
+}
+
 static int extract_run(struct extract *extract, struct bc_error *error)
 {
 	int err = pool_thread(&extract->input, input_run, extract);
@@ -611,9 +624,10 @@ static int extract_run(struct extract *extract, struct bc_error *error)
 	pthread_join(extract->input, NULL);
 	/* The workers have stopped or are idle: nobody else sets it now. */
 	pool_stop(&extract->pool);
-	if (!extract->failed)
+	if (!extract->failed && !extract->input_failed)
 		return 0;
-	*error = extract->error;
+	extract_leave(extract);
+	*error = extract->failed ? extract->error : extract->input_error;
 	return -EIO;
 }
 

@@ -38,7 +38,7 @@ struct extract_done {
  * @verify: read back everything that was written
  * @update: write only what the target does not hold already
  * @journal: called again and again: all up to byte @bytes of the image is written;
- *	may be NULL
+ *	@last: for the last time, because of a failure; may be NULL
  * @done: is counted up; may be NULL
  */
 struct extract_plan {
@@ -48,7 +48,7 @@ struct extract_plan {
 	bool verify, update;
 	struct progress *progress;
 	int (*journal)(struct target *target, const struct reader *reader, uint64_t bytes,
-		       struct bc_error *error);
+		       bool last, struct bc_error *error);
 	struct extract_done *done;
 };
 

@@ -43,14 +43,14 @@ int have_read(struct have *have, const char *path, struct bc_error *error)
 	return err;
 }
 
-int have_receive(struct have *have, const char *path, struct bc_error *error)
+int have_receive(struct have *have, int fd, const char *name, struct bc_error *error)
 {
 	struct reader reader;
-	int err = reader_open_stamps(&reader, path, error);
+	int err = reader_open_stamps(&reader, fd, name, error);
 
 	if (err)
 		return err;
-	have_take(have, &reader, path);
+	have_take(have, &reader, name);
 	reader_close(&reader);
 	return 0;
 }

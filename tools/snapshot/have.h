@@ -34,7 +34,7 @@ struct have {
 int have_read(struct have *have, const char *path, struct bc_error *error);
 
 /* A copy's, as somebody sends them to ask for the rest (have_send()). */
-int have_receive(struct have *have, const char *path, struct bc_error *error);
+int have_receive(struct have *have, int fd, const char *name, struct bc_error *error);
 struct output;
 int have_send(const struct have *have, struct output *output, struct bc_error *error);
 void have_release(struct have *have);

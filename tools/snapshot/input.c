@@ -14,7 +14,7 @@
 
 #define BUFFER_SIZE (1U << 18)
 
-static int input_open_fd(struct input *input, struct bc_error *error)
+static int input_open_path(struct input *input, struct bc_error *error)
 {
 	struct stat st;
 
@@ -38,15 +38,34 @@ static int input_open_fd(struct input *input, struct bc_error *error)
 	return 0;
 }
 
-int input_open(struct input *input, const char *path, struct bc_error *error)
+static int input_init(struct input *input, const char *path, struct bc_error *error)
 {
-	int err;
-
 	*input = (struct input) { .path = path, .name = path, .fd = -1 };
 	input->buffer = malloc(BUFFER_SIZE);
-	if (!input->buffer)
-		return bc_fail(error, -ENOMEM, "out of memory");
-	err = input_open_fd(input, error);
+	return input->buffer ? 0 : bc_fail(error, -ENOMEM, "out of memory");
+}
+
+int input_open_fd(struct input *input, int fd, const char *name, struct bc_error *error)
+{
+	int err = input_init(input, name, error);
+
+	if (err)
+		return err;
+	input->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (input->fd >= 0)
+		return 0;
+	err = bc_fail_errno(error, -errno, "%s", name);
+	input_close(input);
+	return err;
+}
+
+int input_open(struct input *input, const char *path, struct bc_error *error)
+{
+	int err = input_init(input, path, error);
+
+	if (err)
+		return err;
+	err = input_open_path(input, error);
 	if (err)
 		input_close(input);
 	return err;

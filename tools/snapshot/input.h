@@ -29,6 +29,8 @@ struct input {
 };
 
 int input_open(struct input *input, const char *path, struct bc_error *error);
+/* The same of something open, which stays the caller's. */
+int input_open_fd(struct input *input, int fd, const char *name, struct bc_error *error);
 void input_close(struct input *input);
 
 /* Exactly @length bytes; -ENODATA: the input ends before. */

@@ -192,16 +192,11 @@ static int reader_alloc(struct reader *reader, struct bc_error *error)
 	return 0;
 }
 
-/* Open, and read SUPER. */
-static int reader_start(struct reader *reader, const char *path, struct bc_error *error)
+/* The input is open: read SUPER. */
+static int reader_begin(struct reader *reader, struct bc_error *error)
 {
-	int err;
+	int err = reader_alloc(reader, error);
 
-	memset(reader, 0, sizeof(*reader));
-	err = input_open(&reader->input, path, error);
-	if (err)
-		return err;
-	err = reader_alloc(reader, error);
 	if (!err)
 		err = reader_super(reader, error);
 	return err ? err : reader_prepare(reader, error);
@@ -679,10 +674,35 @@ static int reader_base(struct reader *reader, struct bc_error *error)
 	return err < 0 ? err : 0;
 }
 
+static int reader_start_fd(struct reader *reader, int fd, const char *name,
+			   struct bc_error *error)
+{
+	int err;
+
+	memset(reader, 0, sizeof(*reader));
+	err = input_open_fd(&reader->input, fd, name, error);
+	return err ? err : reader_begin(reader, error);
+}
+
+int reader_open_fd(struct reader *reader, int fd, const char *name, struct bc_error *error)
+{
+	int err = reader_start_fd(reader, fd, name, error);
+
+	if (!err)
+		err = reader_base(reader, error);
+	if (err)
+		reader_close(reader);
+	return err;
+}
+
 int reader_open(struct reader *reader, const char *path, struct bc_error *error)
 {
-	int err = reader_start(reader, path, error);
+	int err;
 
+	memset(reader, 0, sizeof(*reader));
+	err = input_open(&reader->input, path, error);
+	if (!err)
+		err = reader_begin(reader, error);
 	if (!err && reader->input.regular)
 		err = reader_look_at_end(reader, error);
 	if (!err)
@@ -705,9 +725,10 @@ static int reader_all_stamps(struct reader *reader, struct bc_error *error)
 	return err < 0 ? err : 0;
 }
 
-int reader_open_stamps(struct reader *reader, const char *path, struct bc_error *error)
+int reader_open_stamps(struct reader *reader, int fd, const char *name,
+		       struct bc_error *error)
 {
-	int err = reader_start(reader, path, error);
+	int err = reader_start_fd(reader, fd, name, error);
 
 	if (!err && !reader_has_stamps(reader))
 		err = bc_fail(error, -EINVAL, "%s: stamps were expected", reader->input.name);

@@ -93,13 +93,16 @@ struct reader {
 };
 
 int reader_open(struct reader *reader, const char *path, struct bc_error *error);
+/* The same of something open, which stays the caller's. */
+int reader_open_fd(struct reader *reader, int fd, const char *name, struct bc_error *error);
 void reader_close(struct reader *reader);
 
 /*
  * SUPER and STAMPS alone, of what has nothing else: the copy that a delta is
  * asked for (see have.h).
  */
-int reader_open_stamps(struct reader *reader, const char *path, struct bc_error *error);
+int reader_open_stamps(struct reader *reader, int fd, const char *name,
+		       struct bc_error *error);
 
 /*
  * The stamps of a regular file, without its chunks; nothing else can be read of

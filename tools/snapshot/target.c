@@ -14,9 +14,10 @@
 #include "target.h"
 
 #define FILE_ALIGN	4096
-#define JOURNAL_EVERY_NS 3000000000ULL
 #define RAW_FLAGS	(BC_BLOCKDEV_WRITE | BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT | \
 			 BC_BLOCKDEV_FILE)
+
+unsigned int target_journal_ms = 3000;
 
 /* ---- a raw image ---- */
 
@@ -238,8 +239,8 @@ int target_open_copy(struct target *target, const char *name, struct bc_error *e
 	return read_have(target, error);
 }
 
-static int check_volume(struct target *target, const struct reader *reader, bool force,
-			struct bc_error *error)
+int target_check(struct target *target, const struct reader *reader, bool force,
+		 struct bc_error *error)
 {
 	int err = check_identity(target, reader, error);
 
@@ -258,7 +259,7 @@ static int open_volume(struct target *target, const struct reader *reader, bool 
 			       "volume %s: the snapshot is of a plain device and carries no stamps; it can only be restored to a path",
 			       target->name);
 	err = target_open_copy(target, target->name, error);
-	return err ? err : check_volume(target, reader, force, error);
+	return err ? err : target_check(target, reader, force, error);
 }
 
 /* What will be overwritten is there no more. */
@@ -303,7 +304,8 @@ static int begin_volume(struct target *target, const struct reader *reader,
 
 	target->started = true;
 	target->journaled = 0;
-	target->journaled_at = bc_now_ns();
+	target->journaled_bytes = 0;
+	target->journaled_at = bc_now_ns() + target_journal_ms * 1000000ULL;
 	err = bc_meta_set_flags(&target->copy.meta,
 				BLKCAST_SUPER_INCOMPLETE | BLKCAST_SUPER_INCONSISTENT, 0, error);
 	if (!err)
@@ -317,6 +319,7 @@ int target_go_on(struct target *target, const struct reader *reader, struct bc_e
 
 	target->zeroed = false;
 	target->journaled = 0;
+	target->journaled_bytes = 0;
 	if (!target->volume)
 		return 0;
 	err = forget_held(target, reader, error);
@@ -338,22 +341,23 @@ static void enter_regions(struct target *target, const struct reader *reader, ui
 }
 
 int target_journal(struct target *target, const struct reader *reader, uint64_t bytes,
-		   struct bc_error *error)
+		   bool last, struct bc_error *error)
 {
 	uint64_t begun = bc_now_ns();
-	uint32_t before = target->journaled;
 	int err;
 
-	if (!target->volume || !reader_delta(reader) || begun < target->journaled_at)
+	if (!target->volume || !reader_delta(reader) || (begun < target->journaled_at && !last) ||
+	    bytes < target->journaled_bytes + ((uint64_t)1 << target->have.region_shift))
 		return 0;
 	if (fsync(target->fd))
 		return bc_fail_errno(error, -errno, "volume %s: cannot flush %s", target->name,
 				     target->config.backing);
 	enter_regions(target, reader, bytes);
-	err = before == target->journaled ? 0 :
-	      bc_meta_map_write(&target->copy.meta, target->have.stamp, error);
+	err = bc_meta_map_write(&target->copy.meta, target->have.stamp, error);
+	target->journaled_bytes = bytes;
 	/* It is to take a twentieth of the time at most. */
-	target->journaled_at = bc_now_ns() + JOURNAL_EVERY_NS + 20 * (bc_now_ns() - begun);
+	target->journaled_at = bc_now_ns() + target_journal_ms * 1000000ULL +
+			       20 * (bc_now_ns() - begun);
 	return err;
 }
 

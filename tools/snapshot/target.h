@@ -44,7 +44,7 @@ struct target {
 	bool zeroed, started, volume, resumed;
 	struct have have;
 	uint32_t journaled;	/* regions before it are in @have */
-	uint64_t journaled_at;
+	uint64_t journaled_at, journaled_bytes;
 
 	struct bc_blockdev raw;
 	struct bc_volume_config config;
@@ -71,6 +71,9 @@ int target_open(struct target *target, const char *name, const struct reader *re
 
 /* Open the copy of a configured volume alone, to see what it has. */
 int target_open_copy(struct target *target, const char *name, struct bc_error *error);
+/* May the snapshot go there?  Behind target_open_copy(). */
+int target_check(struct target *target, const struct reader *reader, bool force,
+		 struct bc_error *error);
 void target_close(struct target *target);
 
 /* The first change: size a file, mark a copy as incomplete. */
@@ -79,12 +82,15 @@ int target_begin(struct target *target, const struct reader *reader, struct bc_e
 /* The next of a chain follows: @reader is a delta that fits what came before. */
 int target_go_on(struct target *target, const struct reader *reader, struct bc_error *error);
 
+/* Between two entries into the map; for tests. */
+extern unsigned int target_journal_ms;
+
 /*
  * All up to byte @bytes of the image is written: now and then, enter that into the
- * map of a copy.
+ * map of a copy; @last: now.
  */
 int target_journal(struct target *target, const struct reader *reader, uint64_t bytes,
-		   struct bc_error *error);
+		   bool last, struct bc_error *error);
 
 /* All content is written and the reader at its end: make it durable and whole. */
 int target_finish(struct target *target, const struct reader *reader, bool force,
