@@ -35,9 +35,7 @@ content() { vm_exec "$1" 'dd if=/dev/blkcast/data bs=1M iflag=direct status=none
 
 host_start() {
 	vm_start "$1" && vm_load "$1" || exit 1
-	# shellcheck disable=SC2016 # for the guest's shell
 	vm_exec "$1" 'mkdir -p /etc/blkcast/volumes.d /run/blkcast &&
-		echo "node = $(hostname)" > /etc/blkcast/blkcast.conf &&
 		install -m 600 /lab/key /etc/blkcast/key &&
 		{ blkcastd > /run/blkcastd.log 2>&1 & } && disown' || exit 1
 	wait_until 60 vm_exec "$1" '[ -S /run/blkcast/control ]' || exit 1
@@ -57,12 +55,11 @@ vm_exec old "blkcast create data --device /dev/vda --size ${mib}M > /dev/null &&
 
 # ---- the first replica: there is nobody but the primary ----
 
-vm_exec new 'head -c 32 /dev/urandom | base64 > /etc/blkcast/key.bad &&
-	sed -i "s,^node,key = /etc/blkcast/key.bad\nnode," /etc/blkcast/blkcast.conf &&
-	chmod 600 /etc/blkcast/key.bad'
+vm_exec new 'head -c 32 /dev/urandom | base64 > /etc/blkcast/bad && chmod 600 /etc/blkcast/bad &&
+	printf "[daemon]\nkey = /etc/blkcast/bad\n" > /etc/blkcast/blkcast.conf' || exit 1
 refuses "without the key nothing is told" "wrong key" \
 	vm_exec new 'blkcast join data --from old --device /dev/vda'
-vm_exec new 'sed -i "/key.bad/d" /etc/blkcast/blkcast.conf'
+vm_exec new 'rm /etc/blkcast/blkcast.conf' || exit 1
 refuses "a volume that is not there" "nosuch" \
 	vm_exec new 'blkcast join nosuch --from old --device /dev/vda'
 
@@ -98,7 +95,7 @@ refuses "a copy half filled when power failed does not come up" "incomplete" vm_
 before=$(field old 'v["writes"]') start=$SECONDS
 vm_exec new '{ blkcast join data --from old --device /dev/vda --rate 1M --json > /run/join.json 2> /run/join.log
 	echo $? > /run/join.exit; } & disown'
-check "the replica sends again" wait_until 120 vm_exec mid 'pgrep -x blkcast -f "blkcast send"'
+check "the replica sends again" wait_until 120 vm_exec mid 'pgrep -f "^blkcast send"'
 # shellcheck disable=SC2016 # for the guest's shell
 vm_exec mid 'kill -9 $(pgrep -f "^blkcast send")'
 check "the join ends" wait_until 240 vm_exec new '[ -e /run/join.exit ]'
