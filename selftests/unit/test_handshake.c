@@ -32,6 +32,7 @@
  * @added, @deleted: how often LINK_ADD and LINK_DEL succeeded
  * @forget_error, @forgotten: of the copy that is to be given up
  * @offered: how often a primary has offered; @offer: the last
+ * @asked, @streamed: how often a question came, and one for a stream
  * @speaks: LINK_ADD writes the head of a frame, as a replica's kernel does
  */
 struct fake {
@@ -41,7 +42,7 @@ struct fake {
 	int get_error, add_error;
 	int added, deleted;
 	struct bc_link_add last;
-	int forget_error, forgotten, offered;
+	int forget_error, forgotten, offered, asked, streamed;
 	uint32_t deposed;
 	bool open;
 	struct offer offer;
@@ -130,12 +131,40 @@ static void fake_depose(void *arg, const char *volume, const char *peer,
 
 /* --- two sides -------------------------------------------------------------------- */
 
+static int fake_ask(void *arg, const char *volume, const char *type,
+		    struct json_object *question, struct json_object *answer, bool *stream,
+		    struct bc_error *error)
+{
+	struct fake *fake = arg;
+
+	if (strcmp(type, "describe") && strcmp(type, "fetch"))
+		return -ENOMSG;
+	EXPECT(!strcmp(volume, "data") && json_object_object_length(question) == 1);
+	if (fake->get_error)
+		return bc_fail(error, fake->get_error, "volume %s: not now", volume);
+	json_object_object_add(answer, "n", json_object_new_int(7));
+	fake->asked++;
+	*stream = !strcmp(type, "fetch");
+	return 0;
+}
+
+static void fake_stream(void *arg, const char *volume, const char *peer,
+			struct json_object *question, int socket)
+{
+	struct fake *fake = arg;
+
+	EXPECT(!strcmp(volume, "data") && !strcmp(peer, "g1") && question);
+	EXPECT(write(socket, "stream", 6) == 6);
+	close(socket);
+	fake->streamed++;
+}
+
 struct side {
 	struct fake fake;
 	struct handshake_ops ops;
 	struct key key;
 	struct session *session;
-	bool done, linked, permanent, proved;
+	bool done, linked, permanent, proved, answered;
 	enum handshake_state state;
 	char reason[BC_ERROR_MAX];
 };
@@ -145,6 +174,7 @@ static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
 static struct loop *loop;
 static const char *replica_name = "g2";
 static bool forget;	/* what the primary asks for */
+static const char *question;	/* the same */
 static int spare;	/* a duplicate of the primary's socket */
 
 static void side_done(struct session *session, bool linked, void *owner)
@@ -155,6 +185,7 @@ static void side_done(struct session *session, bool linked, void *owner)
 	side->linked = linked;
 	side->permanent = session->handshake.permanent;
 	side->proved = session->handshake.proved;
+	side->answered = session->handshake.answer;
 	side->state = session->handshake.state;
 	strcpy(side->reason, session->handshake.error.text);
 	side->session = NULL;
@@ -165,7 +196,7 @@ static void side_init(struct side *side, uint8_t role)
 	memset(side, 0, sizeof(*side));
 	side->ops = (struct handshake_ops){
 		fake_get, fake_link_add, fake_link_del, &side->fake,
-		fake_offered, fake_forget, fake_depose
+		fake_offered, fake_forget, fake_depose, fake_ask, fake_stream
 	};
 	side->key.len = 40;
 	memset(side->key.bytes, 'k', side->key.len);
@@ -198,6 +229,11 @@ static void side_start(struct side *side, int fd)
 						dials ? "data" : NULL,
 						dials ? &link_config : NULL));
 	side->session->handshake.forget = dials && forget;
+	if (dials && question) {
+		side->session->handshake.question = json_object_new_object();
+		json_object_object_add(side->session->handshake.question, "type",
+				       json_object_new_string(question));
+	}
 	session_talk(side->session, fd);
 }
 
@@ -325,6 +361,50 @@ static void offers_are_told(void)
 	replica.key.bytes[39] = 'x';
 	converse();
 	EXPECT(!replica.fake.offered);
+}
+
+/* --- questions of a host that joins --------------------------------------------------- */
+
+static void ask(const char *what)
+{
+	question = what;
+	converse();
+	question = NULL;
+	EXPECT(!primary.linked && !replica.linked);
+	EXPECT(!primary.fake.added && !replica.fake.added && !replica.fake.offered);
+}
+
+static void questions_are_answered(void)
+{
+	sides_init();
+	ask("describe");
+	EXPECT(primary.state == HANDSHAKE_DONE && primary.answered);
+	EXPECT(replica.fake.asked == 1 && !replica.fake.streamed);
+	sides_init();
+	ask("fetch");
+	EXPECT(primary.state == HANDSHAKE_DONE && primary.answered);
+	EXPECT(replica.fake.asked == 1 && replica.fake.streamed == 1);
+}
+
+static void questions_are_refused(void)
+{
+	sides_init();
+	ask("tell-all");
+	EXPECT_SAYS(primary.reason, "offer expected");
+	sides_init();
+	replica.fake.get_error = -EBUSY;
+	ask("fetch");
+	EXPECT_SAYS(primary.reason, "not now");
+	EXPECT(!replica.fake.streamed && !primary.answered);
+	sides_init();
+	replica.key.bytes[0] ^= 1;
+	ask("describe");
+	EXPECT_SAYS(primary.reason, "wrong key");
+	EXPECT(!replica.fake.asked && !primary.answered);
+	sides_init();
+	replica.ops.ask = NULL;
+	ask("describe");
+	EXPECT_SAYS(primary.reason, "offer expected");
 }
 
 /* --- giving a copy up ------------------------------------------------------------------- */
@@ -837,6 +917,8 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "an offer is told, whether it can be taken or not", offers_are_told },
+		{ "a host that joins is answered, and streamed to", questions_are_answered },
+		{ "not without the key, and not what is no question", questions_are_refused },
 		{ "a copy is given up on the primary's word", forget_succeeds },
 		{ "and kept if it cannot be, or another one is meant", forget_refused },
 		{ "two sides agree, the first frame is left to the kernel", agree },
