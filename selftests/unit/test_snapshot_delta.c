@@ -217,6 +217,9 @@ static void delta_holds_what_changed(void)
 	EXPECT(reader_covers(&reader) == 3 << 16);
 	reader_close(&reader);
 	delta_to(&volume, name("s", 1), name("s", 2));
+	EXPECT(!run("diff s0 s2 --json") && words_say("\"differ\":196608"));
+	EXPECT(words_say("\"offset\":5046272"));
+	EXPECT(!run("diff s1 s2 --json") && words_say("\"differ\":0"));
 	EXPECT(!restore_chain(2, "--force"));
 	close(volume.fd);
 }

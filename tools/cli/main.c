@@ -37,6 +37,7 @@ static const struct command commands[] = {
 	{ "restore", cmd_restore, "write such a file into a volume or an image" },
 	{ "info", cmd_info, "show what such a file holds" },
 	{ "check", cmd_check, "read all of such a file and check it" },
+	{ "diff", cmd_diff, "show what differs between two of them" },
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },

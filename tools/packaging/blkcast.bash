@@ -26,7 +26,7 @@ _blkcast() {
 		return
 	fi
 	case $previous in
-	--device | --meta | --store)
+	--device | --meta | --store | --since)
 		mapfile -t COMPREPLY < <(compgen -f -- "${current:-/dev/}")
 		return
 		;;
@@ -60,7 +60,7 @@ _blkcast() {
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 	case $command in
-	snapshot | restore | info | check)
+	snapshot | restore | info | check | diff)
 		local file
 		while read -r file; do
 			COMPREPLY+=("$file")
