@@ -33,6 +33,7 @@ help:
 	@echo "make check      gates, unit tests, guests: all on 6.12, a core set on 6.1"
 	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
 	@echo "make check-all  everything on both kernels"
+	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
 	@echo "make clean"
@@ -80,6 +81,9 @@ demo: deps
 check: deps
 	@selftests/run $(if $(TESTS),'$(TESTS)')
 
+bench-snapshot: tools
+	selftests/bench/snapshot
+
 check-all: deps
 	@selftests/run --all $(if $(TESTS),'$(TESTS)')
 
@@ -113,5 +117,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all torture install \
+.PHONY: all help deps module tools bpf demo check check-all torture bench-snapshot install \
 	install-module install-no-module clean force
