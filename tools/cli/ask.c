@@ -4,7 +4,10 @@
  * other, each bounded by time.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +99,30 @@ static void take_local(int fd, struct asked *asked)
 	if (!getsockname(fd, (struct sockaddr *)&address, &len))
 		getnameinfo((struct sockaddr *)&address, len, asked->local,
 			    sizeof(asked->local), NULL, 0, NI_NUMERICHOST);
+}
+
+/* For a stream: wait as long as the other host lives, no longer. */
+static int make_stream(int fd, struct bc_error *error)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 10 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 5 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 3 },
+		{ IPPROTO_TCP, TCP_USER_TIMEOUT, 25000 },
+	};
+	size_t i;
+
+	if (fcntl(fd, F_SETFL, 0))
+		return bc_fail_errno(error, -errno, "connection");
+	for (i = 0; i < BC_ARRAY_SIZE(options); i++) {
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			       sizeof(options[i].value)))
+			return bc_fail_errno(error, -errno, "connection");
+	}
+	return 0;
 }
 
 /* --- the conversation ---------------------------------------------------------- */
@@ -199,6 +226,8 @@ static int ask_with(const struct bc_daemon_config *config, const struct key *key
 	take_local(fd, asked);
 	ret = talk(config, key, volume, question, fd, &channel, asked, error);
 	if (!ret && keep)
+		ret = make_stream(fd, error);
+	if (!ret && keep)
 		asked->socket = channel_detach(&channel);
 	channel_release(&channel);
 	if (ret)
@@ -223,5 +252,7 @@ int ask_host(const struct bc_address *address, const char *volume,
 		explicit_bzero(&key, sizeof(key));
 	}
 	json_object_put(question);
+	if (ret)
+		asked_release(asked);
 	return ret;
 }
