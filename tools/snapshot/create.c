@@ -58,7 +58,7 @@ struct create {
 	struct ring ring;
 	struct pool pool;
 	pthread_t output;
-	uint64_t chunks, next, next_start;
+	uint64_t chunks, next, next_start, read;
 	unsigned int slots;
 	struct slot *slot;
 	char *memory;
@@ -258,6 +258,7 @@ static void slot_read(struct slot *slot, uint32_t from, uint32_t to, uint32_t at
 	uint32_t need = to - from, length = (need + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
 	slot->reads++;
+	slot->create->read += need;
 	ring_read(&slot->create->ring, slot->create->plan->fd, slot->raw + at, length, need,
 		  slot->start + from, slot);
 }
@@ -460,8 +461,7 @@ static void create_throttle(struct create *create)
 
 	if (!plan->rate)
 		return;
-	due = plan->progress->started +
-	      create->next * (uint64_t)(SNAP_CHUNK_SIZE * 1e9 / plan->rate);
+	due = plan->progress->started + (uint64_t)(create->read * 1e9 / plan->rate);
 	if (due <= now)
 		return;
 	until.tv_sec = due / 1000000000;
@@ -469,7 +469,7 @@ static void create_throttle(struct create *create)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-/* Start chunks while there are free slots. */
+/* Start chunks while there are free slots; with a rate one read at a time. */
 static int create_refill(struct create *create, struct bc_error *error)
 {
 	int err = 0;
@@ -483,6 +483,8 @@ static int create_refill(struct create *create, struct bc_error *error)
 		create->next_start = mib_next(create->plan, create->next_start);
 		err = slot_start(slot, create->next++, create->next_start, error);
 		create->next_start += SNAP_CHUNK_SIZE;
+		if (create->plan->rate && slot->reads)
+			break;
 	}
 	return err;
 }
