@@ -157,7 +157,7 @@ static int wait_offer(const char *name, struct offered *offered,
 	if (ret != -EAGAIN)
 		return ret;
 	return bc_fail(error, -ENOLINK,
-		       "volume %s: no primary has called this host within %u s, and only a primary can fill a new disk: have it connected there ('blkcast connect %s --peer ...'); if this host was the primary, first make a replica that was in sync primary ('blkcast primary %s' there)",
+		       "volume %s: no primary has called this host within %u s, and only a primary can fill a new disk: have it connected there ('blkcast connect %s --peer ...'); if this host was the primary, first make a replica that was in sync primary ('blkcast primary %s --force' there)",
 		       name, wait_s, name, name);
 }
 

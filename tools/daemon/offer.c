@@ -198,7 +198,7 @@ static int split_brain(struct bc_error *error, const struct bc_volume *copy,
 		       const char *node, const char *peer, const char *what)
 {
 	return bc_fail(error, -EBADR,
-		       "split brain: %s. To keep what %s has: 'blkcast replica %s --discard-mine' on %s; to keep what %s has: the same on %s, then 'blkcast primary %s' on %s",
+		       "split brain: %s. To keep what %s has: 'blkcast replica %s --discard-mine' on %s; to keep what %s has: the same on %s, then 'blkcast primary %s --force' on %s",
 		       what, peer, copy->name, node, node, peer, copy->name, node);
 }
 
