@@ -15,9 +15,11 @@
  * next host that has the content.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "../snapshot/receive.h"
@@ -96,6 +98,30 @@ static void say(const char *fmt, ...)
 static void nap(void)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+}
+
+/* --- interrupted ---------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted, stream = -1;
+
+/* The content ends here: what has come is written down, and that was it. */
+static void interrupt_join(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+	if (stream >= 0)
+		shutdown(stream, SHUT_RDWR);
+}
+
+/* A second signal ends it at once. */
+static void guard_signals(void)
+{
+	const struct sigaction action = {
+		.sa_handler = interrupt_join, .sa_flags = SA_RESETHAND | SA_RESTART,
+	};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 }
 
 /* --- the copy ------------------------------------------------------------------- */
@@ -220,18 +246,23 @@ static int copy_is_whole(struct join *join, bool *whole, struct bc_error *error)
 
 static int fetch(struct join *join, const struct bc_address *address, struct bc_error *error)
 {
-	struct json_object *question = ask_question("fetch");
+	struct json_object *question;
 	struct asked asked;
 	int ret;
 
+	if (interrupted)
+		return bc_fail(error, -EINTR, "interrupted");
+	question = ask_question("fetch");
 	json_object_object_add(question, "rate", json_object_new_uint64(rate));
 	ret = ask_host(address, join->name, question, true, &asked, error);
 
 	if (ret)
 		return ret;
 	strcpy(join->source, asked.node);
+	stream = asked.socket;
 	ret = receive_volume(join->name, asked.socket, asked.node, quiet, &join->received,
 			     error);
+	stream = -1;
 	asked_release(&asked);
 	return ret;
 }
@@ -254,6 +285,8 @@ static int fetch_from_any(struct join *join, struct bc_error *error)
 			continue;
 		if (!fetch(join, &peer->address, &why))
 			return 0;
+		if (interrupted)
+			return bc_fail(error, -EINTR, "interrupted");
 		say("%s does not send all of it: %s\n", peer->name, why.text);
 	}
 	return fetch(join, &join->from, error);
@@ -267,10 +300,13 @@ static int fetch_all(struct join *join, struct bc_error *error)
 
 	if (ret || whole)
 		return ret;
-	for (tries = 0; (ret = fetch_from_any(join, error)) && tries < TRIES; tries++) {
+	for (tries = 0; (ret = fetch_from_any(join, error)) && tries < TRIES && !interrupted;
+	     tries++) {
 		say("%s; trying again\n", error->text);
 		nap();
 	}
+	if (ret && interrupted)
+		bc_fail(error, ret, "interrupted");
 	if (ret)
 		bc_error_prefix(error,
 				"volume %s: its copy here is not complete; the same command goes on where it was",
@@ -354,7 +390,8 @@ static int wait_in_sync(struct join *join, struct bc_error *error)
 	if (!wait_s)
 		return 0;
 	progress_start(&progress, "join: catching up", 0, quiet);
-	while ((ret = look(join, &progress, &total, error)) && bc_now_ns() < until)
+	while ((ret = look(join, &progress, &total, error)) && !interrupted &&
+	       bc_now_ns() < until)
 		nap();
 	progress_end(&progress);
 	return ret;
@@ -404,6 +441,7 @@ static int join_volume(struct join *join, struct bc_error *error)
 	uint64_t begun = bc_now_ns();
 	int ret;
 
+	guard_signals();
 	ret = describe(&join->from, join->name, &join->described, error);
 	if (!ret)
 		ret = find_primary(join, error);
