@@ -18,9 +18,9 @@ static void print_policy(const struct bc_volume *live)
 	       live->isr, live->isr == 1 ? "copy" : "copies", live->min_isr,
 	       bc_on_loss_name(live->on_loss));
 	if (losses)
-		printf("any %u may be lost now\n", losses);
+		printf("survives the loss of %u\n", losses);
 	else
-		printf("none may be lost now\n");
+		printf("survives no loss\n");
 	if (!bc_known(live, BLKCAST_A_SUSPENDED_NS))
 		return;
 	printf("  SUSPENDED for %s:", bc_duration_format(live->suspended_ns, text));
