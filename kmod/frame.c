@@ -175,8 +175,12 @@ int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f)
 {
 	bool waited = skb_queue_empty_lockless(&l->sock->sk->sk_receive_queue);
 	const char *wrong;
-	int err = recv_bytes(l, f, sizeof(*f));
+	int err;
 
+	/* Nothing comes for now: time to tell what has come. */
+	if (waited && READ_ONCE(l->ack_due))
+		wake_up(&l->wake);
+	err = recv_bytes(l, f, sizeof(*f));
 	if (err)
 		return err;
 	wrong = header_check(l, f);

@@ -387,6 +387,12 @@ static int stamps_recv(struct blkcast_link *l, const struct blkcast_frame *f,
 	return 0;
 }
 
+/* A write into a dirty region is passed over: it is neither there nor applied. */
+static bool op_streamed(const struct blkcast_link *l, const struct blkcast_op *op)
+{
+	return !blkcast_op_writes(op) || !test_bit(op->region, l->dirty);
+}
+
 /* Caller holds vol->lock.  Walk the cursors up to what is acknowledged. */
 static void ack_advance(struct blkcast_link *l)
 {
@@ -395,12 +401,15 @@ static void ack_advance(struct blkcast_link *l)
 
 	for (op = l->unreceived; op && op != l->next && op->lsn <= l->received;
 	     op = log_after(op))
-		trace_blkcast_link_received(minor, l->id, op->lsn,
-					    blkcast_op_bytes(op), op->start,
-					    op->sector, op->pid);
+		if (op_streamed(l, op))
+			trace_blkcast_link_received(minor, l->id, op->lsn,
+						    blkcast_op_bytes(op), op->start,
+						    op->sector, op->pid);
 	l->unreceived = op;
 	for (op = l->unapplied; op && op != l->next && op->lsn <= l->applied;
 	     op = log_after(op)) {
+		if (!op_streamed(l, op))
+			continue;
 		blkcast_lag_applied(l, op);
 		trace_blkcast_link_applied(minor, l->id, op->lsn,
 					   blkcast_op_bytes(op), op->start,
