@@ -112,7 +112,7 @@ vm_load g1
 vm_exec g1 'blkcast genkey /lab/key'
 copy_create g1
 copy_create g2
-vm_exec g1 'blkcast primary data && blkcast connect data --peer g2 --address g2' ||
+vm_exec g1 'blkcast primary data --force --yes 2> /dev/null && blkcast connect data --peer g2 --address g2' ||
 	exit 1
 check "in sync" wait_until 30 lag_is 'l["state"]' in-sync
 is "idle: no lag" "$(lag '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]')" \

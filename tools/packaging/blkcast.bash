@@ -48,7 +48,7 @@ _blkcast() {
 			[ "$command" = meta ] && command="meta ${COMP_WORDS[2]}"
 			# shellcheck disable=SC2086 # two words
 			words=$(blkcast $command --help 2> /dev/null |
-				sed -n 's/^  \(--[a-z-]*\).*/\1/p')
+				sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p')
 			;;
 		*)
 			words=$(_blkcast_volumes)
