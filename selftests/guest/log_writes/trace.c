@@ -134,20 +134,23 @@ void lw_trace_free(struct lw_trace *trace)
 int lw_trace_join_flushes(struct lw_trace *trace, const struct lw_trace *before,
 			  struct bc_error *error)
 {
-	uint32_t count = before->flush_count + trace->flush_count;
+	uint32_t count = before->flush_count + trace->flush_count, earlier = 0;
 	uint64_t *flushes = malloc((count + 1) * sizeof(*flushes));
 
 	if (!flushes)
 		return bc_fail(error, -ENOMEM, "out of memory");
-	if (before->flush_count)
-		memcpy(flushes, before->flushes,
-		       before->flush_count * sizeof(*flushes));
+	/* The cut may have lost a whole reign, whose term was then given again. */
+	while (earlier < before->flush_count &&
+	       before->flushes[earlier] < trace->writes[0].lsn)
+		earlier++;
+	if (earlier)
+		memcpy(flushes, before->flushes, earlier * sizeof(*flushes));
 	if (trace->flush_count)
-		memcpy(flushes + before->flush_count, trace->flushes,
+		memcpy(flushes + earlier, trace->flushes,
 		       trace->flush_count * sizeof(*flushes));
 	free(trace->flushes);
 	trace->flushes = flushes;
-	trace->flush_count = count;
+	trace->flush_count = earlier + trace->flush_count;
 	return 0;
 }
 

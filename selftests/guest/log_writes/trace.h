@@ -31,7 +31,7 @@ int lw_trace_read(struct lw_trace *trace, const char *path, uint32_t minor,
 		  struct bc_error *error);
 void lw_trace_free(struct lw_trace *trace);
 
-/* Put the flushes of an earlier trace of the volume before its own. */
+/* Put the flushes of an earlier trace of the volume, up to the cut, before its own. */
 int lw_trace_join_flushes(struct lw_trace *trace, const struct lw_trace *before,
 			  struct bc_error *error);
 
