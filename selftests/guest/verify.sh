@@ -64,9 +64,11 @@ verify_moves() {
 during_verify() {
 	on 'blkcast set a --resync-rate 64K
 		{ blkcast verify a; echo "exit $?"; } > /lab/said 2>&1 &'
-	wait_until 60 verify_moves && "$@" || return
-	wait_until 60 grep -q '^exit' "$LAB/share/said" || return
+	wait_until 60 verify_moves && "$@" &&
+		wait_until 60 grep -q '^exit' "$LAB/share/said"
+	local status=$?
 	on 'blkcast set a --resync-rate 1G'
+	return $status
 }
 said() { cat "$LAB/share/said"; }
 
@@ -76,9 +78,10 @@ on "modprobe dm-mod
 		dmsetup create d\$i --table \"0 $((13 * MIB / 512)) linear /dev/ram\$i 0\" || exit
 	done
 	dmsetup mknodes"
-local_create a /dev/mapper/d0 --size $bytes --backlog 2M
+local_create a /dev/mapper/d0 --size $bytes --backlog 1M
 local_create b /dev/mapper/d1 --size $bytes
-on 'blkcast primary a && pair a b'
+# A replica that hangs falls behind long before its link is given up.
+on 'blkcast primary a && pair -t 120000 a b'
 check "in sync" wait_until 30 in_sync a b
 refuses "a replica does not verify" 'its primary' on 'blkcast verify b'
 refuses "there is nothing to stop" 'nothing is being compared' on 'blkcast verify a --stop'
@@ -143,8 +146,10 @@ like "the one that ran was not disturbed" "$(said)" '^b: equal, 12 MiB'
 # The replica hangs and the backlog overflows: the rest is compared afterwards.
 fall_behind() {
 	on 'tc qdisc add dev lo root netem loss 100%'
-	wait_until 120 field_is a 'links["b"]["state"]' resync
+	wait_until 110 field_is a 'links["b"]["state"]' resync
+	local status=$?
 	on 'blkcast set a --resync-rate 1G; tc qdisc del dev lo root'
+	return $status
 }
 check "the replica falls behind meanwhile" during_verify fall_behind
 like "verified to the end" "$(said)" '^b: equal, 12 MiB'
