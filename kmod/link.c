@@ -7,9 +7,9 @@
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
-#include <linux/tcp.h>
 #include <linux/vmalloc.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "lag.h"
 #include "trace.h"
@@ -251,6 +251,17 @@ static struct socket *stream_socket(int fd, struct netlink_ext_ack *extack,
 	return sock;
 }
 
+/* Kernel TLS, which user space has put on it. */
+static u32 socket_flags(const struct sock *sk)
+{
+	bool inet = sk->sk_family == AF_INET || sk->sk_family == AF_INET6;
+	const struct tcp_ulp_ops *ulp = NULL;
+
+	if (inet && sk->sk_protocol == IPPROTO_TCP)
+		ulp = inet_csk(sk)->icsk_ulp_ops;
+	return ulp && !strcmp(ulp->name, "tls") ? BLKCAST_F_TLS : 0;
+}
+
 static void socket_prepare(struct blkcast_link *l)
 {
 	struct sock *sk = l->sock->sk;
@@ -276,7 +287,7 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	l->vol = v;
 	strscpy(l->name, p->name, sizeof(l->name));
 	l->id = atomic_inc_return(&link_ids);
-	l->flags = p->flags & BLKCAST_F_ASYNC;
+	l->flags = (p->flags & BLKCAST_F_ASYNC) | socket_flags(sock->sk);
 	l->term = p->term;
 	l->has_node = p->node;
 	if (p->node)

@@ -61,7 +61,7 @@ struct blkcast_link {
 	struct list_head	node;		/* L */
 	char			name[BLKCAST_NAME_MAX];	/* I */
 	u32			id;		/* I */
-	u32			flags;		/* I: BLKCAST_F_ASYNC */
+	u32			flags;		/* I: BLKCAST_F_ASYNC, _TLS */
 	u32			term;		/* I: of the primary */
 	bool			has_node;	/* I: @peer is known */
 	u8			peer[16];	/* I: primary: id of the replica's copy */

@@ -177,6 +177,7 @@ enum blkcast_cmd {
 #define BLKCAST_F_DISCARD	(1U << 2)
 #define BLKCAST_F_REPAIR	(1U << 3)
 #define BLKCAST_F_STOP		(1U << 4)
+#define BLKCAST_F_TLS		(1U << 8)	/* the link's socket encrypts */
 
 enum blkcast_role {
 	BLKCAST_ROLE_REPLICA,
@@ -310,7 +311,7 @@ enum blkcast_link_attr {
 	BLKCAST_L_PAD,
 	BLKCAST_L_NAME,		/* string */
 	BLKCAST_L_STATE,	/* u8 enum blkcast_link_state */
-	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC */
+	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC, _TLS */
 	BLKCAST_L_ID,		/* u32, as in tracepoints; unique while loaded */
 	BLKCAST_L_SENT,		/* u64 LSN */
 	BLKCAST_L_RECEIVED,	/* u64 LSN */

@@ -4,7 +4,7 @@
  * must succeed, what must be refused and how it is said, and that garbage of
  * all kinds ends in an error and nowhere else.
  */
-/* links: tools/daemon/session.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
+/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
 /* links: tools/daemon/loop.c tools/daemon/resolve.c tools/daemon/json.c tools/daemon/key.c */
 /* links: tools/lib/kernel_parse.c tools/lib/config.c tools/lib/kernel_names.c tools/lib/util.c tools/lib/error.c */
 /* libs: json-c gnutls liburing libmnl inih uuid */
@@ -164,7 +164,7 @@ struct side {
 	struct handshake_ops ops;
 	struct key key;
 	struct session *session;
-	bool done, linked, permanent, proved, answered;
+	bool plain, done, linked, permanent, proved, answered;
 	enum handshake_state state;
 	char reason[BC_ERROR_MAX];
 };
@@ -210,6 +210,7 @@ static void side_init(struct side *side, uint8_t role)
 		htole32(3), { 7, 7, 7, 7 }, htole64(33), htole64(blkcast_lsn(1, 500))
 	};
 	side->fake.speaks = role == BLKCAST_ROLE_REPLICA;
+	side->plain = true;
 }
 
 static void sides_init(void)
@@ -234,6 +235,7 @@ static void side_start(struct side *side, int fd)
 		json_object_object_add(side->session->handshake.question, "type",
 				       json_object_new_string(question));
 	}
+	side->session->plain = side->plain;
 	session_talk(side->session, fd);
 }
 
@@ -883,6 +885,46 @@ static void name_unknown(void)
 	EXPECT(primary.done && !primary.linked);
 }
 
+/* --- TLS ------------------------------------------------------------------------------------ */
+
+/* As far as a pair of sockets comes with it: no kernel encrypts one. */
+static void tls_right_key(void)
+{
+	sides_init();
+	primary.plain = false;
+	replica.plain = false;
+	converse();
+	EXPECT(!primary.linked && !replica.linked);
+	EXPECT_SAYS(primary.reason, "this kernel's TLS does not take the connection");
+	EXPECT_SAYS(replica.reason, "this kernel's TLS does not take the connection");
+}
+
+static void tls_wrong_key(void)
+{
+	sides_init();
+	primary.plain = false;
+	replica.key.bytes[5] = 'x';
+	expect_refused("wrong key: g", true);
+	EXPECT(!primary.proved && !replica.proved);
+}
+
+static void tls_is_asked_for(void)
+{
+	sides_init();
+	replica.plain = false;
+	expect_refused("g2 takes links by TLS only", true);
+	EXPECT(!replica.proved && !replica.fake.added);
+}
+
+static void tls_garbage(void)
+{
+	static const uint8_t hello[] = { 22, 3, 1, 0, 5, 1, 0, 0, 1, 0 };
+	int fd = against();
+
+	EXPECT(write(fd, hello, sizeof(hello)) == sizeof(hello));
+	against_end(fd, "TLS: ");
+}
+
 static int key_from(const char *text, mode_t mode, struct bc_error *error)
 {
 	char path[] = "/tmp/blkcast-key-XXXXXX";
@@ -939,6 +981,10 @@ int main(void)
 		{ "a mirror proves nothing", reflection },
 		{ "nobody answers", nobody_there },
 		{ "a name that does not exist", name_unknown },
+		{ "TLS with the right key", tls_right_key },
+		{ "TLS with a wrong key", tls_wrong_key },
+		{ "no TLS where it is asked for", tls_is_asked_for },
+		{ "TLS that is none", tls_garbage },
 		{ "key files", key_files },
 	};
 	struct bc_error error;

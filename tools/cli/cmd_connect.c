@@ -12,13 +12,14 @@
 #include "cli.h"
 
 static const char *peer, *address_text;
-static bool async;
+static bool async, plain;
 static uint32_t timeout_ms, wait_s = 10;
 
 static const struct cli_option options[] = {
 	{ "peer", CLI_TEXT, &peer, "PEER", "name of the other node" },
 	{ "address", CLI_TEXT, &address_text, "HOST[:PORT]", "of its blkcastd" },
 	{ "async", CLI_FLAG, &async, NULL, "never wait for this replica" },
+	{ "plain", CLI_FLAG, &plain, NULL, "without TLS, for a network that is private" },
 	{ "timeout", CLI_NUMBER, &timeout_ms, "MS",
 	  "of silence before the link is dropped (10000)" },
 	{ "wait", CLI_NUMBER, &wait_s, "SECONDS", "for the link to be up (10; 0: do not)" },
@@ -42,6 +43,7 @@ static int fill_link(struct bc_link_config *link, struct bc_error *error)
 	if (timeout_ms && (timeout_ms < 1000 || timeout_ms > 600000))
 		return bc_fail(error, -EINVAL, "--timeout must be 1000..600000 (ms)");
 	link->async = async;
+	link->plain = plain;
 	link->timeout_ms = timeout_ms;
 	return 0;
 }

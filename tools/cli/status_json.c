@@ -99,6 +99,8 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	add_number(to, "id", link->id);
 	json_object_object_add(to, "async",
 			       json_object_new_boolean(link->flags & BLKCAST_F_ASYNC));
+	json_object_object_add(to, "tls",
+			       json_object_new_boolean(link->flags & BLKCAST_F_TLS));
 	/* Only a primary knows. */
 	if (bc_known(link, BLKCAST_L_SENT)) {
 		const char *behind = policy_behind(link);

@@ -155,6 +155,8 @@ static void print_live(const struct bc_volume *volume, const struct bc_link *lin
 		print_sender(volume, link);
 	else
 		print_contact(link);
+	if (!(link->flags & BLKCAST_F_TLS))
+		printf("  plain");
 	printf("\n");
 }
 

@@ -46,6 +46,7 @@ int forget_ask(struct daemon *daemon, const char *volume, const char *peer,
 		return bc_fail(error, -ENOMEM, "out of memory");
 	}
 	(*session)->handshake.forget = true;
+	(*session)->plain = link->plain;
 	session_dial(*session, &link->address);
 	return 0;
 }

@@ -85,6 +85,7 @@ static void take_socket(struct listener *listener, int fd)
 		return;
 	}
 	listener->sessions[listener->count++] = session;
+	session->plain = daemon->config.plain;
 	session_talk(session, fd);
 }
 

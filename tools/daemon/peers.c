@@ -136,6 +136,7 @@ static void peer_dial(struct peer *peer)
 	}
 	peer->state = PEER_DIALING;
 	peer->session = session;
+	session->plain = peer->config.plain;
 	session_dial(session, &peer->config.address);
 }
 
@@ -267,7 +268,9 @@ static bool same_link(const struct bc_link_config *a, const struct bc_link_confi
 {
 	return !strcmp(a->address.host, b->address.host) &&
 	       !strcmp(a->address.port, b->address.port) &&
-	       a->async == b->async && a->timeout_ms == b->timeout_ms;
+	       a->async == b->async &&
+	       a->plain == b->plain &&
+	       a->timeout_ms == b->timeout_ms;
 }
 
 static int configure_link(struct daemon *daemon, const char *volume,

@@ -21,6 +21,7 @@ static void session_free(struct session *session)
 	loop_timer_stop(session->loop, &session->deadline);
 	if (session->resolver >= 0)
 		close(session->resolver);
+	tls_free(session->tls);
 	channel_release(&session->channel);
 	handshake_release(&session->handshake);
 	free(session);
@@ -82,6 +83,7 @@ static void deadline_passed(void *owner)
 	static const char * const waiting[] = {
 		[SESSION_RESOLVING] = "the name is not resolved within 10 s",
 		[SESSION_CONNECTING] = "cannot connect: no answer within 4 s",
+		[SESSION_SECURING] = "the peer does not finish the TLS handshake within 10 s",
 		[SESSION_TALKING] = "the peer does not go on talking within 10 s",
 	};
 	struct session *session = owner;
@@ -227,11 +229,128 @@ static void set_options(int fd)
 static void start_talking(struct session *session)
 {
 	session->state = SESSION_TALKING;
-	loop_timer(session->loop, &session->deadline, SESSION_MS);
-	set_options(session->channel.fd);
 	if (session->handshake.role == PROOF_PRIMARY)
 		handshake_start(&session->handshake, &session->channel);
 	session_step(session);
+}
+
+/* --- TLS -------------------------------------------------------------------- */
+
+/* How a TLS connection begins: RFC 8446, 5.1. */
+#define TLS_HANDSHAKE	22
+#define TLS_MAJOR	3
+#define TLS_PEEK	3
+
+/*
+ * A plain frame begins with a length of at most 64 KiB, whose third byte is 0; that
+ * of a TLS record is the low byte of its version, which is not.
+ * 1: TLS, 0: plain; -EAGAIN: not enough is there; or another error.
+ */
+static int peek_tls(int fd)
+{
+	uint8_t head[TLS_PEEK];
+	ssize_t n;
+
+	n = recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+	if (!n)
+		return -ECONNRESET;
+	if (n < TLS_PEEK)
+		return -EAGAIN;
+	return head[0] == TLS_HANDSHAKE && head[1] == TLS_MAJOR && head[2];
+}
+
+static void secure_failed(struct session *session, const struct bc_error *error)
+{
+	handshake_fail(&session->handshake, false, "%s", error->text);
+	finish(session, false);
+}
+
+static void wrong_key(struct session *session)
+{
+	struct handshake *handshake = &session->handshake;
+	bool primary = handshake->role == PROOF_PRIMARY;
+
+	handshake_fail(handshake, primary,
+		       "wrong key: %s and %s do not have the same key (compare /etc/blkcast/key on both)",
+		       handshake->node, primary ? handshake->link : "the peer");
+	finish(session, false);
+}
+
+/* The end that listens: does the peer talk TLS?  False: the session goes another way. */
+static bool recognise(struct session *session)
+{
+	int ret = peek_tls(session->channel.fd);
+
+	if (ret > 0)
+		return true;
+	if (ret == -EAGAIN) {
+		session_watch(session, session->channel.fd, POLLIN);
+	} else if (ret < 0) {
+		channel_failed(session, ret);
+		finish(session, false);
+	} else if (session->plain) {
+		start_talking(session);
+	} else {
+		session->state = SESSION_TALKING;
+		handshake_refuse(&session->handshake, &session->channel, true,
+				 "%s takes links by TLS only: connect without --plain, or put 'plain = yes' into its blkcast.conf",
+				 session->handshake.node);
+		session_step(session);
+	}
+	return false;
+}
+
+static void secure_step(struct session *session)
+{
+	struct bc_error error;
+
+	switch (tls_step(session->tls, &error)) {
+	case TLS_DONE:
+		tls_free(session->tls);
+		session->tls = NULL;
+		start_talking(session);
+		break;
+	case TLS_WANTS_READ:
+		session_watch(session, session->channel.fd, POLLIN);
+		break;
+	case TLS_WANTS_WRITE:
+		session_watch(session, session->channel.fd, POLLOUT);
+		break;
+	case TLS_WRONG_KEY:
+		wrong_key(session);
+		break;
+	case TLS_FAILED:
+		secure_failed(session, &error);
+		break;
+	}
+}
+
+static void session_secure(struct session *session)
+{
+	bool listens = session->handshake.role == PROOF_REPLICA;
+
+	if (!session->tls && listens && !recognise(session))
+		return;
+	if (!session->tls && tls_new(&session->tls, listens, session->handshake.proof.key,
+				     session->channel.fd)) {
+		handshake_fail(&session->handshake, false, "out of memory");
+		finish(session, false);
+		return;
+	}
+	secure_step(session);
+}
+
+static void connected(struct session *session)
+{
+	loop_timer(session->loop, &session->deadline, SESSION_MS);
+	set_options(session->channel.fd);
+	session->state = SESSION_SECURING;
+	if (session->plain && session->handshake.role == PROOF_PRIMARY)
+		start_talking(session);
+	else
+		session_secure(session);
 }
 
 /* --- dialing ---------------------------------------------------------------- */
@@ -275,7 +394,7 @@ static void connect_done(struct session *session)
 
 	getsockopt(session->channel.fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	if (!err) {
-		start_talking(session);
+		connected(session);
 		return;
 	}
 	close(session->channel.fd);
@@ -322,6 +441,9 @@ static void session_event(void *owner, uint32_t events)
 		break;
 	case SESSION_CONNECTING:
 		connect_done(session);
+		break;
+	case SESSION_SECURING:
+		session_secure(session);
 		break;
 	case SESSION_TALKING:
 		session_step(session);
@@ -379,5 +501,5 @@ void session_dial(struct session *session, const struct bc_address *address)
 void session_talk(struct session *session, int fd)
 {
 	session->channel.fd = fd;
-	start_talking(session);
+	connected(session);
 }

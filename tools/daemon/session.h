@@ -2,7 +2,7 @@
 /*
  * One connection, from dialing or accepting to the kernel or to its end.
  *
- *	RESOLVING -> CONNECTING -> TALKING -> (done) -> LINGERING -> freed
+ *	RESOLVING -> CONNECTING -> SECURING -> TALKING -> (done) -> LINGERING -> freed
  *
  * Where a copy is given up, nothing goes to the kernel: it is not linked then, and
  * the handshake's state is HANDSHAKE_DONE.
@@ -17,6 +17,7 @@
 #include "handshake.h"
 #include "loop.h"
 #include "resolve.h"
+#include "tls.h"
 
 #define SESSION_MS	10000
 #define CONNECT_MS	4000	/* for an address, so that a host that returns is soon found */
@@ -25,6 +26,7 @@
 enum session_state {
 	SESSION_RESOLVING,
 	SESSION_CONNECTING,
+	SESSION_SECURING,	/* TLS; a listener's end sees first what comes */
 	SESSION_TALKING,
 	SESSION_LINGERING,
 };
@@ -34,13 +36,17 @@ enum session_state {
  * @channel: its socket; while resolving, fd is -1
  * @resolver: descriptor of the answer, -1
  * @resolved, @address_at: addresses to try, in turn
- * @deadline: of what the state waits for: talking as a whole has SESSION_MS
+ * @deadline: of what the state waits for: from the connection on, SESSION_MS
+ * @plain: dial without TLS; or, listening, take who dials so.  Set by the owner
+ * @tls: while it is SECURING
  */
 struct session {
 	enum session_state state;
 	struct loop *loop;
 	struct channel channel;
 	struct handshake handshake;
+	bool plain;
+	struct tls *tls;
 	struct watch watch;
 	struct timer deadline;
 	int resolver;

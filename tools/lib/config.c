@@ -265,6 +265,7 @@ static const struct key daemon_keys[] = {
 	KEY(struct bc_daemon_config, listen, take_address),
 	KEY(struct bc_daemon_config, key, take_path),
 	KEY(struct bc_daemon_config, node, take_name),
+	KEY(struct bc_daemon_config, plain, take_bool),
 	{ NULL, NULL, 0, 0 }
 };
 
@@ -288,6 +289,7 @@ static const struct key volume_keys[] = {
 static const struct key link_keys[] = {
 	KEY(struct bc_link_config, address, take_address),
 	KEY(struct bc_link_config, async, take_bool),
+	KEY(struct bc_link_config, plain, take_bool),
 	{ "timeout", take_timeout, offsetof(struct bc_link_config, timeout_ms),
 	  sizeof(uint32_t) },
 	{ "read-capacity", take_capacity,

@@ -34,12 +34,14 @@ struct bc_daemon_config {
 	struct bc_address listen;
 	char key[BC_PATH_MAX];
 	char node[BLKCAST_NAME_MAX];	/* default: the host's name */
+	bool plain;			/* links without TLS are taken, too */
 };
 
 struct bc_link_config {
 	char peer[BLKCAST_NAME_MAX];
 	struct bc_address address;
 	bool async;
+	bool plain;		/* without TLS */
 	uint32_t timeout_ms;	/* 0: the kernel's default */
 	uint32_t read_capacity;	/* reads a second that it can serve; 0: not said */
 };

@@ -55,6 +55,8 @@ static void print_link(FILE *out, const struct bc_link_config *link)
 	}
 	if (link->async)
 		fprintf(out, "async = yes\n");
+	if (link->plain)
+		fprintf(out, "plain = yes\n");
 	if (link->timeout_ms)
 		fprintf(out, "timeout = %u\n", link->timeout_ms);
 	if (link->read_capacity)

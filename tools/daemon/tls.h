@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * TLS 1.3 on a connected socket: GnuTLS shakes hands, the kernel does the rest.
+ *
+ *	tls_new()   tls_step() until it says TLS_DONE   tls_free()
+ *
+ * Then the socket itself encrypts (kernel TLS in both directions): read() and
+ * write() on it, here and in the module, are as on any other.
+ *
+ * Both ends prove that they hold the pre-shared key (RFC 8446, 2.2, with an
+ * ephemeral X25519 exchange, so an old recording is not opened by a key that leaks
+ * later).  The key of TLS is SHA-256("blkcast tls 1" | 0 | the key): one secret, used
+ * in two ways that cannot be played against each other.  One cipher,
+ * ChaCha20-Poly1305: a link lives for months, and AES-GCM's bound on records would
+ * end it after some 400 GB (RFC 8446, 5.5).  No tickets, no resumption, no early
+ * data: nothing that can be replayed.
+ */
+#ifndef BC_TLS_H
+#define BC_TLS_H
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "key.h"
+
+struct tls;
+
+enum tls_progress {
+	TLS_WRONG_KEY = -2,	/* the ends do not have the same key */
+	TLS_FAILED = -1,	/* @error says why */
+	TLS_DONE,
+	TLS_WANTS_READ,		/* call again at POLLIN */
+	TLS_WANTS_WRITE,	/* ... POLLOUT */
+};
+
+/* @fd: non-blocking, stays the caller's.  @key is copied.  0 or -ENOMEM. */
+int tls_new(struct tls **tls, bool server, const struct key *key, int fd);
+enum tls_progress tls_step(struct tls *tls, struct bc_error *error);
+void tls_free(struct tls *tls);
+
+#endif /* BC_TLS_H */
