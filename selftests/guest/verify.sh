@@ -68,7 +68,7 @@ during_verify() {
 		wait_until 60 grep -q '^exit' "$LAB/share/said"
 	local status=$?
 	on 'blkcast set a --resync-rate 1G'
-	return $status
+	return "$status"
 }
 said() { cat "$LAB/share/said"; }
 
@@ -149,7 +149,7 @@ fall_behind() {
 	wait_until 110 field_is a 'links["b"]["state"]' resync
 	local status=$?
 	on 'blkcast set a --resync-rate 1G; tc qdisc del dev lo root'
-	return $status
+	return "$status"
 }
 check "the replica falls behind meanwhile" during_verify fall_behind
 like "verified to the end" "$(said)" '^b: equal, 12 MiB'
