@@ -90,7 +90,7 @@ volume_create g2
 vm_exec g2 'blkcast genkey --force'
 daemon_stop g2
 daemon_start g2
-refused "wrong key" 'wrong key: g[12] and g[12] do not have the same key'
+refused "wrong key" 'wrong key: g[12] and (g2|the peer) do not have the same key'
 vm_exec g2 'install -m 600 /lab/key /etc/blkcast/key'
 daemon_stop g2
 daemon_start g2

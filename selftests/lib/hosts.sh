@@ -23,7 +23,8 @@ hosts_key() {
 }
 
 daemon_start() {
-	vm_exec "$1" 'blkcastd >> /run/blkcastd.log 2>&1 &
+	# As its unit does.
+	vm_exec "$1" 'modprobe tls; blkcastd >> /run/blkcastd.log 2>&1 &
 		for _ in $(seq 100); do
 			[ -S /run/blkcast/control ] && exit
 			kill -0 $! || break
