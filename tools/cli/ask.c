@@ -16,6 +16,7 @@
 
 #include "../daemon/handshake.h"
 #include "../daemon/json.h"
+#include "../daemon/tls.h"
 #include "ask.h"
 #include "util.h"
 
@@ -125,6 +126,30 @@ static int make_stream(int fd, struct bc_error *error)
 	return 0;
 }
 
+/* The other host's daemon takes TLS in any case. */
+static int secure(int fd, const struct key *key, struct bc_error *error)
+{
+	struct pollfd poll_fd = { .fd = fd };
+	enum tls_progress progress;
+	struct tls *tls;
+
+	if (tls_new(&tls, false, key, fd))
+		return bc_fail(error, -ENOMEM, "out of memory");
+	while ((progress = tls_step(tls, error)) > TLS_DONE) {
+		poll_fd.events = progress == TLS_WANTS_READ ? POLLIN : POLLOUT;
+		if (poll(&poll_fd, 1, STEP_MS) > 0)
+			continue;
+		bc_fail(error, -ETIMEDOUT, "no answer within %d s", STEP_MS / 1000);
+		progress = TLS_FAILED;
+		break;
+	}
+	tls_free(tls);
+	if (progress == TLS_WRONG_KEY)
+		return bc_fail(error, -EPERM,
+			       "wrong key: this host and that one do not have the same key (compare /etc/blkcast/key on both)");
+	return progress == TLS_DONE ? 0 : -EAGAIN;
+}
+
 /* --- the conversation ---------------------------------------------------------- */
 
 static int wait_for(int fd, short events, struct handshake *handshake)
@@ -224,7 +249,10 @@ static int ask_with(const struct bc_daemon_config *config, const struct key *key
 	if (fd < 0)
 		return fd;
 	take_local(fd, asked);
-	ret = talk(config, key, volume, question, fd, &channel, asked, error);
+	channel.fd = fd;
+	ret = secure(fd, key, error);
+	if (!ret)
+		ret = talk(config, key, volume, question, fd, &channel, asked, error);
 	if (!ret && keep)
 		ret = make_stream(fd, error);
 	if (!ret && keep)
