@@ -9,7 +9,6 @@
 # The disk below b is written to past the volume.
 #
 # kernels: both
-# set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
