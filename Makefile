@@ -33,6 +33,7 @@ help:
 	@echo "make check      gates, unit tests, guests: all on 6.12, a core set on 6.1"
 	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
 	@echo "make check-all  everything on both kernels"
+	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
@@ -81,6 +82,11 @@ demo: deps
 check: deps
 	@selftests/run $(if $(TESTS),'$(TESTS)')
 
+# The peers are measured, not tested: nobody else needs them.
+bench:
+	@selftests/deps drbd-utils mdadm
+	@selftests/bench/run
+
 bench-snapshot: tools
 	selftests/bench/snapshot
 
@@ -117,5 +123,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all torture bench-snapshot install \
+.PHONY: all help deps module tools bpf demo check check-all torture bench bench-snapshot install \
 	install-module install-no-module clean force
