@@ -162,6 +162,15 @@ static int signals_start(struct signals *signals, struct daemon *daemon,
 
 /* --- the whole ------------------------------------------------------------------------ */
 
+/* Without it only links that are plain can be made; that is told, and no reason to end. */
+static void prepare_tls(void)
+{
+	struct bc_error error;
+
+	if (tls_prepare(&error))
+		log_error("no links by TLS: %s", error.text);
+}
+
 static int start(struct daemon *daemon, struct bc_error *error)
 {
 	int ret;
@@ -176,6 +185,8 @@ static int start(struct daemon *daemon, struct bc_error *error)
 		ret = key_load(&daemon->key, daemon->config.key, error);
 	if (!ret)
 		ret = watcher_start(daemon, error);
+	if (!ret)
+		prepare_tls();
 	if (!ret)
 		ret = control_start(daemon, error);
 	if (!ret)

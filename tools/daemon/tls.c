@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tls.h"
 
@@ -116,47 +117,90 @@ void tls_free(struct tls *tls)
 
 /* --- to the kernel ---------------------------------------------------------------- */
 
-static int give_key(struct tls *tls, bool receive)
+static int attach(int fd, struct bc_error *error)
 {
-	struct tls12_crypto_info_chacha20_poly1305 crypto = {
-		.info.version = TLS_1_3_VERSION,
-		.info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305,
-	};
+	if (!setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")))
+		return 0;
+	return bc_fail_errno(error, -errno,
+			     "this kernel's TLS does not take the connection (modprobe tls)");
+}
+
+static int give_key(int fd, bool receive,
+		    struct tls12_crypto_info_chacha20_poly1305 *crypto,
+		    struct bc_error *error)
+{
+	crypto->info.version = TLS_1_3_VERSION;
+	crypto->info.cipher_type = TLS_CIPHER_CHACHA20_POLY1305;
+	if (!setsockopt(fd, SOL_TLS, receive ? TLS_RX : TLS_TX, crypto, sizeof(*crypto)))
+		return 0;
+	return bc_fail_errno(error, -errno,
+			     "this kernel's TLS does not take the key (modprobe chacha20poly1305)");
+}
+
+static int give_state(struct tls *tls, bool receive, struct bc_error *error)
+{
+	struct tls12_crypto_info_chacha20_poly1305 crypto = { 0 };
 	gnutls_datum_t mac, iv, key;
 	int ret;
 
 	if (gnutls_record_get_state(tls->session, receive, &mac, &iv, &key, crypto.rec_seq) ||
 	    iv.size != sizeof(crypto.iv) || key.size != sizeof(crypto.key))
-		return -EPROTO;
+		return bc_fail(error, -EPROTO, "TLS: another cipher than was agreed upon");
 	memcpy(crypto.iv, iv.data, sizeof(crypto.iv));
 	memcpy(crypto.key, key.data, sizeof(crypto.key));
-	ret = setsockopt(tls->fd, SOL_TLS, receive ? TLS_RX : TLS_TX, &crypto,
-			 sizeof(crypto)) ? -errno : 0;
+	ret = give_key(tls->fd, receive, &crypto, error);
 	explicit_bzero(&crypto, sizeof(crypto));
 	return ret;
 }
 
 static enum tls_progress hand_over(struct tls *tls, struct bc_error *error)
 {
-	int ret;
-
 	/* What GnuTLS had read beyond the handshake would be lost. */
 	if (gnutls_record_check_pending(tls->session)) {
 		bc_fail(error, -EPROTO, "TLS: the peer talks out of turn");
 		return TLS_FAILED;
 	}
-	if (setsockopt(tls->fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls"))) {
-		bc_fail_errno(error, -errno,
-			      "this kernel's TLS does not take the connection (modprobe tls)");
+	if (attach(tls->fd, error) || give_state(tls, false, error) ||
+	    give_state(tls, true, error))
 		return TLS_FAILED;
-	}
-	ret = give_key(tls, false);
+	return TLS_DONE;
+}
+
+/* A connection to an address of this host's own: @fd is the end that dialed. */
+static int connect_to_self(int listener, int fd)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+	};
+	socklen_t len = sizeof(address);
+
+	if (bind(listener, (struct sockaddr *)&address, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&address, &len) ||
+	    connect(fd, (struct sockaddr *)&address, len))
+		return -errno;
+	return 0;
+}
+
+int tls_prepare(struct bc_error *error)
+{
+	struct tls12_crypto_info_chacha20_poly1305 nothing = { 0 };
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int ret = listener < 0 || fd < 0 ? -errno : connect_to_self(listener, fd);
+
+	if (ret)
+		bc_fail_errno(error, ret, "cannot connect to 127.0.0.1");
 	if (!ret)
-		ret = give_key(tls, true);
+		ret = attach(fd, error);
 	if (!ret)
-		return TLS_DONE;
-	bc_fail_errno(error, ret, "this kernel's TLS does not take the keys");
-	return TLS_FAILED;
+		ret = give_key(fd, false, &nothing, error);
+	if (!ret)
+		ret = give_key(fd, true, &nothing, error);
+	if (listener >= 0)
+		close(listener);
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
 /* --- the handshake ------------------------------------------------------------------- */

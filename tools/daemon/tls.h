@@ -33,6 +33,13 @@ enum tls_progress {
 	TLS_WANTS_WRITE,	/* ... POLLOUT */
 };
 
+/*
+ * Have the kernel load all that TLS needs, by a connection to oneself: later, a
+ * handshake and whatever else the loop serves would wait for it.  0, or the error
+ * that every link by TLS would end with.
+ */
+int tls_prepare(struct bc_error *error);
+
 /* @fd: non-blocking, stays the caller's.  @key is copied.  0 or -ENOMEM. */
 int tls_new(struct tls **tls, bool server, const struct key *key, int fd);
 enum tls_progress tls_step(struct tls *tls, struct bc_error *error);
