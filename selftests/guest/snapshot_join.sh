@@ -77,14 +77,14 @@ vm_exec old 'fio --name=w --filename=/dev/blkcast/data --rw=randwrite --bs=4k --
 	> /dev/null 2>&1 & echo $! > /run/writer; disown'
 writes=$(field old 'v["writes"]')
 wait_until 60 eval "[ \$(field old 'v[\"writes\"]') -gt $((writes + 50)) ]"
-vm_exec new '{ blkcast join data --from old --device /dev/vda --rate 2M > /run/join.log 2>&1 & } && disown'
+vm_exec new '{ blkcast join data --from old --device /dev/vda --rate 1M > /run/join.log 2>&1 & } && disown'
 
 # shellcheck disable=SC2016 # for the guest's shell
 arrived() {	# arrived MIB: something stands there on new's disk
 	vm_exec new '[ "$(dd if=/dev/vda bs=1M skip='"$1"' count=1 iflag=direct status=none |
 		tr -d "\0" | head -c 1 | wc -c)" -gt 0 ]'
 }
-check "content arrives" wait_until 120 arrived 28
+check "content arrives" wait_until 120 arrived 10
 vm_exec new 'cp /etc/blkcast/volumes.d/data.* /lab/'
 vm_power_cut new
 host_start new

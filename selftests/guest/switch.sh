@@ -95,6 +95,7 @@ check "in sync" wait_until 60 in_sync $replica $primary
 vm_exec $replica 'sync /dev/blkcast/data
 	(while dd if=/dev/blkcast/data of=/dev/blkcast/data bs=4k count=1 iflag=direct \
 		oflag=direct conv=notrunc status=none; do sleep 0.2; done) & disown'
+check "it is written to" wait_until 60 field_is $replica 'v["active_groups"] > 0' True
 vm_power_cut g1
 vm_power_cut g2
 check "both are back" return_hosts
