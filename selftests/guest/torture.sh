@@ -9,7 +9,6 @@
 #
 # ROUNDS=N SEED=S: `make torture`; KINDS="quiet both": these cuts alone.
 # kernels: both
-# set: all
 # timeout: 1500
 # shellcheck source=selftests/qemu/lab.sh
 . "$(dirname "$0")/../qemu/lab.sh"
