@@ -87,6 +87,8 @@ blkcast_prepare() {
 	[ ! -e $STATE/blkcast ] || return 0
 	mkdir -p /etc/blkcast /run/blkcast
 	install -m 600 /lab/key /etc/blkcast/key
+	# As the peers: none of them encrypts.
+	printf '[daemon]\nplain = yes\n' > /etc/blkcast/blkcast.conf
 	setsid blkcastd > /run/bench/blkcastd.log 2>&1 < /dev/null &
 	touch $STATE/blkcast
 	until [ -S /run/blkcast/control ]; do sleep 0.1; done
@@ -108,9 +110,10 @@ blkcast_make() {
 		--ack "$ack" > $STATE/out
 	blkcast up "$volume"
 	[ "$GUEST" = 1 ] || return 0
-	blkcast primary "$volume"
+	# Of a volume whose uuid is given, another copy might have content.
+	blkcast primary "$volume" --force --yes > $STATE/out
 	for ((i = 2; i <= replicas + 1; i++)); do
-		blkcast connect "$volume" --peer "g$i" --address "g$i"
+		blkcast connect "$volume" --peer "g$i" --address "g$i" --plain
 	done
 }
 

@@ -240,8 +240,7 @@ enum tls_progress tls_step(struct tls *tls, struct bc_error *error)
 
 	do {
 		ret = gnutls_handshake(tls->session);
-	} while (ret == GNUTLS_E_INTERRUPTED ||
-		 (ret < 0 && ret != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(ret)));
+	} while (ret == GNUTLS_E_INTERRUPTED);
 	if (ret == GNUTLS_E_AGAIN)
 		return gnutls_record_get_direction(tls->session) ? TLS_WANTS_WRITE :
 		       TLS_WANTS_READ;
