@@ -344,12 +344,16 @@ bool blkcast_resync_budget(struct blkcast_link *l)
 		l->resync_budget = cap;
 		return true;
 	}
-	/* Both bounded: no overflow. */
-	l->resync_budget += mul_u64_u64_div_u64(min_t(u64, now - l->resync_when,
-						      NSEC_PER_SEC),
-						v->resync_rate, NSEC_PER_SEC);
-	l->resync_budget = min(l->resync_budget, cap);
-	l->resync_when = now;
+	/* Not a moment at a time: what is rounded away would add up. */
+	if (now - l->resync_when >= NSEC_PER_MSEC) {
+		/* Both bounded: no overflow. */
+		l->resync_budget +=
+			mul_u64_u64_div_u64(min_t(u64, now - l->resync_when,
+						  NSEC_PER_SEC),
+					    v->resync_rate, NSEC_PER_SEC);
+		l->resync_budget = min(l->resync_budget, cap);
+		l->resync_when = now;
+	}
 	return l->resync_budget > 0;
 }
 

@@ -77,7 +77,9 @@ on "modprobe dm-mod
 		dmsetup create d\$i --table \"0 $((13 * MIB / 512)) linear /dev/ram\$i 0\" || exit
 	done
 	dmsetup mknodes"
-local_create a /dev/mapper/d0 --size $bytes --backlog 1M
+# More than the writers have under way at any time: a stream that is left behind
+# by chance would be resynchronised at the rate meant for the verification.
+local_create a /dev/mapper/d0 --size $bytes --backlog 16M
 local_create b /dev/mapper/d1 --size $bytes
 # A replica that is too slow falls behind long before its link is given up.
 on 'blkcast primary a && pair -t 120000 a b'
