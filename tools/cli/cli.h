@@ -136,6 +136,7 @@ int cmd_restore(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_diff(int argc, char **argv);
+int cmd_prune(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 
 #endif /* BC_CLI_H */

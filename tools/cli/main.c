@@ -38,6 +38,7 @@ static const struct command commands[] = {
 	{ "info", cmd_info, "show what such a file holds" },
 	{ "check", cmd_check, "read all of such a file and check it" },
 	{ "diff", cmd_diff, "show what differs between two of them" },
+	{ "prune", cmd_prune, "delete old ones from a folder of them" },
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },

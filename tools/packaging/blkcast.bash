@@ -60,7 +60,7 @@ _blkcast() {
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 	case $command in
-	snapshot | restore | info | check | diff)
+	snapshot | restore | info | check | diff | prune)
 		local file
 		while read -r file; do
 			COMPREPLY+=("$file")

@@ -7,11 +7,13 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "../cli/cli.h"
 #include "../lib/util.h"
 #include "commands.h"
+#include "folder.h"
 #include "pool.h"
 #include "take.h"
 
@@ -129,7 +131,7 @@ int cmd_snapshot(int argc, char **argv)
 	struct have have = { 0 };
 	struct take take = { .source = &source, .output = &output, .what = "snapshot" };
 	struct bc_error error;
-	int exit_code = take_options(argc, argv), err = 0;
+	int exit_code = take_options(argc, argv), err = 0, lock = -1;
 
 	if (exit_code != CLI_GO)
 		return exit_code;
@@ -139,7 +141,9 @@ int cmd_snapshot(int argc, char **argv)
 	take.quiet = quiet;
 	if (since) {
 		take.have = &have;
-		err = have_read(&have, since, &error);
+		err = folder_lock_of(since, &lock, &error);
+		if (!err)
+			err = have_read(&have, since, &error);
 	}
 	if (!err)
 		err = source_open(&source, from, &error);
@@ -152,5 +156,7 @@ int cmd_snapshot(int argc, char **argv)
 	output_close(&output);
 	source_close(&source);
 	have_release(&have);
+	if (lock >= 0)
+		close(lock);
 	return err ? cli_failed(&error) : CLI_DONE;
 }

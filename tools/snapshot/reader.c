@@ -712,6 +712,30 @@ int reader_open(struct reader *reader, const char *path, struct bc_error *error)
 	return err;
 }
 
+int reader_open_ends(struct reader *reader, const char *path, struct bc_error *error)
+{
+	int err;
+
+	memset(reader, 0, sizeof(*reader));
+	err = input_open(&reader->input, path, error);
+	if (!err && !reader->input.regular)
+		err = bc_fail(error, -ESPIPE, "%s is not a regular file", path);
+	if (!err)
+		err = reader_begin(reader, error);
+	if (!err)
+		err = reader_look_at_end(reader, error);
+	if (!err && memcmp(reader->trailer.id, reader->super->id, sizeof(reader->trailer.id))) {
+		reader->trailer_known = false;
+		bc_fail(error, -EBADMSG, "%s: its begin and its end are of different snapshots",
+			path);
+	}
+	if (err == -ENODATA && reader->super)
+		err = 0;
+	if (err)
+		reader_close(reader);
+	return err;
+}
+
 /* On until all stamps are here. */
 static int reader_all_stamps(struct reader *reader, struct bc_error *error)
 {

@@ -98,6 +98,12 @@ int reader_open_fd(struct reader *reader, int fd, const char *name, struct bc_er
 void reader_close(struct reader *reader);
 
 /*
+ * SUPER and TRAILER alone, of a regular file; nothing else can be read of it.  Where
+ * the file is damaged behind SUPER, @trailer_known is false and @error says why.
+ */
+int reader_open_ends(struct reader *reader, const char *path, struct bc_error *error);
+
+/*
  * SUPER and STAMPS alone, of what has nothing else: the copy that a delta is
  * asked for (see have.h).
  */
