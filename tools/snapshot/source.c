@@ -138,6 +138,9 @@ int source_finish(struct source *source, struct source_end *end, struct bc_error
 	err = bc_kernel_get(source->kernel, source->name, &now, error);
 	if (err)
 		return err;
+	/* The volume has grown: its last region was a short one that went on. */
+	if (now.sectors != begin->sectors && !source->stamps.fixed)
+		stamps_doubt_last(&source->stamps);
 	doubt = stamps_finish(&source->stamps);
 	end->lsn = now.lsn;
 	end->fuzzy = doubt || source->stamps.changed || now.lsn != begin->lsn ||
@@ -145,6 +148,10 @@ int source_finish(struct source *source, struct source_end *end, struct bc_error
 	if (!same_history(begin, &now))
 		err = bc_fail(error, -EAGAIN,
 			      "a new reign of volume %s began while it was being read; take the snapshot again",
+			      source->name);
+	else if (now.sectors != begin->sectors && source->stamps.fixed)
+		err = bc_fail(error, -EAGAIN,
+			      "volume %s has grown while it was being read; take the snapshot again",
 			      source->name);
 	bc_volume_release(&now);
 	return err;

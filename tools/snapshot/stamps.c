@@ -105,6 +105,11 @@ bool stamps_enter(struct stamps *stamps, const struct stamps_window *window)
 	return never;
 }
 
+void stamps_doubt_last(struct stamps *stamps)
+{
+	stamps->known[stamps->regions - 1] = 0;
+}
+
 uint32_t stamps_finish(struct stamps *stamps)
 {
 	uint32_t r, doubt = 0;

@@ -86,6 +86,9 @@ int stamps_check(struct stamps *stamps, struct stamps_window *window,
  */
 bool stamps_enter(struct stamps *stamps, const struct stamps_window *window);
 
+/* What was read of the last region is not all that its stamp stands for. */
+void stamps_doubt_last(struct stamps *stamps);
+
 /* Regions that nobody read are in doubt; returns the number in doubt. */
 uint32_t stamps_finish(struct stamps *stamps);
 
