@@ -66,7 +66,7 @@ int blkcast_region_load(struct blkcast_volume *v, u32 region, void *buf)
 	size_t bytes = (size_t)blkcast_region_sectors(v, region) << SECTOR_SHIFT;
 	u64 pos = (v->data_start + blkcast_region_start(v, region)) << SECTOR_SHIFT;
 
-	if (test_bit(region, v->map.touched))
+	if (blkcast_map_touched(v, region))
 		return blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, buf,
 				       bytes);
 	memset(buf, 0, bytes);

@@ -107,6 +107,10 @@ struct blkcast_link {
 	struct blkcast_verify	*verify;	/* L: the newest, or NULL */
 	u32			asked;		/* L: how many */
 	bool			positioned;	/* R: POSITION has come */
+	u64			sectors;	/* L: the volume's size as the replica knows it */
+	u64			room;		/* L: sectors its devices could hold; 0 not known */
+	bool			parked;		/* L: keeps still while the volume grows */
+	bool			ping_due;	/* L: an answer is wanted at once */
 	bool			map_due;	/* L: the replica has to send its map */
 	u64			resync_start;	/* L: ktime_get_ns() */
 	u32			resynced;	/* L: regions made equal since */
@@ -144,6 +148,8 @@ struct blkcast_link {
 	u32			copy_region;	/* R */
 	u32			comparing;	/* L: COMPAREs not yet answered */
 	bool			map_asked;	/* L: by the primary */
+	bool			map_sent;	/* X */
+	bool			room_due;	/* L: the next ACK tells the room */
 	struct list_head	hashed;		/* L: answers to COMPARE */
 };
 
@@ -151,6 +157,16 @@ struct blkcast_link {
 static inline bool blkcast_link_counts(const struct blkcast_link *l)
 {
 	return l->state >= BLKCAST_LINK_JOINING && !(l->flags & BLKCAST_F_ASYNC);
+}
+
+/*
+ * Primary: the replica has the volume's present size, which stays for now.  A
+ * region is read for it, or compared, only while this is so, or was when that
+ * began (grow.c).  Caller holds vol->lock.
+ */
+static inline bool blkcast_link_sized(const struct blkcast_link *l)
+{
+	return l->sectors == l->vol->sectors && !l->vol->growing;
 }
 
 /* Primary: completions wait for this link.  Caller holds vol->lock. */
@@ -210,9 +226,18 @@ int blkcast_stream_tx(void *link);
 int blkcast_stream_rx(void *link);
 void blkcast_stream_drop(struct blkcast_link *l);
 
+/* What a link has a bit a region of. */
+struct blkcast_dirty_bits {
+	unsigned long *dirty, *compare;
+};
+
 /* resync.c: what the primary does about regions that differ */
 int blkcast_resync_init(struct blkcast_link *l);
 void blkcast_resync_free(struct blkcast_link *l);
+int blkcast_dirty_alloc(struct blkcast_dirty_bits *bits, u32 regions);
+void blkcast_dirty_install(struct blkcast_link *l, struct blkcast_dirty_bits *bits,
+			   u32 regions);
+void blkcast_dirty_free(struct blkcast_dirty_bits *bits);
 void blkcast_resync_dirty(struct blkcast_link *l, u32 region);
 void blkcast_resync_stamp(struct blkcast_link *l, u32 region, u64 theirs);
 void blkcast_resync_skip(struct blkcast_link *l);

@@ -16,7 +16,7 @@
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
- *	event.c		what is told
+ *	event.c		what is told			grow.c	  larger, while up
  */
 #include <linux/module.h>
 

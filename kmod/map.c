@@ -52,6 +52,8 @@ static u32 group_count(struct blkcast_volume *v)
 
 static u32 group_size(struct blkcast_volume *v, u32 group)
 {
+	if (group >= group_count(v))
+		return 0;
 	return min_t(u32, BLKCAST_MAP_STAMPS, v->regions - group_first(group));
 }
 
@@ -74,7 +76,7 @@ void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
 }
 
 /* Caller holds vol->lock, or nobody else knows the volume yet. */
-static void group_set_active(struct blkcast_volume *v, u32 group, bool active)
+void blkcast_map_set_active(struct blkcast_volume *v, u32 group, bool active)
 {
 	struct blkcast_group *g = &v->map.groups[group];
 
@@ -107,7 +109,28 @@ static bool map_open(struct blkcast_volume *v, u32 region)
 {
 	const struct blkcast_group *g = &v->map.groups[group_of(region)];
 
-	return g->active && !g->unsure && test_bit(region, v->map.touched);
+	return g->active && !g->unsure && blkcast_map_touched(v, region);
+}
+
+static unsigned long *touched_bits(struct blkcast_volume *v)
+{
+	return rcu_dereference_protected(v->map.touched,
+					 lockdep_is_held(&v->lock));
+}
+
+/* Caller holds vol->lock, or nobody else knows the volume yet. */
+static void touched_set(struct blkcast_volume *v, u32 region)
+{
+	v->map.touched_count += !test_and_set_bit(region, touched_bits(v));
+}
+
+/* Caller holds vol->lock.  Was it touched? */
+static bool touched_clear(struct blkcast_volume *v, u32 region)
+{
+	bool touched = test_and_clear_bit(region, touched_bits(v));
+
+	v->map.touched_count -= touched;
+	return touched;
 }
 
 /**
@@ -135,9 +158,12 @@ bool blkcast_map_ready(struct blkcast_op *op)
 
 /* ---- blocks on disk ---- */
 
-/* Fill a block with what memory holds.  Caller holds vol->lock. */
-static void block_fill(struct blkcast_volume *v, u32 group, bool active,
-		       struct blkcast_map_block *b)
+/*
+ * Fill a block with what memory holds, nothing for a group beyond the end; all but
+ * generation and checksum.  Caller holds vol->lock.
+ */
+void blkcast_map_fill(struct blkcast_volume *v, u32 group, bool active,
+		      struct blkcast_map_block *b)
 {
 	u32 i, first = group_first(group);
 
@@ -148,7 +174,7 @@ static void block_fill(struct blkcast_volume *v, u32 group, bool active,
 	memcpy(b->volume, v->super->volume, sizeof(b->volume));
 	for (i = 0; i < group_size(v, group); i++) {
 		b->stamps[i] = cpu_to_le64(blkcast_map_get(v, first + i));
-		if (test_bit(first + i, v->map.touched))
+		if (test_bit(first + i, touched_bits(v)))
 			b->touched[i / 8] |= 1 << (i % 8);
 	}
 }
@@ -196,6 +222,10 @@ static int blocks_write_once(struct blkcast_volume *v, const u32 *groups,
 	struct blk_plug plug;
 
 	lockdep_assert_held(&v->map.pen);
+	/* Blocks are where the superblock on disk says, or they are lost. */
+	io.error = blkcast_super_settle(v);
+	if (io.error)
+		return io.error;
 	init_completion(&io.done);
 	blk_start_plug(&plug);
 	for (i = 0; i < n; i++) {
@@ -291,7 +321,7 @@ static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *nex
 
 		spin_lock_irq(&v->lock);
 		if (group_idle(g) && time_before_eq(g->idle_since, cutoff)) {
-			block_fill(v, *next, false, v->map.blocks[c->n]);
+			blkcast_map_fill(v, *next, false, v->map.blocks[c->n]);
 			c->groups[c->n] = *next;
 			c->entered[c->n++] = g->entered;
 		}
@@ -310,7 +340,7 @@ static void clean_close(struct blkcast_volume *v, struct clean_batch *c)
 
 		if (g->entered != c->entered[i] || g->pending)
 			continue;
-		group_set_active(v, c->groups[i], false);
+		blkcast_map_set_active(v, c->groups[i], false);
 		swap(v->map.blocks[n], v->map.blocks[i]);
 		c->groups[n++] = c->groups[i];
 	}
@@ -412,7 +442,7 @@ static void pen_zero(struct blkcast_volume *v, struct list_head *ops)
 	int err;
 
 	list_for_each_entry(op, ops, node) {
-		if (test_bit(op->region, v->map.touched) ||
+		if (blkcast_map_touched(v, op->region) ||
 		    test_bit(op->region, v->map.zeroed))
 			continue;
 		op->error = zero_region(v, op->region);
@@ -455,7 +485,7 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	}
 	spin_lock_irq(&v->lock);
 	for (i = 0; i < n; i++)
-		block_fill(v, groups[i], true, blocks[i]);
+		blkcast_map_fill(v, groups[i], true, blocks[i]);
 	spin_unlock_irq(&v->lock);
 	list_for_each_entry(op, done, node)
 		for (i = 0; i < n && !op->error; i++)
@@ -467,12 +497,12 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	for (i = 0; i < n; i++) {
 		v->map.groups[groups[i]].penned = false;
 		if (!err)
-			group_set_active(v, groups[i], true);
+			blkcast_map_set_active(v, groups[i], true);
 	}
 	list_for_each_entry(op, done, node) {
 		op->error = op->error ?: err;
 		if (!op->error)
-			set_bit(op->region, v->map.touched);
+			touched_set(v, op->region);
 	}
 	spin_unlock_irq(&v->lock);
 	list_for_each_entry(op, done, node)
@@ -546,7 +576,7 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 		if (primary && !(r % MAP_WALK))
 			v->log_floor = lsn = ++v->lsn;
 		if (!v->map.groups[group_of(r)].active ||
-		    !test_bit(r, v->map.touched))
+		    !test_bit(r, touched_bits(v)))
 			continue;
 		blkcast_map_stamp(v, r, lsn);
 		list_for_each_entry(l, &v->links, node)
@@ -572,13 +602,13 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 	if (v->map.groups[group].active && !v->map.groups[group].unsure)
 		return 0;
 	spin_lock_irq(&v->lock);
-	block_fill(v, group, true, b);
+	blkcast_map_fill(v, group, true, b);
 	spin_unlock_irq(&v->lock);
 	err = blocks_write(v, &group, &b, 1);
 	if (err)
 		return err;
 	spin_lock_irq(&v->lock);
-	group_set_active(v, group, true);
+	blkcast_map_set_active(v, group, true);
 	spin_unlock_irq(&v->lock);
 	return 0;
 }
@@ -592,7 +622,7 @@ static bool group_has_hole(struct blkcast_volume *v, u32 group)
 	spin_lock_irq(&v->lock);
 	for (; r < end && !hole; r++)
 		hole = blkcast_map_get(v, r) == BLKCAST_LSN_DOUBT &&
-		       !test_bit(r, v->map.touched);
+		       !blkcast_map_touched(v, r);
 	spin_unlock_irq(&v->lock);
 	return hole;
 }
@@ -685,13 +715,15 @@ u32 blkcast_map_exposed(struct blkcast_volume *v)
 {
 	u32 g, r, n = 0;
 
+	spin_lock_irq(&v->lock);
 	for (g = 0; g < group_count(v); g++) {
-		if (!READ_ONCE(v->map.groups[g].active))
+		walk_pause(v, group_first(g));
+		if (!v->map.groups[g].active)
 			continue;
 		for (r = group_first(g); r < group_first(g) + group_size(v, g); r++)
-			n += test_bit(r, v->map.touched);
-		cond_resched();
+			n += test_bit(r, touched_bits(v));
 	}
+	spin_unlock_irq(&v->lock);
 	return n;
 }
 
@@ -734,7 +766,7 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 		walk_pause(v, r);
 		if (blkcast_map_get(v, r) != BLKCAST_LSN_DOUBT)
 			continue;
-		blkcast_map_stamp(v, r, test_bit(r, v->map.touched) ?
+		blkcast_map_stamp(v, r, test_bit(r, touched_bits(v)) ?
 				  lsn : BLKCAST_LSN_NEVER);
 		n++;
 	}
@@ -761,14 +793,14 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
-	touched = test_and_clear_bit(region, v->map.touched);
+	touched = touched_clear(v, region);
 	blkcast_map_stamp(v, region, BLKCAST_LSN_NEVER);
-	block_fill(v, group, v->map.groups[group].active, b);
+	blkcast_map_fill(v, group, v->map.groups[group].active, b);
 	spin_unlock_irq(&v->lock);
 	err = blocks_write(v, &group, &b, 1);
 	if (err && touched) {
 		spin_lock_irq(&v->lock);
-		set_bit(region, v->map.touched);
+		touched_set(v, region);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
 		/* Which slot a reader takes is not known: the next op pens. */
 		v->map.groups[group].unsure = 1;
@@ -779,8 +811,47 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 	return err;
 }
 
+/**
+ * blkcast_map_truncate() - forget all from a new end on
+ * @v: the volume
+ * @sectors: its new size, less than now
+ * @regions: that go with it
+ *
+ * No op is pending and nobody writes.  The block of the group that has lost a
+ * part is written, so that no mark of what was there is left for a volume that
+ * grows again.
+ */
+int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
+{
+	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
+	u32 group = group_of(regions - 1), end, r, g;
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	mutex_lock(&v->map.pen);
+	spin_lock_irq(&v->lock);
+	end = v->regions;
+	v->sectors = sectors;
+	v->regions = regions;
+	for (r = regions; r < end; r++) {
+		walk_pause(v, r);
+		touched_clear(v, r);
+		blkcast_map_stamp(v, r, BLKCAST_LSN_NEVER);
+	}
+	for (g = group + 1; g <= group_of(end - 1); g++)
+		blkcast_map_set_active(v, g, false);
+	blkcast_map_fill(v, group, v->map.groups[group].active, b);
+	spin_unlock_irq(&v->lock);
+	err = blocks_write(v, &group, &b, 1);
+	mutex_unlock(&v->map.pen);
+	free_page((unsigned long)b);
+	return err;
+}
+
 /* ---- loading and closing ---- */
 
+/* Caller holds vol->lock. */
 static void group_load(struct blkcast_volume *v, u32 group,
 		       const struct blkcast_map_block *slots)
 {
@@ -802,7 +873,8 @@ static void group_load(struct blkcast_volume *v, u32 group,
 			 group);
 		v->map.damaged++;
 	}
-	group_set_active(v, group, !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
+	blkcast_map_set_active(v, group,
+			       !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
 	/*
 	 * What could not be read now may be read the next time, and must not be
 	 * taken for newer then: time outruns any count.
@@ -820,7 +892,7 @@ static void group_load(struct blkcast_volume *v, u32 group,
 			stamp = g->active ? BLKCAST_LSN_DOUBT :
 					    le64_to_cpu(b->stamps[i]);
 		if (touched)
-			set_bit(first + i, v->map.touched);
+			touched_set(v, first + i);
 		if (stamp == BLKCAST_LSN_DOUBT)
 			g->doubts++;
 		else
@@ -828,7 +900,7 @@ static void group_load(struct blkcast_volume *v, u32 group,
 		*__blkcast_map_slot(v, first + i) = stamp;
 	}
 	if (g->doubts)
-		group_set_active(v, group, true);
+		blkcast_map_set_active(v, group, true);
 }
 
 /*
@@ -861,36 +933,13 @@ static int map_read(struct blkcast_volume *v)
 				    block_pos(v, group, 0), buf,
 				    2 * n * BLKCAST_BLOCK_SIZE))
 			blocks_read_each(v, group, n, buf);
+		spin_lock_irq(&v->lock);
 		for (i = 0; i < n; i++)
 			group_load(v, group + i, &buf[2 * i]);
+		spin_unlock_irq(&v->lock);
 		cond_resched();
 	}
 	kvfree(buf);
-	return 0;
-}
-
-static u32 stamp_pages(u32 regions)
-{
-	return DIV_ROUND_UP(regions, BLKCAST_STAMP_PAGE);
-}
-
-static void stamps_free(struct blkcast_map *m, u32 pages)
-{
-	while (m->stamps && pages)
-		free_page((unsigned long)m->stamps[--pages]);
-	kvfree(m->stamps);
-}
-
-/* All regions as never written. */
-static int stamps_alloc(struct blkcast_map *m, u32 pages)
-{
-	u32 i;
-
-	for (i = 0; i < pages; i++) {
-		m->stamps[i] = (void *)get_zeroed_page(GFP_KERNEL);
-		if (!m->stamps[i])
-			return -ENOMEM;
-	}
 	return 0;
 }
 
@@ -903,7 +952,9 @@ static int stamps_alloc(struct blkcast_map *m, u32 pages)
  */
 int blkcast_map_load(struct blkcast_volume *v)
 {
+	struct blkcast_map_arrays arrays = {};
 	struct blkcast_map *m = &v->map;
+	int err;
 	u32 i;
 
 	mutex_init(&m->pen);
@@ -911,20 +962,22 @@ int blkcast_map_load(struct blkcast_volume *v)
 	m->active_max = BLKCAST_ACTIVE_DEFAULT;
 	INIT_WORK(&m->pen_work, pen_work);
 	INIT_DELAYED_WORK(&m->clean_work, clean_work);
-	m->stamps = kvcalloc(stamp_pages(v->regions), sizeof(*m->stamps),
-			     GFP_KERNEL);
-	m->touched = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
-	m->zeroed = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
-	m->groups = kvcalloc(group_count(v), sizeof(*m->groups), GFP_KERNEL);
 	for (i = 0; i < BLKCAST_MAP_BATCH; i++) {
 		m->blocks[i] = (void *)__get_free_page(GFP_KERNEL);
 		if (!m->blocks[i])
 			return -ENOMEM;
 	}
 	m->wq = alloc_ordered_workqueue("blkcast-pen/%s", WQ_MEM_RECLAIM, v->name);
-	if (!m->stamps || !m->touched || !m->zeroed || !m->groups || !m->wq)
+	if (!m->wq)
 		return -ENOMEM;
-	return stamps_alloc(m, stamp_pages(v->regions)) ?: map_read(v);
+	err = blkcast_map_arrays_alloc(&arrays, 0, v->regions);
+	if (!err) {
+		spin_lock_irq(&v->lock);
+		blkcast_map_arrays_install(v, &arrays);
+		spin_unlock_irq(&v->lock);
+	}
+	blkcast_map_arrays_free(&arrays);
+	return err ?: map_read(v);
 }
 
 /**
@@ -954,14 +1007,18 @@ int blkcast_map_close(struct blkcast_volume *v)
 void blkcast_map_free(struct blkcast_volume *v)
 {
 	struct blkcast_map *m = &v->map;
+	struct blkcast_map_arrays arrays = {
+		.stamps = m->stamps,
+		.touched = rcu_dereference_protected(m->touched, true),
+		.zeroed = m->zeroed,
+		.groups = m->groups,
+		.room = m->room,
+	};
 	u32 i;
 
 	if (m->wq)
 		destroy_workqueue(m->wq);
 	for (i = 0; i < BLKCAST_MAP_BATCH; i++)
 		free_page((unsigned long)m->blocks[i]);
-	kvfree(m->groups);
-	kvfree(m->zeroed);
-	kvfree(m->touched);
-	stamps_free(m, stamp_pages(v->regions));
+	blkcast_map_arrays_free(&arrays);
 }

@@ -39,11 +39,13 @@ struct blkcast_group {
  * struct blkcast_map - the stamp map of one copy
  * @stamps: L: LSN of the last write to each region, or BLKCAST_LSN_DOUBT; in
  *	pages, so that a map of 128 MiB needs no piece of memory of that size
- * @touched: L: a bit a region: was ever written, hence holds data; cleared
- *	regions read as zeros.  Set only after the region has been zeroed and
- *	the mark is on stable storage
+ * @touched: L for writing, RCU: a bit a region: was ever written, hence holds
+ *	data; cleared regions read as zeros.  Set only after the region has been
+ *	zeroed and the mark is on stable storage
  * @zeroed: P: a bit a region: zeroed since it was found untouched
- * @groups: one for each map block
+ * @groups: L: one for each map block
+ * @room: L: regions that the arrays above have room for, vol->regions or more
+ * @touched_count: L: bits in @touched
  * @blocks: P: what is written next
  * @waiting: L: ops that wait for the pen
  * @pen: serializes all who write map blocks
@@ -58,9 +60,11 @@ struct blkcast_group {
  */
 struct blkcast_map {
 	u64			**stamps;
-	unsigned long		*touched;
+	unsigned long __rcu	*touched;
 	unsigned long		*zeroed;
 	struct blkcast_group	*groups;
+	u32			room;
+	u32			touched_count;
 	struct blkcast_map_block *blocks[BLKCAST_MAP_BATCH];
 	struct list_head	waiting;
 	struct mutex		pen;
@@ -73,6 +77,28 @@ struct blkcast_map {
 	u64			active_max;
 };
 
+/**
+ * struct blkcast_map_arrays - memory for a map of @room regions
+ * @pages: stamps' pages up to here belong to somebody else
+ *
+ * The rest: as in struct blkcast_map.
+ */
+struct blkcast_map_arrays {
+	u64			**stamps;
+	unsigned long		*touched;
+	unsigned long		*zeroed;
+	struct blkcast_group	*groups;
+	u32			room;
+	u32			pages;
+};
+
+/* map_memory.c */
+int blkcast_map_arrays_alloc(struct blkcast_map_arrays *a, u32 have, u32 room);
+void blkcast_map_arrays_install(struct blkcast_volume *v,
+				struct blkcast_map_arrays *a);
+void blkcast_map_arrays_free(struct blkcast_map_arrays *a);
+
+/* map.c */
 int blkcast_map_load(struct blkcast_volume *v);
 int blkcast_map_clean(struct blkcast_volume *v);
 int blkcast_map_keep_doubts(struct blkcast_volume *v);
@@ -85,6 +111,10 @@ void blkcast_map_end(struct blkcast_op *op);
 
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
 int blkcast_map_forget(struct blkcast_volume *v, u32 region);
+void blkcast_map_set_active(struct blkcast_volume *v, u32 group, bool active);
+void blkcast_map_fill(struct blkcast_volume *v, u32 group, bool active,
+		      struct blkcast_map_block *b);
+int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions);
 u32 blkcast_map_exposed(struct blkcast_volume *v);
 bool blkcast_map_in_doubt(struct blkcast_volume *v);
 void blkcast_map_doubt_active(struct blkcast_volume *v);

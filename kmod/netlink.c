@@ -30,6 +30,7 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_FIRST] = { .type = NLA_U32 },
 	[BLKCAST_A_COUNT] = { .type = NLA_U32 },
 	[BLKCAST_A_META_END] = { .type = NLA_U64 },
+	[BLKCAST_A_SECTORS] = { .type = NLA_U64 },
 	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
 	[BLKCAST_A_ACTIVE_MAX] = { .type = NLA_U64 },
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
@@ -319,6 +320,22 @@ static int cmd_suspend(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+static int cmd_grow(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	int err = need(info, BLKCAST_A_SECTORS);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_grow(v, nla_get_u64(info->attrs[BLKCAST_A_SECTORS]),
+			   info->extack);
+	volume_unlock(v);
+	return err;
+}
+
 static int link_params(struct genl_info *info, struct blkcast_link_params *p)
 {
 	struct nlattr *history = info->attrs[BLKCAST_A_HISTORY];
@@ -491,6 +508,8 @@ static int link_put_primary(struct sk_buff *msg, struct blkcast_link *l, u64 now
 		return -EMSGSIZE;
 	if (l->rtt_ns && put_u64(msg, BLKCAST_L_RTT_NS, l->rtt_ns))
 		return -EMSGSIZE;
+	if (l->room && put_u64(msg, BLKCAST_L_ROOM, l->room))
+		return -EMSGSIZE;
 	return verify_put(msg, l);
 }
 
@@ -580,6 +599,9 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
 	    put_u64(msg, BLKCAST_A_ACTIVE_MAX, v->map.active_max) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
+	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
+	    nla_put_u32(msg, BLKCAST_A_REGIONS, v->regions) ||
+	    nla_put_u32(msg, BLKCAST_A_TOUCHED, v->map.touched_count) ||
 	    nla_put_u32(msg, BLKCAST_A_OPENERS, v->openers) ||
 	    put_u64(msg, BLKCAST_A_BACKLOG_USED, v->log_bytes) ||
 	    put_u64(msg, BLKCAST_A_META_WRITES, v->map.writes) ||
@@ -607,20 +629,19 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_MINOR, v->minor) ||
 	    nla_put(msg, BLKCAST_A_UUID, 16, v->super->volume) ||
 	    nla_put(msg, BLKCAST_A_NODE, 16, v->super->node) ||
-	    put_u64(msg, BLKCAST_A_META_END, v->meta_end) ||
 	    put_u64(msg, BLKCAST_A_EVENT_SEQ, blkcast_event_seq()) ||
 	    put_u64(msg, BLKCAST_A_ERRORS, READ_ONCE(v->errors)) ||
-	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
 	    nla_put_u32(msg, BLKCAST_A_REGION_SHIFT,
 			v->region_shift + SECTOR_SHIFT) ||
-	    nla_put_u32(msg, BLKCAST_A_REGIONS, v->regions) ||
-	    nla_put_u32(msg, BLKCAST_A_EXPOSED, blkcast_map_exposed(v)) ||
-	    nla_put_u32(msg, BLKCAST_A_TOUCHED,
-			bitmap_weight(v->map.touched, v->regions)))
+	    put_u64(msg, BLKCAST_A_ROOM, blkcast_grow_room(v)) ||
+	    nla_put_u32(msg, BLKCAST_A_BLOCK, v->block) ||
+	    nla_put_u32(msg, BLKCAST_A_EXPOSED, blkcast_map_exposed(v)))
 		return -EMSGSIZE;
 	mutex_lock(&v->super_lock);
 	err = nla_put_u32(msg, BLKCAST_A_SUPER_FLAGS,
-			  le32_to_cpu(v->super->flags)) ?: history_put(msg, v);
+			  le32_to_cpu(v->super->flags)) ?:
+	      put_u64(msg, BLKCAST_A_META_END, v->meta_end) ?:
+	      history_put(msg, v);
 	mutex_unlock(&v->super_lock);
 	if (err)
 		return err;
@@ -849,6 +870,7 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_PRIMARY, .doit = cmd_primary },
 	{ .cmd = BLKCAST_CMD_REPLICA, .doit = cmd_replica },
 	{ .cmd = BLKCAST_CMD_SET, .doit = cmd_set },
+	{ .cmd = BLKCAST_CMD_GROW, .doit = cmd_grow },
 	{ .cmd = BLKCAST_CMD_LINK_ADD, .doit = cmd_link_add },
 	{ .cmd = BLKCAST_CMD_LINK_DEL, .doit = cmd_link_del },
 	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get,

@@ -17,6 +17,8 @@
  *  6. vol->position is an LSN up to which this copy is the stream and nothing
  *     else (0: not known): set by DONE and by what is applied while in sync,
  *     cleared by GAP.  A returning link starts with it (POSITION).
+ *  7. This copy has the size that the primary has said last (SIZE), and nothing of
+ *     another size is under way when it changes.
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -648,9 +650,29 @@ static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
 	spin_lock_irq(&l->vol->lock);
 	l->ack_due = true;
+	l->room_due = true;
 	wake_up_all(&l->wake);
 	spin_unlock_irq(&l->vol->lock);
 	return 0;
+}
+
+/*
+ * Inv. 7.  Not while the map is being sent: the primary waits for its end.
+ */
+static int size_recv(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	int err;
+
+	if (f->length || f->lsn ||
+	    (READ_ONCE(l->map_asked) && !READ_ONCE(l->map_sent)))
+		return -EPROTO;
+	drain(l);
+	err = READ_ONCE(l->local_error) ?:
+	      blkcast_grow_follow(l->vol, le64_to_cpu(f->sector));
+	if (err && err != -EPROTO)
+		l->local_error = err;
+	seq_pass(l, f);
+	return err;
 }
 
 static int map_asked(struct blkcast_link *l, const struct blkcast_frame *f)
@@ -694,6 +716,8 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 		return compare_recv(l, f);
 	case BLKCAST_FRAME_MAP:
 		return map_asked(l, f);
+	case BLKCAST_FRAME_SIZE:
+		return size_recv(l, f);
 	case BLKCAST_FRAME_MEMBERS:
 		return members_recv(l, f);
 	case BLKCAST_FRAME_HANDOVER:
@@ -749,8 +773,11 @@ static int stamps_send(struct blkcast_link *l, __le64 *buf)
 		spin_unlock_irq(&v->lock);
 	}
 	l->stamps_done += n;
-	if (l->stamps_done == v->regions)
+	if (l->stamps_done == v->regions) {
 		f.flags = cpu_to_le16(BLKCAST_FRAME_LAST);
+		/* The primary may answer with another size (inv. 7). */
+		WRITE_ONCE(l->map_sent, true);
+	}
 	return blkcast_frame_send(l, &f, buf, false);
 }
 
@@ -759,7 +786,7 @@ static int map_send(struct blkcast_link *l)
 	__le64 *buf = kvmalloc(BLKCAST_PAYLOAD_MAX, GFP_KERNEL);
 	int err = buf ? 0 : -ENOMEM;
 
-	while (!err && l->stamps_done < l->vol->regions)
+	while (!err && !l->map_sent)
 		err = READ_ONCE(l->error) ?: stamps_send(l, buf);
 	kvfree(buf);
 	if (err)
@@ -779,6 +806,10 @@ static int ack_send(struct blkcast_link *l)
 	};
 	struct blkcast_ack a = { .reads = cpu_to_le64(blkcast_reads(l->vol)) };
 
+	if (READ_ONCE(l->room_due)) {
+		WRITE_ONCE(l->room_due, false);
+		a.room = cpu_to_le64(blkcast_grow_room(l->vol));
+	}
 	spin_lock_irq(&l->vol->lock);
 	l->ack_due = false;
 	a.received = cpu_to_le64(l->received);
@@ -830,8 +861,11 @@ static int error_send(struct blkcast_link *l)
 /* Where this copy stands, if it is the stream up to there and nothing else. */
 static int position_send(struct blkcast_link *l)
 {
-	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_POSITION) };
 	struct blkcast_volume *v = l->vol;
+	struct blkcast_frame f = {
+		.type = cpu_to_le16(BLKCAST_FRAME_POSITION),
+		.sector = cpu_to_le64(blkcast_super_sectors(v)),
+	};
 
 	if (!(blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT) &&
 	    !blkcast_map_in_doubt(v))
@@ -874,7 +908,7 @@ static int hashes_send(struct blkcast_link *l)
 
 static bool map_due(struct blkcast_link *l)
 {
-	return READ_ONCE(l->map_asked) && l->stamps_done < l->vol->regions;
+	return READ_ONCE(l->map_asked) && !l->map_sent;
 }
 
 static bool answer_due(struct blkcast_link *l)

@@ -182,7 +182,7 @@ static int region_take(struct blkcast_link *l, u32 region, u64 *stamp)
 
 	region_lock(l, region, &lock);
 	spin_lock_irq(&v->lock);
-	touched = test_bit(region, v->map.touched);
+	touched = blkcast_map_touched(v, region);
 	*stamp = touched ? blkcast_map_get(v, region) : BLKCAST_LSN_NEVER;
 	l->resync_budget -= touched ?
 		blkcast_region_sectors(v, region) << SECTOR_SHIFT : PAGE_SIZE;
@@ -320,7 +320,7 @@ static bool region_pick(struct blkcast_link *l, u32 *region)
 static bool region_due(struct blkcast_link *l)
 {
 	return l->state == BLKCAST_LINK_RESYNC && l->dirty_count > l->asked &&
-	       l->asked < blkcast_asks_max(l->vol);
+	       l->asked < blkcast_asks_max(l->vol) && blkcast_link_sized(l);
 }
 
 static bool done_due(struct blkcast_link *l)
@@ -444,15 +444,54 @@ int blkcast_resync_step(struct blkcast_link *l)
 
 /* ---- what a link needs ---- */
 
+int blkcast_dirty_alloc(struct blkcast_dirty_bits *bits, u32 regions)
+{
+	bits->dirty = kvcalloc(BITS_TO_LONGS(regions), sizeof(long), GFP_KERNEL);
+	bits->compare = kvcalloc(BITS_TO_LONGS(regions), sizeof(long), GFP_KERNEL);
+	return bits->dirty && bits->compare ? 0 : -ENOMEM;
+}
+
+/*
+ * Put larger bits in the place of those the link has, which are in @bits then: the
+ * volume is about to get @regions.  A replica whose size is agreed has nothing in
+ * what is new.  One that has just come may be the larger one: rule 10.  Caller
+ * holds vol->lock.
+ */
+void blkcast_dirty_install(struct blkcast_link *l, struct blkcast_dirty_bits *bits,
+			   u32 regions)
+{
+	u32 have = l->vol->regions;
+
+	lockdep_assert_held(&l->vol->lock);
+	/* bitmap_fill() sets whole words: what is beyond is not dirty. */
+	bitmap_copy_clear_tail(bits->dirty, l->dirty, have);
+	bitmap_copy_clear_tail(bits->compare, l->compare, have);
+	if (l->state == BLKCAST_LINK_COMPARING && l->sectors != l->vol->sectors) {
+		bitmap_set(bits->dirty, have, regions - have);
+		l->dirty_count += regions - have;
+	}
+	swap(l->dirty, bits->dirty);
+	swap(l->compare, bits->compare);
+}
+
+void blkcast_dirty_free(struct blkcast_dirty_bits *bits)
+{
+	kvfree(bits->compare);
+	kvfree(bits->dirty);
+}
+
 int blkcast_resync_init(struct blkcast_link *l)
 {
 	struct blkcast_volume *v = l->vol;
 	size_t region = (size_t)1 << (v->region_shift + SECTOR_SHIFT);
+	struct blkcast_dirty_bits bits;
+	int err;
 
-	l->dirty = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
-	l->compare = kvcalloc(BITS_TO_LONGS(v->regions), sizeof(long), GFP_KERNEL);
+	err = blkcast_dirty_alloc(&bits, v->regions);
+	l->dirty = bits.dirty;
+	l->compare = bits.compare;
 	l->buf = vmalloc(region);
-	if (!l->dirty || !l->compare || !l->buf || blkcast_asks_init(l))
+	if (err || !l->buf || blkcast_asks_init(l))
 		return -ENOMEM;
 	/* Rule 10: nothing streams into a region before it is compared. */
 	bitmap_fill(l->dirty, v->regions);

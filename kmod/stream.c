@@ -12,6 +12,9 @@
  * when the backlog is full turns its region dirty (blkcast_stream_drop), and a
  * dropped flush goes out in its place: a barrier binds (rule 17).
  *
+ * When the volume has grown, SIZE goes out before anything that is of the new
+ * size; a replica that comes with another size is told as well, first of all.
+ *
  * After DONE_OK completions wait for the link (JOINING); it is in sync when all
  * up to that moment is durable there and the superblock says so (members.c).
  *
@@ -69,11 +72,14 @@ struct entry {
 	struct blkcast_ask *ask;	/* to go out in this place: verify.c, inv. 1 */
 };
 
-/* Nothing before it is settled what the replica lacks, nor after HANDOVER. */
+/*
+ * Nothing before it is settled what the replica lacks and what size it has, nor
+ * after HANDOVER.
+ */
 static bool entries_due(struct blkcast_link *l)
 {
 	return l->state > BLKCAST_LINK_COMPARING && !l->handover &&
-	       (l->next || l->lost_flush);
+	       (l->next || l->lost_flush) && l->sectors == l->vol->sectors;
 }
 
 static struct entry entry_take(struct blkcast_link *l)
@@ -183,6 +189,49 @@ static int stream_entries(struct blkcast_link *l)
 	return err;
 }
 
+/* ---- the volume's size ---- */
+
+/*
+ * The replica has to be told; not while it sends its map or hashes, which are of
+ * the size that it knew when it was asked.
+ */
+static bool size_due(struct blkcast_link *l)
+{
+	return l->sectors != l->vol->sectors && !l->asked && !l->handover &&
+	       (l->state > BLKCAST_LINK_COMPARING || l->map_due);
+}
+
+static int size_tell(struct blkcast_link *l)
+{
+	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_SIZE) };
+	bool due;
+
+	spin_lock_irq(&l->vol->lock);
+	due = size_due(l);
+	if (due) {
+		l->sectors = l->vol->sectors;
+		f.sector = cpu_to_le64(l->sectors);
+	}
+	spin_unlock_irq(&l->vol->lock);
+	return due ? blkcast_frame_send(l, &f, NULL, false) : 0;
+}
+
+static bool park_due(struct blkcast_link *l)
+{
+	return l->vol->growing && !l->parked && !l->asked;
+}
+
+/* No region is being read or compared, and none will be until the volume has grown. */
+static void park(struct blkcast_link *l)
+{
+	spin_lock_irq(&l->vol->lock);
+	if (park_due(l)) {
+		l->parked = true;
+		wake_up(&l->vol->idle);
+	}
+	spin_unlock_irq(&l->vol->lock);
+}
+
 /* ---- the sender ---- */
 
 static u64 ping_ns(const struct blkcast_link *l)
@@ -194,8 +243,9 @@ static int ping(struct blkcast_link *l)
 {
 	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_PING) };
 
-	if (ktime_get_ns() - l->tx_when < ping_ns(l))
+	if (!READ_ONCE(l->ping_due) && ktime_get_ns() - l->tx_when < ping_ns(l))
 		return 0;
+	WRITE_ONCE(l->ping_due, false);
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
@@ -225,7 +275,8 @@ static bool stream_due(struct blkcast_link *l)
 	bool due;
 
 	spin_lock_irq(&l->vol->lock);
-	due = l->error || l->map_due || entries_due(l) || blkcast_resync_due(l) ||
+	due = l->error || l->map_due || l->ping_due || size_due(l) ||
+	      park_due(l) || entries_due(l) || blkcast_resync_due(l) ||
 	      blkcast_verify_due(l) || blkcast_reign_due(l);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
@@ -260,11 +311,14 @@ int blkcast_stream_tx(void *data)
 		wait_event_timeout(l->wake, stream_due(l), tx_patience(l));
 		err = READ_ONCE(l->error);
 		if (!err)
+			err = size_tell(l);
+		if (!err)
 			err = map_ask(l);
 		if (!err)
 			err = stream_entries(l);
 		if (!err)
 			err = blkcast_resync_step(l);
+		park(l);
 		if (!err)
 			blkcast_verify_step(l);
 		if (!err)
@@ -327,6 +381,7 @@ static int position_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		return -EPROTO;
 	l->positioned = true;
 	spin_lock_irq(&v->lock);
+	l->sectors = le64_to_cpu(f->sector);
 	if (!l->error) {
 		replay = replay_from(l, lsn);
 		l->map_due = !replay;
@@ -356,6 +411,18 @@ static void stamps_compare(struct blkcast_link *l, const __le64 *stamps,
 	}
 }
 
+/* Regions of the volume as the replica knows it, which are those in its map. */
+static u32 link_regions(struct blkcast_link *l)
+{
+	u64 regions;
+
+	spin_lock_irq(&l->vol->lock);
+	regions = DIV_ROUND_UP_ULL(l->sectors, 1ULL << l->vol->region_shift);
+	regions = min_t(u64, regions, l->vol->regions);
+	spin_unlock_irq(&l->vol->lock);
+	return regions;
+}
+
 static int stamps_recv(struct blkcast_link *l, const struct blkcast_frame *f,
 		       __le64 *buf)
 {
@@ -363,13 +430,14 @@ static int stamps_recv(struct blkcast_link *l, const struct blkcast_frame *f,
 	u64 first = le64_to_cpu(f->sector);
 	u32 count = le32_to_cpu(f->sectors);
 	bool last = le16_to_cpu(f->flags) & BLKCAST_FRAME_LAST;
+	u32 regions = link_regions(l);
 	int err;
 
 	if (l->state != BLKCAST_LINK_COMPARING || !l->positioned ||
 	    first != l->stamps_done ||
-	    !count || count > BLKCAST_STAMPS_MAX || count > v->regions - first ||
+	    !count || count > BLKCAST_STAMPS_MAX || count > regions - first ||
 	    le32_to_cpu(f->length) != count * sizeof(*buf) ||
-	    last != (first + count == v->regions))
+	    last != (first + count == regions))
 		return -EPROTO;
 	err = blkcast_frame_recv_data(l, f, buf);
 	if (err)
@@ -468,6 +536,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->apply_ns = le64_to_cpu(a.apply_ns);
 		l->flush_ns = le64_to_cpu(a.flush_ns);
 		blkcast_reads_told(l, le64_to_cpu(a.reads));
+		l->room = a.room ? le64_to_cpu(a.room) : l->room;
 		rtt_update(l, f, &a);
 		ack_advance(l);
 		blkcast_members_join(l);

@@ -8,7 +8,8 @@
  * whole.
  *
  * Both stand before vol->meta_end, which is the end of the metadata device when
- * the copy is made.  A device that is enlarged later does not move it.
+ * the copy is made.  A device that is enlarged later does not move it; growing the
+ * volume does (grow.c).
  */
 #include "link.h"
 
@@ -201,6 +202,79 @@ static int super_write_locked(struct blkcast_volume *v)
 		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
 		blkcast_event_error(v, err);
 	}
+	return err;
+}
+
+/* Make sure that the disk holds what memory does, if a write has failed. */
+int blkcast_super_settle(struct blkcast_volume *v)
+{
+	int err = 0;
+
+	mutex_lock(&v->super_lock);
+	if (v->super_stale)
+		err = super_write_locked(v);
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/**
+ * blkcast_super_move() - durably say that the map is elsewhere
+ * @v: the volume; the caller holds the pen
+ * @map_offset: where a copy of all blocks is, in bytes
+ * @meta_end: before which the superblocks are from now on, in bytes
+ *
+ * If this fails, the map is where it was: nobody writes a block of it before the
+ * superblock has been written there again (blkcast_super_settle()).
+ */
+int blkcast_super_move(struct blkcast_volume *v, u64 map_offset, u64 meta_end)
+{
+	__le64 old_offset;
+	u64 old_end;
+	int err;
+
+	lockdep_assert_held(&v->map.pen);
+	mutex_lock(&v->super_lock);
+	old_offset = v->super->map_offset;
+	old_end = v->meta_end;
+	v->super->map_offset = cpu_to_le64(map_offset);
+	v->meta_end = meta_end;
+	err = super_write_locked(v);
+	if (err) {
+		v->super->map_offset = old_offset;
+		v->meta_end = old_end;
+	}
+	mutex_unlock(&v->super_lock);
+	return err;
+}
+
+/* Its size on disk: larger than vol->sectors if a replica has failed to shrink. */
+u64 blkcast_super_sectors(struct blkcast_volume *v)
+{
+	return le64_to_cpu(READ_ONCE(v->super->sectors));
+}
+
+/* Durably change the volume's size; its map is there already. */
+int blkcast_super_resize(struct blkcast_volume *v, u64 sectors, u32 regions)
+{
+	struct blkcast_super *s = v->super;
+	__le64 old_sectors;
+	u32 old_regions;
+	int err;
+
+	mutex_lock(&v->super_lock);
+	old_sectors = s->sectors;
+	old_regions = le32_to_cpu(s->regions);
+	s->sectors = cpu_to_le64(sectors);
+	s->regions = cpu_to_le32(regions);
+	s->map_blocks = cpu_to_le32(DIV_ROUND_UP(regions, BLKCAST_MAP_STAMPS));
+	err = super_write_locked(v);
+	if (err) {
+		s->sectors = old_sectors;
+		s->regions = cpu_to_le32(old_regions);
+		s->map_blocks = cpu_to_le32(DIV_ROUND_UP(old_regions,
+							 BLKCAST_MAP_STAMPS));
+	}
+	mutex_unlock(&v->super_lock);
 	return err;
 }
 

@@ -107,7 +107,7 @@ static bool begin_due(struct blkcast_link *l)
 
 	return running(vf) && !vf->stop && l->state >= BLKCAST_LINK_JOINING &&
 	       !vf->reading && vf->status.left > vf->asked &&
-	       l->asked < blkcast_asks_max(l->vol);
+	       l->asked < blkcast_asks_max(l->vol) && blkcast_link_sized(l);
 }
 
 /* The next region to be compared that is not asked for; there is one. */
@@ -383,7 +383,10 @@ static struct blkcast_verify *verify_alloc(struct blkcast_volume *v, bool repair
 		return NULL;
 	}
 	/* What is written for the first time from now on is left out. */
-	bitmap_copy(vf->left, v->map.touched, v->regions);
+	bitmap_copy(vf->left,
+		    rcu_dereference_protected(v->map.touched,
+					      lockdep_is_held(&v->admin)),
+		    v->regions);
 	vf->status.total = bitmap_weight(vf->left, v->regions);
 	vf->status.left = vf->status.total;
 	vf->status.state = BLKCAST_VERIFY_RUNNING;

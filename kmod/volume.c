@@ -182,6 +182,7 @@ static int volume_open_devices(struct blkcast_volume *v,
 		err = -EOPNOTSUPP;
 		goto out_close_backing;
 	}
+	v->block = bdev_logical_block_size(v->backing.bdev);
 	v->meta_internal = p->meta == p->backing;
 	v->meta = v->backing;
 	if (v->meta_internal)
@@ -198,11 +199,18 @@ out_close_backing:
 	return err;
 }
 
+/* Who asks for the state of the volume may still be around: they go together. */
 static void volume_close_devices(struct blkcast_volume *v)
 {
+	struct blkcast_bdev backing = v->backing, meta = v->meta;
+
+	mutex_lock(&v->super_lock);
+	v->backing.bdev = NULL;
+	v->meta.bdev = NULL;
+	mutex_unlock(&v->super_lock);
 	if (!v->meta_internal)
-		blkcast_bdev_close(&v->meta);
-	blkcast_bdev_close(&v->backing);
+		blkcast_bdev_close(&meta);
+	blkcast_bdev_close(&backing);
 }
 
 /* All that needs no device.  Freed by volume_free(). */

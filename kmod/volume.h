@@ -62,15 +62,17 @@ struct blkcast_volume {
 	struct blkcast_bdev	backing;	/* I */
 	struct blkcast_bdev	meta;		/* I: the same when internal */
 	bool			meta_internal;	/* I */
-	u64			meta_end;	/* I: byte on meta at which metadata end */
+	u64			meta_end;	/* map.pen and super_lock: metadata end here */
 	dev_t			backing_dev;	/* I */
 	dev_t			meta_dev;	/* I */
+	u32			block;		/* I: logical block size in bytes */
 	struct gendisk		*disk;		/* I */
 	int			minor;		/* I */
-	sector_t		sectors;	/* I */
+	sector_t		sectors;	/* L; changed with the pen held: grow.c */
 	sector_t		data_start;	/* I: on the backing device */
 	u32			region_shift;	/* I: log2 sectors */
-	u32			regions;	/* I */
+	u32			regions;	/* L, as sectors */
+	bool			growing;	/* L: links keep still, see grow.c */
 
 	struct mutex		super_lock;
 	struct blkcast_super	*super;		/* super_lock; A for reading */
@@ -175,6 +177,10 @@ void blkcast_volumes_exit(void);
 /* super.c */
 int blkcast_super_load(struct blkcast_volume *v, u64 known,
 		       struct netlink_ext_ack *extack);
+int blkcast_super_settle(struct blkcast_volume *v);
+int blkcast_super_move(struct blkcast_volume *v, u64 map_offset, u64 meta_end);
+u64 blkcast_super_sectors(struct blkcast_volume *v);
+int blkcast_super_resize(struct blkcast_volume *v, u64 sectors, u32 regions);
 int blkcast_super_set_flags(struct blkcast_volume *v, u32 set, u32 clear);
 u32 blkcast_super_flags(struct blkcast_volume *v);
 int blkcast_super_set_position(struct blkcast_volume *v, u64 lsn);
@@ -192,6 +198,18 @@ u64 blkcast_super_branch(struct blkcast_volume *v,
 			 const struct blkcast_reign *history, u32 count);
 u32 blkcast_super_common_term(struct blkcast_volume *v,
 			      const struct blkcast_reign *history, u32 count);
+
+/* What sizes are a multiple of. */
+#define BLKCAST_GROW_SECTORS	(BLKCAST_BLOCK_SIZE >> SECTOR_SHIFT)
+
+/* grow_map.c */
+u64 blkcast_grow_room(struct blkcast_volume *v);
+int blkcast_grow_prepare(struct blkcast_volume *v, u64 sectors);
+
+/* grow.c */
+int blkcast_grow(struct blkcast_volume *v, u64 sectors,
+		 struct netlink_ext_ack *extack);
+int blkcast_grow_follow(struct blkcast_volume *v, u64 sectors);
 
 /* disk.c */
 int blkcast_disk_rw(struct block_device *bdev, blk_opf_t opf, u64 pos,
@@ -302,6 +320,17 @@ static inline u32 blkcast_region_sectors(const struct blkcast_volume *v,
 {
 	return min_t(sector_t, 1U << v->region_shift,
 		     v->sectors - blkcast_region_start(v, region));
+}
+
+/* Was the region ever written?  Any context. */
+static inline bool blkcast_map_touched(struct blkcast_volume *v, u32 region)
+{
+	bool touched;
+
+	rcu_read_lock();
+	touched = test_bit(region, rcu_dereference(v->map.touched));
+	rcu_read_unlock();
+	return touched;
 }
 
 static inline u64 *__blkcast_map_slot(struct blkcast_volume *v, u32 region)

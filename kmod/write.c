@@ -381,7 +381,7 @@ static void write_granted(struct blkcast_op *op)
 {
 	/* What was never written reads as zeros already. */
 	if (op->kind == BLKCAST_OP_ZEROES &&
-	    !test_bit(op->region, op->vol->map.touched)) {
+	    !blkcast_map_touched(op->vol, op->region)) {
 		op_abort(op, 0);
 		return;
 	}
@@ -429,7 +429,7 @@ static void write_begin(struct blkcast_op *op)
 static void read_submit(struct blkcast_volume *v, struct bio *bio)
 {
 	this_cpu_inc(*v->reads);
-	if (!test_bit(blkcast_region(v, bio->bi_iter.bi_sector), v->map.touched)) {
+	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
 		zero_fill_bio(bio);
 		bio_endio(bio);
 		return;

@@ -89,6 +89,14 @@
  *	BLKCAST_A_NAME, BLKCAST_A_LINK
  *	ENOENT no such link
  *
+ * GROW		make a primary's volume larger, while writes go on.  Its devices
+ *		and those of its connected replicas have been enlarged before
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_SECTORS	u64, its new size, a multiple of 8
+ *	EROFS a replica: it follows its primary; ESTALE deposed; ERANGE not larger;
+ *	ENOSPC the devices here are too small, see BLKCAST_A_ROOM; ENOBUFS a
+ *	replica's are, see BLKCAST_L_ROOM; EAGAIN a replica does not tell
+ *
  * GET		state of one volume (BLKCAST_A_NAME) or of all (dump).  Answer,
  *		one message a volume:
  *	BLKCAST_A_NAME .. all attributes marked [GET] below, and for each link
@@ -169,6 +177,7 @@ enum blkcast_cmd {
 	BLKCAST_CMD_SUSPEND,
 	BLKCAST_CMD_RESUME,
 	BLKCAST_CMD_DEPOSE,
+	BLKCAST_CMD_GROW,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -238,6 +247,7 @@ enum blkcast_event {
 	BLKCAST_EVENT_RESYNC_END,	/* LINK: they are equal */
 	BLKCAST_EVENT_MEMBERS,		/* MEMBERS: the in-sync set, on stable storage */
 	BLKCAST_EVENT_ERROR,		/* ERROR, ERRORS: a device here has failed */
+	BLKCAST_EVENT_SIZE,		/* SECTORS or META_END have changed */
 };
 
 enum blkcast_attr {
@@ -299,6 +309,8 @@ enum blkcast_attr {
 	BLKCAST_A_EVENT_SEQ,	/* u64 number of an event; [GET] of the newest */
 	BLKCAST_A_EVENT_TIME,	/* u64 ns of CLOCK_REALTIME */
 	BLKCAST_A_ERRORS,	/* u64 failures of the devices here since UP [GET] */
+	BLKCAST_A_ROOM,		/* u64 sectors that the devices here could hold [GET] */
+	BLKCAST_A_BLOCK,	/* u32 logical block size of BACKING [GET] */
 	__BLKCAST_A_MAX,
 };
 
@@ -354,6 +366,7 @@ enum blkcast_link_attr {
 	BLKCAST_L_QUEUE_NS,	/* u64 newest write: arrival to sent */
 	BLKCAST_L_DIRTY_BYTES,	/* u64 of the regions of DIRTY */
 	BLKCAST_L_READ_RATE,	/* u64 reads a second of the replica; absent unknown */
+	BLKCAST_L_ROOM,		/* u64 sectors its devices could hold; absent unknown */
 	__BLKCAST_L_MAX,
 };
 

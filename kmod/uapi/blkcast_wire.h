@@ -28,14 +28,17 @@
  *	HANDOVER	the reign is over, @lsn was its last: flush, record the heir
  *			(payload: the id of its copy), answer.  Nothing may follow
  *			that changes the copy
- *	PING		answer with an ACK
+ *	SIZE		the volume has @sector sectors from here on; what is beyond
+ *			the size before was never written
+ *	PING		answer with an ACK that tells the room
  *
  * Replica to primary:
  *
  *	POSITION	once, first: this copy holds all of the stream up to
  *			@lsn and nothing else; 0: it cannot say so.  The primary
  *			goes on from there if its backlog reaches back so far,
- *			else it asks for the MAP
+ *			else it asks for the MAP.  @sector: its size; the primary
+ *			sends SIZE first if its own is another
  *	STAMPS		once, in ascending pieces: the replica's stamp map
  *	HASHES		answer to COMPARE: a hash of each block of the region
  *	ACK		positions reached, cumulative
@@ -80,6 +83,7 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_PING	= 9,
 	BLKCAST_FRAME_COMPARE	= 10,
 	BLKCAST_FRAME_MAP	= 11,
+	BLKCAST_FRAME_SIZE	= 12,
 	BLKCAST_FRAME_MEMBERS	= 13,
 	BLKCAST_FRAME_HANDOVER	= 14,
 
@@ -112,7 +116,7 @@ enum blkcast_frame_type {
  *	DONE, DONE_OK: number of the attempt.  ERROR: errno.  POSITION, HANDOVER,
  *	HANDED: see above
  * @sector: WRITE ZEROES REGION: first sector.  FORGET COMPARE HASHES: region.
- *	STAMPS: first region
+ *	STAMPS: first region.  SIZE, POSITION: the volume's number of sectors
  * @sectors: WRITE ZEROES REGION: number of sectors, within one region.
  *	STAMPS: number of stamps.  HASHES: number of blocks.  MEMBERS: of copies
  * @reserved: 0
@@ -146,6 +150,7 @@ struct blkcast_frame {
  * @apply_ns: receipt to applied, of the newest applied write
  * @flush_ns: duration of the newest flush
  * @reads: that this copy's device has served since it is up
+ * @room: sectors that this copy's devices could hold, 0: as said last
  *
  * Durations are measured by the replica's own clock; the two hosts' clocks are
  * never subtracted.
@@ -159,14 +164,15 @@ struct blkcast_ack {
 	__le64 apply_ns;
 	__le64 flush_ns;
 	__le64 reads;
+	__le64 room;
 };
 
 #ifdef __KERNEL__
 static_assert(sizeof(struct blkcast_frame) == 64);
-static_assert(sizeof(struct blkcast_ack) == 64);
+static_assert(sizeof(struct blkcast_ack) == 72);
 #else
 _Static_assert(sizeof(struct blkcast_frame) == 64, "frame");
-_Static_assert(sizeof(struct blkcast_ack) == 64, "ack");
+_Static_assert(sizeof(struct blkcast_ack) == 72, "ack");
 #endif
 
 #endif /* _UAPI_BLKCAST_WIRE_H */

@@ -32,7 +32,7 @@ refused() {
 
 lab_start
 vm_add g1 -d 64M
-vm_add g2 -d 64M
+vm_add g2 -d 64M -d 32M
 vm_start g1 g2
 hosts_key
 
@@ -76,9 +76,12 @@ vm_exec g2 'blkcast down data && blkcast destroy data --force &&
 refused "wrong volume" "wrong volume: data on g1 has the uuid $volume_uuid"
 
 vm_exec g2 "blkcast down data && blkcast destroy data --force &&
-	blkcast create data --device /dev/vda --uuid $volume_uuid --size 32M > /dev/null &&
+	blkcast create data --device /dev/vdb --uuid $volume_uuid > /dev/null &&
 	blkcast up data"
-refused "smaller copy" "smaller: 33554432 bytes, on g1 $volume_bytes"
+# Not for good: it follows once it is enlarged.
+refuses "smaller device" "have room for [0-9]+ bytes, the volume on g1 has $volume_bytes: enlarge them on g2" \
+	connect
+vm_exec g1 'blkcast disconnect data --peer g2'
 
 vm_exec g2 "blkcast down data && blkcast destroy data --force &&
 	blkcast create data --device /dev/vda --uuid $volume_uuid --size $volume_bytes \

@@ -278,7 +278,9 @@ static void shot_send(struct peer *peer, const struct shot *shot, uint64_t base,
 /* A replica's first frame: it does not know where in the stream it is. */
 static void introduce(struct peer *peer)
 {
-	static const struct shot position = { .type = BLKCAST_FRAME_POSITION };
+	const struct shot position = {
+		.type = BLKCAST_FRAME_POSITION, .sector = peer->volume.sectors
+	};
 
 	if (!peer_is_replica(peer))
 		shot_send(peer, &position, 0, NULL, 0);

@@ -11,6 +11,7 @@
 #include "blkcast_wire.h"
 
 #define VOLUME_MAX	(64U << 20)	/* bytes of the volume at most */
+#define VOLUME_MIN	8192		/* sectors that it has at least */
 #define REGION		128		/* its regions' sectors */
 
 enum tamper {
@@ -189,6 +190,15 @@ static const struct frame_case replica_cases[] = {
 	DROPS("compare in an open copy", SPARSE(0), F(COMPARE)),
 	DROPS("the term before", F(PING, .tamper = OLD_TERM)),
 	DROPS("a write of the term before", WRITE(1, .tamper = OLD_TERM)),
+	DROPS("a size of nothing", F(SIZE)),
+	DROPS("a size that is none", F(SIZE, .sector = 1001)),
+	DROPS("a size beyond what there is", F(SIZE, .sector = 1ULL << 40)),
+	DROPS("the largest size", F(SIZE, .sector = -8ULL)),
+	DROPS("size with data", F(SIZE, .sector = VOLUME_MIN, .length = 512)),
+	DROPS("size with an LSN", F(SIZE, .sector = VOLUME_MIN, .lsn = 1)),
+	DROPS("size in an open copy", SPARSE(0), F(SIZE, .sector = VOLUME_MIN)),
+	DROPS("size from a primary of another term", F(SIZE, .sector = VOLUME_MIN,
+	      .tamper = TERM)),
 	DROPS("half a header", F(PING), F(PING, .tamper = CUT_HEADER)),
 	DROPS("half a write", WRITE(1, .tamper = CUT_DATA)),
 	DROPS("silence", NOTHING(SILENCE)),
@@ -213,6 +223,7 @@ static const struct frame_case primary_cases[] = {
 	DROPS("longer than allowed", F(STAMPS, .sectors = EVERY, .flags = LAST,
 	      .length = BLKCAST_PAYLOAD_MAX + 8)),
 	DROPS("unknown frame", STAMPS, { .type = 99 }),
+	DROPS("size from a replica", STAMPS, F(SIZE, .sector = VOLUME_MIN)),
 	DROPS("position twice", F(POSITION)),
 	DROPS_BARE("position with data", F(POSITION, .length = 512)),
 	KEEPS_BARE("a position of no reign", F(POSITION, .lsn = -1)),
@@ -252,8 +263,8 @@ static const struct frame_case primary_cases[] = {
 	      .applied = -1)),
 	DROPS("acks go back", STAMPS, NOTHING(WRITE_HERE), F(ACK), F(ACK,
 	      .received = -1, .applied = -1, .durable = -1)),
-	DROPS("a short ack", STAMPS, F(ACK, .length = 56)),
-	DROPS("a long ack", STAMPS, F(ACK, .length = 72)),
+	DROPS("a short ack", STAMPS, F(ACK, .length = 64)),
+	DROPS("a long ack", STAMPS, F(ACK, .length = 80)),
 	DROPS("done-ok for no done", STAMPS, F(DONE_OK, .lsn = 99)),
 	DROPS("done-ok with data", STAMPS, F(DONE_OK, .length = 512)),
 	DROPS("the term before", STAMPS, F(ACK, .tamper = OLD_TERM)),

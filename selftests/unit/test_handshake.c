@@ -203,6 +203,7 @@ static void side_init(struct side *side, uint8_t role)
 	side->fake.volume = (struct bc_volume){
 		.name = "data", .role = role, .term = 3, .sectors = 2048,
 		.region_shift = 16, .regions = 16, .reigns = 2,
+		.room = 2048, .block = 512,
 	};
 	memset(side->fake.volume.uuid, 9, 16);
 	side->fake.history[0] = (struct blkcast_reign){ htole32(1), { 1 }, htole64(11), 0 };
@@ -489,14 +490,30 @@ static void wrong_volume(void)
 static void wrong_shape(void)
 {
 	sides_init();
-	replica.fake.volume.sectors--;
-	expect_refused("smaller", true);
+	replica.fake.volume.room = 2047;
+	expect_refused("enlarge them on g2", false);
 	sides_init();
-	replica.fake.volume.sectors++;
-	expect_refused("larger", true);
+	replica.fake.volume.block = 4096;
+	expect_refused("blocks of 4096", true);
 	sides_init();
 	replica.fake.volume.region_shift = 17;
 	expect_refused("regions of 128 KiB", true);
+}
+
+/* The kernels see to it. */
+static void another_size(void)
+{
+	sides_init();
+	replica.fake.volume.sectors = 8;
+	replica.fake.volume.regions = 1;
+	converse();
+	EXPECT(primary.linked && replica.linked);
+	sides_init();
+	replica.fake.volume.sectors = 4096;
+	replica.fake.volume.room = 4096;
+	primary.fake.volume.block = 4096;
+	converse();
+	EXPECT(primary.linked && replica.linked);
 }
 
 static void wrong_reign(void)
@@ -969,6 +986,7 @@ int main(void)
 		{ "wrong key", wrong_key },
 		{ "wrong volume, or not up", wrong_volume },
 		{ "smaller, larger, other regions", wrong_shape },
+		{ "a copy of another size follows if it has room", another_size },
 		{ "stale primary, two primaries, split brain", wrong_reign },
 		{ "the older term gives way", older_term },
 		{ "a deposed primary follows if it has nothing of its own", deposed },

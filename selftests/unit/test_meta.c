@@ -33,11 +33,22 @@ static int device_new(void)
 	return fd;
 }
 
+static int layout_of(struct bc_layout *layout, uint64_t backing, uint64_t meta,
+		     uint64_t bytes, uint32_t shift)
+{
+	const struct bc_layout_want want = {
+		.backing_bytes = backing, .meta_bytes = meta,
+		.volume_bytes = bytes, .region_shift = shift,
+	};
+
+	return bc_layout_compute(layout, &want, &error);
+}
+
 static void super_fill(struct bc_super *super)
 {
 	struct bc_layout layout;
 
-	if (bc_layout_compute(&layout, DEVICE_BYTES, 0, 0, 0, &error))
+	if (layout_of(&layout, DEVICE_BYTES, 0, 0, 0))
 		ksft_exit_fail_msg("%s\n", error.text);
 	memset(super, 0, sizeof(*super));
 	memset(super->volume, 0x11, sizeof(super->volume));
@@ -123,7 +134,7 @@ static void layout_fits(void)
 		struct bc_layout layout;
 		uint64_t end = sizes[i] - sizes[i] % 4096;
 
-		EXPECT(!bc_layout_compute(&layout, sizes[i], 0, 0, 0, &error));
+		EXPECT(!layout_of(&layout, sizes[i], 0, 0, 0));
 		EXPECT(layout.bytes % 4096 == 0 && layout.bytes > 0);
 		EXPECT(layout.map_offset >= layout.bytes);
 		EXPECT(layout.map_offset + 8192ULL * layout.map_blocks +
@@ -139,24 +150,61 @@ static void layout_grows_regions(void)
 {
 	struct bc_layout layout;
 
-	EXPECT(!bc_layout_compute(&layout, 1ULL << 40, 0, 0, 0, &error));
+	EXPECT(!layout_of(&layout, 1ULL << 38, 0, 0, 0));
 	EXPECT(layout.region_shift == 16);
-	EXPECT(!bc_layout_compute(&layout, 2ULL << 40, 0, 0, 0, &error));
+	EXPECT(!layout_of(&layout, 1ULL << 39, 0, 0, 0));
 	EXPECT(layout.region_shift == 17);
-	EXPECT(bc_layout_compute(&layout, 2ULL << 40, 0, 0, 16, &error) == -EINVAL);
-	EXPECT(bc_layout_compute(&layout, 65ULL << 40, 0, 0, 0, &error) == -EFBIG);
+	EXPECT(!layout_of(&layout, 1ULL << 46, 0, 0, 0));
+	EXPECT(layout.region_shift == 22);
+	EXPECT(layout_of(&layout, 2ULL << 40, 0, 0, 16) == -EINVAL);
+	EXPECT(layout_of(&layout, 65ULL << 40, 0, 0, 0) == -EFBIG);
+}
+
+static void layout_leaves_room(void)
+{
+	struct bc_layout_want want = {
+		.backing_bytes = 1ULL << 30, .meta_bytes = 280 << 20,
+		.max_bytes = 1ULL << 39
+	};
+	struct bc_layout layout;
+
+	EXPECT(!bc_layout_compute(&layout, &want, &error));
+	EXPECT(layout.region_shift == 16 && layout.regions == 1 << 14);
+	EXPECT(layout.meta_bytes == bc_layout_meta_bytes(1ULL << 39, 16));
+	EXPECT(layout.map_offset + layout.meta_bytes == 280 << 20);
+	want.max_bytes = 4ULL << 40;
+	EXPECT(!bc_layout_compute(&layout, &want, &error) && layout.region_shift == 18);
+	want.meta_bytes = 270 << 20;
+	want.max_bytes = 1ULL << 40;	/* a map of 273 MiB */
+	want.region_shift = 16;
+	EXPECT(bc_layout_compute(&layout, &want, &error) == -ENOSPC);
+	want.max_bytes = 2ULL << 40;
+	EXPECT(bc_layout_compute(&layout, &want, &error) == -EINVAL);
+	want.max_bytes = 1ULL << 29;
+	EXPECT(bc_layout_compute(&layout, &want, &error) == -EINVAL);
+	EXPECT_SAYS(error.text, "grow to 512 MiB only");
+	/* By itself as much as there is. */
+	want.max_bytes = 0;
+	want.meta_bytes = 2 << 20;
+	want.backing_bytes = 3ULL << 30;
+	EXPECT(!bc_layout_compute(&layout, &want, &error));
+	EXPECT(layout.map_offset < BLKCAST_BLOCK_SIZE);
+	want.meta_bytes = 0;
+	want.max_bytes = 1ULL << 39;
+	EXPECT(!bc_layout_compute(&layout, &want, &error));
+	EXPECT(layout.meta_bytes == bc_layout_meta_bytes(layout.bytes, 16));
 }
 
 static void layout_refuses(void)
 {
 	struct bc_layout layout;
 
-	EXPECT(bc_layout_compute(&layout, 1 << 20, 0, 0, 0, &error) == -ENOSPC);
-	EXPECT(bc_layout_compute(&layout, 4 << 20, 0, 4 << 20, 0, &error) == -ENOSPC);
-	EXPECT(bc_layout_compute(&layout, 4 << 20, 0, 12345, 0, &error) == -EINVAL);
-	EXPECT(bc_layout_compute(&layout, 4 << 20, 0, 0, 15, &error) == -EINVAL);
-	EXPECT(bc_layout_compute(&layout, 4 << 20, 1 << 20, 0, 0, &error) == -ENOSPC);
-	EXPECT(!bc_layout_compute(&layout, 4 << 20, 2 << 20, 0, 0, &error));
+	EXPECT(layout_of(&layout, 1 << 20, 0, 0, 0) == -ENOSPC);
+	EXPECT(layout_of(&layout, 4 << 20, 0, 4 << 20, 0) == -ENOSPC);
+	EXPECT(layout_of(&layout, 4 << 20, 0, 12345, 0) == -EINVAL);
+	EXPECT(layout_of(&layout, 4 << 20, 0, 0, 15) == -EINVAL);
+	EXPECT(layout_of(&layout, 4 << 20, 1 << 20, 0, 0) == -ENOSPC);
+	EXPECT(!layout_of(&layout, 4 << 20, 2 << 20, 0, 0));
 	EXPECT(layout.bytes == 4 << 20);
 }
 
@@ -424,6 +472,7 @@ int main(void)
 		{ "crc32c: vectors of RFC 3720", crc_vectors },
 		{ "layout: everything lies on the device", layout_fits },
 		{ "layout: regions grow with the device", layout_grows_regions },
+		{ "layout: a map has room to grow", layout_leaves_room },
 		{ "layout: what does not fit is refused", layout_refuses },
 		{ "superblock: written and read", super_round_trip },
 		{ "superblock: one damaged copy is survived", super_survives_one_bad_copy },

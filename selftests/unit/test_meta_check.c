@@ -56,11 +56,22 @@ static void history_fill(struct bc_super *super)
 	};
 }
 
+static int layout_of(struct bc_layout *layout, uint64_t backing, uint64_t meta,
+		     uint64_t bytes, uint32_t shift)
+{
+	const struct bc_layout_want want = {
+		.backing_bytes = backing, .meta_bytes = meta,
+		.volume_bytes = bytes, .region_shift = shift,
+	};
+
+	return bc_layout_compute(layout, &want, &error);
+}
+
 static void super_fill(struct bc_super *super)
 {
 	struct bc_layout layout;
 
-	if (bc_layout_compute(&layout, DEVICE_BYTES, 0, 0, 0, &error))
+	if (layout_of(&layout, DEVICE_BYTES, 0, 0, 0))
 		ksft_exit_fail_msg("%s\n", error.text);
 	memset(super, 0, sizeof(*super));
 	memset(super->volume, 0x11, sizeof(super->volume));

@@ -117,6 +117,7 @@ int cmd_replace(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_primary(int argc, char **argv);
 int cmd_replica(int argc, char **argv);
+int cmd_grow(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_suspend(int argc, char **argv);
 int cmd_resume(int argc, char **argv);

@@ -18,7 +18,7 @@
 #include "util.h"
 
 static const char *device, *meta_path, *uuid_text, *ack_text;
-static uint64_t size, region_size, backlog;
+static uint64_t size, max_size, region_size, backlog;
 static bool keep_data, force;
 
 static const struct cli_option options[] = {
@@ -26,6 +26,8 @@ static const struct cli_option options[] = {
 	{ "meta", CLI_TEXT, &meta_path, "DEV|FILE",
 	  "metadata elsewhere; a missing FILE is made" },
 	{ "size", CLI_SIZE, &size, "SIZE", "of the volume; default: all there is" },
+	{ "max-size", CLI_SIZE, &max_size, "SIZE",
+	  "to which it may grow, up to 64T; default: 4 times its size" },
 	{ "region-size", CLI_SIZE, &region_size, "SIZE",
 	  "64K..4M, power of two; default: by size" },
 	{ "uuid", CLI_TEXT, &uuid_text, "UUID", "one more copy of the volume UUID" },
@@ -129,6 +131,8 @@ static void print_done(const struct bc_copy *copy,
 		return;
 	printf("On each host that shall have a copy:\n  blkcast create %s --device DEV --uuid %s --size %" PRIu64,
 	       config->name, uuid, (uint64_t)super->sectors * 512);
+	if (max_size)
+		printf(" --max-size %" PRIu64, max_size);
 	if (region_size)
 		printf(" --region-size %" PRIu64, region_size);
 	printf("\n");
@@ -139,6 +143,7 @@ static int create(const struct bc_volume_config *config, struct bc_error *error)
 	struct newcopy new = {
 		.config = config,
 		.size = size,
+		.max_size = max_size,
 		.region_shift = region_size ? __builtin_ctzll(region_size) : 0,
 		.keep_data = keep_data,
 		.further = uuid_text,

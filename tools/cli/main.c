@@ -27,6 +27,7 @@ static const struct command commands[] = {
 	{ "set", cmd_set, "when a write counts as done, how fast a resync may be" },
 	{ "suspend", cmd_suspend, "let writes wait, reads go on" },
 	{ "resume", cmd_resume, "let them go on" },
+	{ "grow", cmd_grow, "make a volume and all its copies larger, while it is up" },
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
 	{ "status", cmd_status, "show volumes and links" },

@@ -22,6 +22,18 @@
 
 #define KEPT_TERM 1
 
+static int compute(const struct newcopy *new, struct bc_layout *layout,
+		   uint64_t backing, uint64_t meta, struct bc_error *error)
+{
+	const struct bc_layout_want want = {
+		.backing_bytes = backing, .meta_bytes = meta,
+		.volume_bytes = new->size, .max_bytes = new->max_size,
+		.region_shift = new->region_shift,
+	};
+
+	return bc_layout_compute(layout, &want, error);
+}
+
 /* --- the metadata file ------------------------------------------------- */
 
 /* Make a missing metadata file of the size needed. */
@@ -37,8 +49,7 @@ static int make_meta_file(struct newcopy *new, struct bc_error *error)
 	ret = bc_blockdev_open(&backing, config->backing, 0, error);
 	if (ret)
 		return ret;
-	ret = bc_layout_compute(&layout, backing.bytes, UINT64_MAX, new->size,
-				new->region_shift, error);
+	ret = compute(new, &layout, backing.bytes, UINT64_MAX, error);
 	bc_blockdev_close(&backing);
 	if (ret)
 		return ret;
@@ -195,9 +206,8 @@ static int look(struct newcopy *new, struct bc_error *error)
 	const struct bc_copy *copy = &new->copy;
 	int ret;
 
-	ret = bc_layout_compute(&new->layout, copy->backing.bytes,
-				copy->external.fd >= 0 ? copy->external.bytes : 0,
-				new->size, new->region_shift, error);
+	ret = compute(new, &new->layout, copy->backing.bytes,
+		      copy->external.fd >= 0 ? copy->external.bytes : 0, error);
 	if (ret) {
 		bc_error_prefix(error, "volume %s on %s", new->config->name,
 				new->config->backing);

@@ -18,6 +18,7 @@
  * struct newcopy - a copy that is to be
  * @config: its devices, name and uuid
  * @size: of the volume in bytes, 0: all there is
+ * @max_size: to which it may grow, 0: by size
  * @region_shift: 0: by size
  * @flags: BLKCAST_SUPER_* it begins with
  * @term: the highest seen
@@ -31,7 +32,7 @@
  */
 struct newcopy {
 	const struct bc_volume_config *config;
-	uint64_t size;
+	uint64_t size, max_size;
 	uint32_t region_shift, flags, term;
 	bool keep_data, further, replaces, force;
 

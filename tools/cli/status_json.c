@@ -116,6 +116,8 @@ static void add_live_link(struct json_object *to, const struct bc_link *link)
 	ADD_KNOWN(add_number, to, "sent_bytes", link, BLKCAST_L_SENT_BYTES, sent_bytes);
 	ADD_KNOWN(add_number, to, "resync_bytes", link, BLKCAST_L_RESYNC_BYTES,
 		  resync_bytes);
+	if (bc_known(link, BLKCAST_L_ROOM))
+		add_number(to, "room_bytes", link->room * 512);
 	ADD_KNOWN(add_number, to, "reads_per_second", link, BLKCAST_L_READ_RATE, read_rate);
 	ADD_KNOWN(add_number, to, "dirty_regions", link, BLKCAST_L_DIRTY, dirty);
 	ADD_KNOWN(add_number, to, "dirty_bytes", link, BLKCAST_L_DIRTY_BYTES, dirty_bytes);
@@ -223,6 +225,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_uuid(to, "uuid", live->uuid);
 	add_uuid(to, "node", live->node);
 	add_number(to, "bytes", live->sectors * 512);
+	add_number(to, "room_bytes", live->room * 512);
 	add_number(to, "region_bytes", 1ULL << live->region_shift);
 	add_number(to, "regions", live->regions);
 	add_number(to, "touched_regions", live->touched);

@@ -24,6 +24,7 @@ int offer_fill(struct offer *offer, const struct bc_volume *volume,
 	memcpy(offer->uuid, volume->uuid, sizeof(offer->uuid));
 	offer->bytes = volume->sectors * 512;
 	offer->region_shift = volume->region_shift;
+	offer->block = volume->block;
 	offer->term = volume->term;
 	offer->wire_version = BLKCAST_WIRE_VERSION;
 	offer->wire_features = BLKCAST_WIRE_FEATURES;
@@ -58,6 +59,7 @@ void offer_encode(const struct offer *offer, struct json_object *message)
 	json_put_text(message, "uuid", bc_uuid_format(offer->uuid, uuid));
 	json_put_number(message, "bytes", offer->bytes);
 	json_put_number(message, "region_shift", offer->region_shift);
+	json_put_number(message, "block", offer->block);
 	json_put_number(message, "term", offer->term);
 	json_put_number(message, "flags", offer->flags);
 	json_put_number(message, "timeout_ms", offer->timeout_ms);
@@ -117,12 +119,13 @@ static int decode_history(struct offer *offer, struct json_object *message)
 
 static int decode_fields(struct offer *offer, struct json_object *message)
 {
-	uint64_t shift, term, flags, timeout, version;
+	uint64_t shift, block, term, flags, timeout, version;
 	const char *uuid = json_get_text(message, "uuid");
 
 	if (!uuid || bc_uuid_parse(uuid, offer->uuid) ||
 	    json_get_number(message, "bytes", INT64_MAX, &offer->bytes) ||
 	    json_get_number(message, "region_shift", 63, &shift) ||
+	    json_get_number(message, "block", BLKCAST_BLOCK_SIZE, &block) ||
 	    json_get_number(message, "term", BLKCAST_TERM_MAX, &term) || !term ||
 	    json_get_number(message, "flags", UINT32_MAX, &flags) ||
 	    json_get_number(message, "timeout_ms", 600000, &timeout) ||
@@ -130,6 +133,7 @@ static int decode_fields(struct offer *offer, struct json_object *message)
 	    json_get_hex64(message, "wire_features", &offer->wire_features))
 		return -EBADMSG;
 	offer->region_shift = shift;
+	offer->block = block;
 	offer->term = term;
 	offer->flags = flags & BLKCAST_F_ASYNC;
 	offer->timeout_ms = timeout;
@@ -165,21 +169,30 @@ static int check_identity(const struct offer *offer, const struct bc_volume *cop
 static int check_shape(const struct offer *offer, const struct bc_volume *copy,
 		       const char *node, const char *peer, struct bc_error *error)
 {
-	uint64_t bytes = copy->sectors * 512;
-
-	if (bytes != offer->bytes)
-		return bc_fail(error, -ENOSPC,
-			       "the copy of %s on %s is %s: %" PRIu64 " bytes, on %s %" PRIu64 "; create it anew with --size %" PRIu64,
-			       copy->name, node,
-			       bytes < offer->bytes ? "smaller" : "larger", bytes,
-			       peer, offer->bytes, offer->bytes);
 	if (copy->region_shift != offer->region_shift)
 		return bc_fail(error, -EINVAL,
 			       "the copy of %s on %s has regions of %u KiB, on %s of %u KiB; create it anew with --region-size %uK",
 			       copy->name, node, 1U << (copy->region_shift - 10), peer,
 			       1U << (offer->region_shift - 10),
 			       1U << (offer->region_shift - 10));
+	if (copy->block > offer->block)
+		return bc_fail(error, -EINVAL,
+			       "the device of %s on %s has blocks of %u bytes and cannot take all writes of %s, whose has blocks of %u",
+			       copy->name, node, copy->block, peer, offer->block);
 	return 0;
+}
+
+/* The kernel makes the copy as large as the primary's, if its devices are. */
+static int check_room(const struct offer *offer, const struct bc_volume *copy,
+		      const char *node, const char *peer, struct bc_error *error)
+{
+	uint64_t room = copy->room * 512;
+
+	if (room >= offer->bytes)
+		return 0;
+	return bc_fail(error, -ENOSPC,
+		       "the devices of %s on %s have room for %" PRIu64 " bytes, the volume on %s has %" PRIu64 ": enlarge them on %s",
+		       copy->name, node, room, peer, offer->bytes, node);
 }
 
 static int check_role(const struct offer *offer, const struct bc_volume *copy,
@@ -365,6 +378,9 @@ int offer_check(const struct offer *offer, const struct bc_volume *copy,
 	if (ret)
 		return ret;
 	*permanent = false;
+	ret = check_room(offer, copy, node, peer, error);
+	if (ret)
+		return ret;
 	ret = check_role(offer, copy, node, peer, error);
 	if (ret)
 		return ret;

@@ -19,7 +19,7 @@
 struct offer {
 	uint8_t uuid[16];
 	uint64_t bytes, wire_features;
-	uint32_t region_shift, term, flags, timeout_ms, wire_version;
+	uint32_t region_shift, block, term, flags, timeout_ms, wire_version;
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
 	uint32_t reigns;
 };

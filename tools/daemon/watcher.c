@@ -7,20 +7,62 @@
 #include <poll.h>
 #include <string.h>
 
+#include "config.h"
 #include "daemon.h"
 #include "log.h"
 
 #define TICK_MS 5000
+
+/* Metadata may have moved: a replica grows without anybody at its console. */
+static void size_changed(struct daemon *daemon, const char *name)
+{
+	struct bc_volume_config config;
+	struct bc_error error;
+	int ret = bc_volume_config_load(&config, name, &error);
+
+	if (!ret) {
+		ret = bc_volume_end_refresh(daemon->kernel, name, config.meta_end,
+					    &error);
+		bc_volume_config_release(&config);
+	}
+	if (ret)
+		log_warning("%s", error.text);
+}
+
+/* What came while nobody listened. */
+static void sizes_look(struct daemon *daemon)
+{
+	struct bc_volume *volumes;
+	struct bc_error error;
+	size_t count;
+
+	if (bc_kernel_get_all(daemon->kernel, &volumes, &count, &error)) {
+		log_warning("%s", error.text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		size_changed(daemon, volumes[i].name);
+	bc_volumes_free(volumes, count);
+}
+
+/* Who acts on events has to look at the state. */
+static void events_lost(struct daemon *daemon)
+{
+	hooks_lost(daemon->hooks);
+	sizes_look(daemon);
+}
 
 static void take_event(const struct bc_event *event, void *arg)
 {
 	struct daemon *daemon = arg;
 
 	if (bc_follow_event(&daemon->follow, event))
-		hooks_lost(daemon->hooks);
+		events_lost(daemon);
 	hooks_event(daemon->hooks, event);
 	if (event->event == BLKCAST_EVENT_LINK_DOWN)
 		peers_link_down(daemon, event->name, event->link, event->error);
+	if (event->event == BLKCAST_EVENT_SIZE)
+		size_changed(daemon, event->name);
 }
 
 /* All that is there, also behind what was lost. */
@@ -32,7 +74,7 @@ static void read_events(struct daemon *daemon)
 	do {
 		ret = bc_events_read(daemon->events, take_event, daemon, &error);
 		if (ret == -ENOBUFS)
-			hooks_lost(daemon->hooks);
+			events_lost(daemon);
 	} while (ret == -ENOBUFS);
 	if (ret)
 		log_error("%s", error.text);
@@ -54,7 +96,7 @@ static void check_lost(struct daemon *daemon)
 	for (size_t i = 0; i < count; i++)
 		lost |= bc_follow_state(&daemon->follow, &volumes[i]);
 	if (lost)
-		hooks_lost(daemon->hooks);
+		events_lost(daemon);
 	bc_volumes_free(volumes, count);
 }
 
@@ -114,6 +156,8 @@ static int try_connect(struct daemon *daemon, struct bc_error *error)
 		ret = bc_fail(error, -ENOMEM, "out of memory");
 	if (ret)
 		disconnect(daemon);
+	else
+		sizes_look(daemon);
 	return ret;
 }
 

@@ -347,6 +347,17 @@ int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
 		       NULL, NULL, error, "volume %s: cannot be resumed", name);
 }
 
+int bc_kernel_grow(struct bc_kernel *kernel, const char *name, uint64_t sectors,
+		   struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_GROW, name);
+
+	mnl_attr_put_u64(message, BLKCAST_A_SECTORS, sectors);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot grow to %" PRIu64 " bytes", name,
+		       sectors * 512);
+}
+
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
 		       struct bc_error *error)
 {

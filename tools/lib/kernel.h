@@ -38,7 +38,7 @@ struct bc_link {
 	uint64_t sent, received, applied, durable;
 	uint64_t sent_bytes, resync_bytes;
 	uint64_t lag_ns, lag_writes, lag_bytes, behind_ns;
-	uint64_t rtt_ns, apply_ns, flush_ns, contact_ns;
+	uint64_t rtt_ns, apply_ns, flush_ns, contact_ns, room;
 	uint8_t verify_state;
 	uint32_t verify_flags, verify_total, verify_left, verify_differ;
 	uint32_t verify_unreadable;
@@ -64,10 +64,10 @@ struct bc_volume {
 	char name[BLKCAST_NAME_MAX];
 	uint8_t role, ack, uuid[16], node[16];
 	uint32_t backing, meta, minor, term, region_shift, regions;
-	uint32_t super_flags, openers, active_groups, doubt, touched, exposed;
+	uint32_t super_flags, openers, active_groups, doubt, touched, exposed, block;
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
-	uint64_t resync_rate, active_max, meta_end, reads;
+	uint64_t resync_rate, active_max, meta_end, reads, room;
 	uint32_t min_isr, isr, suspended, parked;
 	uint8_t on_loss;
 	uint64_t suspended_ns;
@@ -160,6 +160,9 @@ int bc_kernel_suspend(struct bc_kernel *kernel, const char *name,
 		      struct bc_error *error);
 int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
 		     struct bc_error *error);
+/* Make a primary's volume larger; -ENOBUFS: the devices of a replica are too small. */
+int bc_kernel_grow(struct bc_kernel *kernel, const char *name, uint64_t sectors,
+		   struct bc_error *error);
 int bc_kernel_link_add(struct bc_kernel *kernel, const struct bc_link_add *add,
 		       struct bc_error *error);
 int bc_kernel_link_del(struct bc_kernel *kernel, const char *name,

@@ -102,6 +102,7 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_RESYNC_END] = "resync-end",
 		[BLKCAST_EVENT_MEMBERS] = "in-sync-set",
 		[BLKCAST_EVENT_ERROR] = "error",
+		[BLKCAST_EVENT_SIZE] = "size",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

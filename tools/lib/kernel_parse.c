@@ -63,6 +63,8 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_DEPOSED] = FIXED(struct bc_volume, deposed),
 	[BLKCAST_A_EVENT_SEQ] = FIXED(struct bc_volume, event_seq),
 	[BLKCAST_A_ERRORS] = FIXED(struct bc_volume, errors),
+	[BLKCAST_A_ROOM] = FIXED(struct bc_volume, room),
+	[BLKCAST_A_BLOCK] = FIXED(struct bc_volume, block),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {
@@ -84,6 +86,7 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_RTT_NS] = FIXED(struct bc_link, rtt_ns),
 	[BLKCAST_L_APPLY_NS] = FIXED(struct bc_link, apply_ns),
 	[BLKCAST_L_FLUSH_NS] = FIXED(struct bc_link, flush_ns),
+	[BLKCAST_L_ROOM] = FIXED(struct bc_link, room),
 	[BLKCAST_L_CONTACT_NS] = FIXED(struct bc_link, contact_ns),
 	[BLKCAST_L_VERIFY_STATE] = FIXED(struct bc_link, verify_state),
 	[BLKCAST_L_VERIFY_FLAGS] = FIXED(struct bc_link, verify_flags),

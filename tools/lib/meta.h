@@ -117,7 +117,8 @@ struct bc_map_block {
 /**
  * struct bc_layout - what bc_layout_compute() found
  * @bytes: size of the volume
- * @meta_bytes: what the metadata take at the end of the metadata device
+ * @meta_bytes: what the metadata take, with room to grow, at the end of the
+ *	metadata device
  * The rest: as in struct bc_super.
  */
 struct bc_layout {
@@ -126,15 +127,26 @@ struct bc_layout {
 };
 
 /**
- * bc_layout_compute() - where things lie
+ * struct bc_layout_want - what bc_layout_compute() starts from
  * @backing_bytes: size of the backing device
  * @meta_bytes: size of the metadata device, 0: internal
  * @volume_bytes: wanted size, 0: as large as possible; a multiple of 4 KiB
- * @region_shift: wanted, 0: the smallest with which the map is not too large
+ * @max_bytes: size to which the volume shall be able to grow, 0: four times its
+ *	size, or what there is room for
+ * @region_shift: wanted, 0: the smallest with which the map of a volume of
+ *	@max_bytes is not too large
  */
-int bc_layout_compute(struct bc_layout *layout, uint64_t backing_bytes,
-		      uint64_t meta_bytes, uint64_t volume_bytes,
-		      uint32_t region_shift, struct bc_error *error);
+struct bc_layout_want {
+	uint64_t backing_bytes, meta_bytes, volume_bytes, max_bytes;
+	uint32_t region_shift;
+};
+
+/*
+ * Where things lie.  Internal metadata move when the volume grows, so the map has
+ * room for the volume; an external map has room for @max_bytes.
+ */
+int bc_layout_compute(struct bc_layout *layout, const struct bc_layout_want *want,
+		      struct bc_error *error);
 
 /* What external metadata of such a volume need, in bytes. */
 uint64_t bc_layout_meta_bytes(uint64_t volume_bytes, uint32_t region_shift);
