@@ -126,7 +126,8 @@ class Disk:
             f"driver=nbd,server.type=unix,server.path={self.name}.sock")
         return ["-blockdev", f"{backend},node-name={node},discard=unmap",
                 "-device", f"virtio-blk-pci,drive={node},serial={self.name},"
-                           f"logical_block_size={self.block}"]
+                           f"logical_block_size={self.block},"
+                           f"physical_block_size={self.block}"]
 
 
 def parse_size(text):
