@@ -74,7 +74,7 @@ refuses "what was cut short" "cut.snap is truncated" "$blkcast" restore cut.snap
 is "and none of them made a target" "$(ls new 2>&1)" \
 	"ls: cannot access 'new': No such file or directory"
 refuses "from a pipe it shows later, and says what is left" \
-	"new holds partial content now: standard input is truncated: it ends at byte 6000000" \
+	"new holds partial content now and is marked incomplete: standard input is truncated: it ends at byte 6000000" \
 	"$blkcast" restore - ./new < cut.snap
 refuses "a folder that is not there" "cannot create" "$blkcast" snapshot ./base no/where.snap
 refuses "no such volume" "no-such-volume" "$blkcast" snapshot no-such-volume x.snap
@@ -108,8 +108,13 @@ done
 kill -TERM $restorer
 wait $restorer
 is "a restore that is interrupted ends by the signal" $? 143
-like "and says what is left" "$(cat words)" "interrupted: the target holds partial content"
+like "and says what is left" "$(cat words)" "interrupted: the target holds partial content and is marked incomplete"
 exec 3>&-
+refuses "nobody takes it for whole" "interrupted is incomplete: a restore to it was interrupted" \
+	"$blkcast" snapshot --quiet ./interrupted half.snap
+is "nor finds a filesystem in it" "$(blkid -p interrupted)" ""
+check "the same again goes on" "$blkcast" restore --quiet base.snap ./interrupted
+check "and makes it whole" cmp base interrupted
 
 # Level 22 on one thread is slow enough to be caught at it.  (A shell starts what
 # is in the background with SIGINT ignored.)

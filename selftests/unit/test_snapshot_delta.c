@@ -8,7 +8,7 @@
 /* links: tools/snapshot/output.c tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/snapshot/ring.c tools/snapshot/pool.c tools/lib/progress.c */
 /* links: tools/snapshot/extract.c tools/snapshot/reader.c tools/snapshot/input.c */
-/* links: tools/snapshot/lowwater.c tools/snapshot/have.c */
+/* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/head.c */
 /* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c */
 /* libs: libzstd liburing uuid */
 /* flags: -lxxhash -pthread -Wno-format-truncation */

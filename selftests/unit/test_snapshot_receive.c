@@ -9,7 +9,7 @@
 /* links: tools/snapshot/output.c tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/snapshot/ring.c tools/snapshot/pool.c tools/lib/progress.c */
 /* links: tools/snapshot/extract.c tools/snapshot/reader.c tools/snapshot/input.c */
-/* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/target.c tools/snapshot/receive.c */
+/* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/head.c tools/snapshot/target.c tools/snapshot/receive.c */
 /* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c tools/lib/copy.c tools/lib/blockdev.c */
 /* links: tools/lib/config.c tools/lib/config_save.c tools/lib/config_end.c tools/lib/layout.c tools/lib/meta.c */
 /* links: tools/lib/meta_block.c tools/lib/meta_map.c tools/lib/meta_runs.c tools/lib/meta_known.c */

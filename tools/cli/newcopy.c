@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../snapshot/head.h"
 #include "newcopy.h"
 #include "probe.h"
 #include "util.h"
@@ -122,6 +123,8 @@ static int check_content(struct newcopy *new, struct bc_error *error)
 	int ret;
 
 	ret = probe_device(&probe, new->copy.backing.fd, config->backing, error);
+	if (!ret && new->keep_data)
+		ret = head_refuse(new->copy.backing.fd, config->backing, error);
 	if (ret)
 		return ret;
 	if (new->keep_data && whole)

@@ -45,8 +45,8 @@ static const struct cli_syntax syntax = {
 	"Write the content of a snapshot file (or, with -, of one that arrives on standard\n"
 	"input) onto a block device or into a file (a name with a '/'), or onto the copy of\n"
 	"a volume that is configured here and down. Of a chain name the full snapshot first,\n"
-	"then the deltas in their order. A restore onto a volume that was interrupted goes\n"
-	"on where it was; onto a path with --update.",
+	"then the deltas in their order. A restore that was interrupted leaves its target\n"
+	"marked incomplete; the same again goes on where it was.",
 	options, 2, CHAIN_MAX + 1
 };
 
@@ -75,7 +75,7 @@ static int take_options(int argc, char **argv)
 static const char interrupted_volume[] =
 	"\nblkcast: interrupted: the volume's copy is marked incomplete and cannot be brought up; restore again\n";
 static const char interrupted_raw[] =
-	"\nblkcast: interrupted: the target holds partial content\n";
+	"\nblkcast: interrupted: the target holds partial content and is marked incomplete; restore again\n";
 static const char *volatile interrupted_text;
 
 static void say_and_die(int signal_number)
@@ -133,11 +133,11 @@ static void report_text(const struct reader *last, const struct target *target,
 /* The sentence, and what the target holds now. */
 static void explain(const struct target *target, struct bc_error *error)
 {
-	if (!target->started)
+	if (!target->started || (target->head.length && !target->head.marked))
 		return;
 	bc_error_prefix(error, target->volume ?
 			"the copy of volume %s is marked incomplete now and cannot be brought up until a restore succeeds" :
-			"%s holds partial content now", to);
+			"%s holds partial content now and is marked incomplete", to);
 }
 
 /* ---- a chain ---- */
@@ -214,6 +214,7 @@ static int restore(struct reader *reader, struct target *target, struct bc_error
 	}
 	if (!err)
 		err = target_finish(target, &reader[count - 1], force, error);
+	*(target->head_written ? &done.written : &done.kept) += target->head.length;
 	if (err) {
 		explain(target, error);
 		return err;
@@ -233,8 +234,8 @@ static int with_readers(struct reader *reader, struct bc_error *error)
 
 	if (!err)
 		err = target_open(&target, to, reader,
-				  (force ? TARGET_FORCE : 0) | (update ? TARGET_UPDATE : 0),
-				  error);
+				  (force ? TARGET_FORCE : 0) | (update ? TARGET_UPDATE : 0) |
+				  (verify ? TARGET_VERIFY : 0), error);
 	if (!err)
 		err = restore(reader, &target, error);
 	target_close(&target);

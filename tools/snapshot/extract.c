@@ -6,6 +6,8 @@
  *	[update]	-> read what is there -> (pool: compare) -> COMPARED
  *			-> write what differs -> WRITTEN
  *	[verify]	-> read back -> (pool: hold against the digest) -> VERIFIED
+ *			-> read back zeros without data, a buffer at a time ->
+ *			   (pool: are they?) -> VERIFIED
  *			-> FREE
  *
  * Invariants:
@@ -29,7 +31,9 @@
 #define ALIGNMENT 4096
 #define DEPTH_MAX 16384	/* of the ring: kernels allow 32768 */
 
-enum slot_step { STEP_UNPACKED, STEP_OLD, STEP_COMPARED, STEP_WRITTEN, STEP_READ, STEP_VERIFIED };
+enum slot_step {
+	STEP_UNPACKED, STEP_OLD, STEP_COMPARED, STEP_WRITTEN, STEP_READ, STEP_ZEROS, STEP_VERIFIED
+};
 
 /**
  * struct slot - one chunk on its way
@@ -37,6 +41,8 @@ enum slot_step { STEP_UNPACKED, STEP_OLD, STEP_COMPARED, STEP_WRITTEN, STEP_READ
  * @packed: its frame; once unpacked, what the target holds (@update)
  * @zero: for each extent: it is all zeros
  * @same: for each extent: the target holds it already
+ * @zeros_at: extents before it need not be read back as zeros any more
+ * @zeros_bytes: of zeros that are in @raw, read back
  * @step: what has been done to it
  * @requests: in flight
  * @next: in the list of free or of ready slots
@@ -47,6 +53,7 @@ struct slot {
 	struct reader_chunk chunk;
 	char *raw, *packed;
 	bool zero[SNAP_CHUNK_EXTENTS], same[SNAP_CHUNK_EXTENTS];
+	uint32_t zeros_at, zeros_bytes;
 	enum slot_step step;
 	unsigned int requests;
 	struct slot *next;
@@ -103,6 +110,13 @@ static uint64_t chunk_end(const struct reader_chunk *chunk)
 static uint32_t extent_data(const struct reader_extent *extent)
 {
 	return extent->flags & SNAP_EXTENT_ZERO ? 0 : extent->bytes;
+}
+
+/* Bytes at its begin that are held back. */
+static uint32_t extent_held_back(const struct extract *extract,
+				 const struct reader_extent *extent)
+{
+	return head_holds(&extract->plan->target->head, extent->offset, extent->bytes);
 }
 
 /* ---- the pool: unpack, compare ---- */
@@ -212,13 +226,23 @@ static void run_compare(struct pool_job *job, void *context)
 
 	(void)context;
 	for (i = 0; i < slot->chunk.extents; i++) {
-		uint32_t bytes = extent_data(&slot->chunk.extent[i]);
+		const struct reader_extent *extent = &slot->chunk.extent[i];
+		uint32_t bytes = extent_data(extent), held = extent_held_back(slot->extract, extent);
 
-		slot->same[i] = bytes && !memcmp(slot->raw + at, slot->packed + at, bytes);
+		slot->same[i] = bytes && !memcmp(slot->raw + at + held, slot->packed + at + held,
+						 bytes - held);
 		at += bytes;
 	}
 	slot->step = STEP_COMPARED;
 	slot_ready(slot);
+}
+
+/* What is in @raw was read back. */
+static bool slot_read_back_right(const struct slot *slot)
+{
+	if (slot->step == STEP_ZEROS)
+		return all_zero(slot->raw, slot->zeros_bytes);
+	return XXH64(slot->raw, slot->chunk.bytes, 0) == slot->chunk.digest;
 }
 
 static void run_verify(struct pool_job *job, void *context)
@@ -227,7 +251,7 @@ static void run_verify(struct pool_job *job, void *context)
 	struct bc_error error;
 
 	(void)context;
-	if (XXH64(slot->raw, slot->chunk.bytes, 0) != slot->chunk.digest) {
+	if (!slot_read_back_right(slot)) {
 		bc_fail(&error, -EIO, "%s: image bytes %llu to %llu read back other than they were written: the device is faulty",
 			slot->extract->plan->target->name,
 			(unsigned long long)chunk_begin(&slot->chunk),
@@ -339,20 +363,51 @@ static void slot_finish(struct slot *slot)
 	slot_put(slot);
 }
 
-/* Read all of the chunk from the target to @to. */
+/* Read an extent from the target to @to, but for what is held back. */
+static void slot_read_extent(struct slot *slot, const struct reader_extent *extent, char *to)
+{
+	uint32_t held = extent_held_back(slot->extract, extent), bytes = extent->bytes - held;
+	const struct target *target = slot->extract->plan->target;
+
+	if (!bytes)
+		return;
+	slot->requests++;
+	ring_read(&slot->extract->ring, target->fd, to + held, round_length(slot, bytes), bytes,
+		  target->base + extent->offset + held, slot);
+}
+
+/* All of the chunk that has data. */
 static void slot_read(struct slot *slot, char *to)
 {
-	struct extract *extract = slot->extract;
-	const struct target *target = extract->plan->target;
-	uint32_t i, bytes;
+	uint32_t i;
 
-	for (i = 0; i < slot->chunk.extents; i++, to += bytes) {
-		bytes = extent_data(&slot->chunk.extent[i]);
-		if (!bytes)
+	for (i = 0; i < slot->chunk.extents; i++) {
+		const struct reader_extent *extent = &slot->chunk.extent[i];
+
+		if (extent_data(extent))
+			slot_read_extent(slot, extent, to);
+		to += extent_data(extent);
+	}
+}
+
+/* Zeros without data: as many extents as fit. */
+static void slot_read_zeros(struct slot *slot)
+{
+	uint32_t room = slot->extract->raw_size;
+
+	slot->zeros_bytes = 0;
+	for (; slot->zeros_at < slot->chunk.extents; slot->zeros_at++) {
+		const struct reader_extent *extent = &slot->chunk.extent[slot->zeros_at];
+		uint32_t held;
+
+		if (extent_data(extent))
 			continue;
-		slot->requests++;
-		ring_read(&extract->ring, target->fd, to, round_length(slot, bytes), bytes,
-			  target->base + slot->chunk.extent[i].offset, slot);
+		if (round_length(slot, extent->bytes) > room - slot->zeros_bytes)
+			break;
+		held = extent_held_back(slot->extract, extent);
+		slot_read_extent(slot, extent, slot->raw + slot->zeros_bytes - held);
+		/* Only the last of the image need not be a multiple of blocks. */
+		slot->zeros_bytes += extent->bytes - held;
 	}
 }
 
@@ -368,27 +423,54 @@ static void slot_write_zeros(struct slot *slot, const struct ring_request *reque
 	ring_write(&extract->ring, request->fd, extract->zeros, bytes, request->offset, slot);
 }
 
+/* What is held back goes to memory; returns how much that is. */
+static uint32_t slot_hold_back(struct slot *slot, uint32_t i, const char *data)
+{
+	const struct reader_extent *extent = &slot->chunk.extent[i];
+	uint32_t held = extent_held_back(slot->extract, extent);
+
+	if (held)
+		head_take(&slot->extract->plan->target->head, extent->offset,
+			  slot->zero[i] ? NULL : data, held);
+	return held;
+}
+
+/* The first write of all: false: it must not happen. */
+static bool slot_may_write(struct slot *slot)
+{
+	struct bc_error error;
+
+	if (!head_mark(&slot->extract->plan->target->head, &error))
+		return true;
+	extract_fail(slot->extract, &error);
+	return false;
+}
+
 static void slot_write_extent(struct slot *slot, uint32_t i, const char *data)
 {
 	const struct reader_extent *extent = &slot->chunk.extent[i];
 	struct extract *extract = slot->extract;
 	const struct target *target = extract->plan->target;
-	uint64_t offset = target->base + extent->offset;
+	uint32_t held = slot_hold_back(slot, i, data), bytes = extent->bytes - held;
+	uint64_t offset = target->base + extent->offset + held;
 
+	if (!bytes)
+		return;
 	if (slot->same[i] || (slot->zero[i] && target->zeroed)) {
-		extract->count.kept += extent->bytes;
+		extract->count.kept += bytes;
 		return;
 	}
+	if (!slot_may_write(slot))
+		return;
 	slot->requests++;
 	if (slot->zero[i] && !extract->cannot_punch) {
-		extract->count.zeroed += round_length(slot, extent->bytes);
-		ring_zero(&extract->ring, target->fd, round_length(slot, extent->bytes), offset,
-			  slot);
+		extract->count.zeroed += round_length(slot, bytes);
+		ring_zero(&extract->ring, target->fd, round_length(slot, bytes), offset, slot);
 	} else {
-		extract->count.written += extent->bytes;
+		extract->count.written += bytes;
 		ring_write(&extract->ring, target->fd,
-			   slot->zero[i] ? extract->zeros : data,
-			   round_length(slot, extent->bytes), offset, slot);
+			   slot->zero[i] ? extract->zeros : data + held,
+			   round_length(slot, bytes), offset, slot);
 	}
 }
 
@@ -398,6 +480,7 @@ static void slot_write(struct slot *slot)
 	uint32_t i;
 
 	slot->step = STEP_WRITTEN;
+	slot->zeros_at = 0;
 	for (i = 0; i < slot->chunk.extents; i++) {
 		slot_write_extent(slot, i, data);
 		data += extent_data(&slot->chunk.extent[i]);
@@ -430,6 +513,7 @@ static bool slot_step(struct slot *slot)
 		break;
 	case STEP_OLD:
 	case STEP_READ:
+	case STEP_ZEROS:
 		slot->job.run = slot->step == STEP_OLD ? run_compare : run_verify;
 		pool_submit(&slot->extract->pool, &slot->job);
 		return true;
@@ -442,8 +526,12 @@ static bool slot_step(struct slot *slot)
 		slot->step = STEP_READ;
 		slot_read(slot, slot->raw);
 		break;
-	default:
-		return false;
+	case STEP_VERIFIED:
+		slot->step = STEP_ZEROS;
+		slot_read_zeros(slot);
+		if (!slot->requests)
+			return false;
+		break;
 	}
 	return slot->requests ? true : slot_step(slot);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../lib/util.h"
+#include "head.h"
 #include "source.h"
 #include "writer.h"
 
@@ -28,7 +29,7 @@ static int source_open_path(struct source *source, struct bc_error *error)
 	if (err)
 		return err;
 	source->mounted = bc_blockdev_mounted(source->name, where, sizeof(where));
-	return 0;
+	return head_refuse(source->blockdev.fd, source->name, error);
 }
 
 static int source_open_device(struct source *source, struct bc_error *error)

@@ -44,6 +44,7 @@ static int open_device(struct target *target, uint64_t bytes, bool force,
 	if (err)
 		return err;
 	target->align = target->raw.logical;
+	target->resumed = head_found(target->raw.fd);
 	if (target->raw.bytes < bytes)
 		return bc_fail(error, -ENOSPC, "%s is too small: it has %llu bytes, the image has %llu",
 			       target->name, (unsigned long long)target->raw.bytes,
@@ -54,13 +55,20 @@ static int open_device(struct target *target, uint64_t bytes, bool force,
 static int open_file(struct target *target, bool exists, unsigned int flags,
 		     struct bc_error *error)
 {
+	int err;
+
 	target->align = FILE_ALIGN;
-	target->zeroed = !exists || !(flags & TARGET_UPDATE);
+	target->zeroed = true;
 	if (!exists)
 		return 0;
-	if (!flags)
+	err = bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
+	if (err)
+		return err;
+	target->resumed = head_found(target->raw.fd);
+	if (!target->resumed && !(flags & (TARGET_FORCE | TARGET_UPDATE)))
 		return bc_fail(error, -EEXIST, "%s exists; --force overwrites it", target->name);
-	return bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
+	target->zeroed = !target->resumed && !(flags & TARGET_UPDATE);
+	return 0;
 }
 
 static int open_raw(struct target *target, const struct reader *reader, unsigned int flags,
@@ -69,6 +77,8 @@ static int open_raw(struct target *target, const struct reader *reader, unsigned
 	bool exists = true, force = flags & TARGET_FORCE;
 	struct stat st;
 
+	target->verify = flags & TARGET_VERIFY;
+	target->update = flags & TARGET_UPDATE;
 	if (reader_delta(reader))
 		return bc_fail(error, -EINVAL,
 			       "%s is a delta: name the snapshots that it builds on before it, the full one first",
@@ -99,34 +109,55 @@ static int create_file(struct target *target, struct bc_error *error)
 	return bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
 }
 
-static int begin_raw(struct target *target, uint64_t bytes, struct bc_error *error)
+/* From nothing, so that all of it is a hole, or what is beyond the image's end. */
+static int size_file(struct target *target, uint64_t bytes, struct bc_error *error)
 {
+	return ftruncate(target->fd, bytes) ?
+		bc_fail_errno(error, -errno, "%s: cannot make it %llu bytes long", target->name,
+			      (unsigned long long)bytes) : 0;
+}
+
+static int begin_raw(struct target *target, const struct reader *reader, struct bc_error *error)
+{
+	uint64_t bytes = reader_bytes(reader);
 	int err = target->raw.fd < 0 ? create_file(target, error) : 0;
+	bool file = target->raw.is_file;
 
 	if (err)
 		return err;
-	target->started = true;
 	target->fd = target->raw.fd;
-	/* From nothing, so that all of it is a hole. */
-	if (target->raw.is_file && ((target->zeroed && ftruncate(target->fd, 0)) ||
-				    ftruncate(target->fd, bytes)))
-		return bc_fail_errno(error, -errno, "%s: cannot make it %llu bytes long",
-				     target->name, (unsigned long long)bytes);
-	return 0;
+	if (file && target->zeroed)
+		err = size_file(target, 0, error);
+	if (!err)
+		err = head_init(&target->head, &target->raw, target->name, bytes,
+				reader->super->id, target->update, error);
+	target->started = true;
+	if (!err && (!target->update || (file && target->raw.bytes != bytes)))
+		err = head_mark(&target->head, error);
+	if (!err && file)
+		err = size_file(target, bytes, error);
+	return err;
 }
 
+/* The beginning comes last, when nothing else is missing. */
 static int finish_raw(struct target *target, const struct reader *reader, bool force,
 		      struct bc_error *error)
 {
+	int err;
+
+	/* From a pipe this is known at the end only. */
+	if (reader_fuzzy(reader) && !force)
+		return bc_fail(error, -EINVAL, "%s", fuzzy_text);
 	/* The last write was rounded up. */
 	if (target->raw.is_file && ftruncate(target->fd, reader_bytes(reader)))
 		return bc_fail_errno(error, -errno, "%s", target->name);
 	if (fsync(target->fd))
 		return bc_fail_errno(error, -errno, "%s: cannot flush", target->name);
+	err = head_finish(&target->head, target->verify, error);
+	if (err < 0)
+		return err;
+	target->head_written = err;
 	target->started = false;
-	/* From a pipe this is known at the end only. */
-	if (reader_fuzzy(reader) && !force)
-		return bc_fail(error, -EINVAL, "%s is written, but %s", target->name, fuzzy_text);
 	return 0;
 }
 
@@ -406,10 +437,12 @@ void target_close(struct target *target)
 {
 	if (target->raw.fd >= 0)
 		bc_blockdev_close(&target->raw);
+	target->fd = -1;
 	if (target->copy_open)
 		bc_copy_close(&target->copy);
 	bc_volume_config_release(&target->config);
 	have_release(&target->have);
+	head_release(&target->head);
 	target->raw.fd = -1;
 	target->copy_open = false;
 }
@@ -417,7 +450,7 @@ void target_close(struct target *target)
 int target_begin(struct target *target, const struct reader *reader, struct bc_error *error)
 {
 	return target->volume ? begin_volume(target, reader, error) :
-				begin_raw(target, reader_bytes(reader), error);
+				begin_raw(target, reader, error);
 }
 
 int target_finish(struct target *target, const struct reader *reader, bool force,

@@ -3,8 +3,9 @@
  * What a snapshot is unpacked onto: a raw image (file or block device), or the
  * copy of a volume that is down.
  *
- * A raw target that fails half-way holds partial content, and the message says
- * so.  A volume's copy is durably marked incomplete before the first byte, and
+ * A raw target is marked incomplete before the first byte changes, and its beginning
+ * is written last of all (head.h): so one that fails half-way cannot be taken for
+ * whole.  A volume's copy is durably marked incomplete before the first byte, and
  * unmarked as the last step (rule 25: mark, data, flush, map, history, unmark):
  * in between nothing can bring it up.  A fuzzy snapshot leaves it marked
  * inconsistent until a connection has completed it by stamps.
@@ -22,6 +23,7 @@
 
 #include "../lib/copy.h"
 #include "have.h"
+#include "head.h"
 #include "reader.h"
 
 /**
@@ -34,15 +36,21 @@
  * @started: on failure the content is partial
  * @volume: it is the copy of a volume
  * @resumed: a restore was interrupted here: it may hold much of it already
+ * @update: what it holds may be right
+ * @verify: what is written last is to be read back
  * @have: of a copy: what it has; changes as content does
+ * @head: of a raw image: its beginning
+ * @head_written: by target_finish(): it was
  */
 struct target {
 	const char *name;
 	int fd;
 	uint64_t base;
 	uint32_t align;
-	bool zeroed, started, volume, resumed;
+	bool zeroed, started, volume, resumed, update, verify;
 	struct have have;
+	struct head head;
+	bool head_written;
 	uint32_t journaled;	/* regions before it are in @have */
 	uint64_t journaled_at, journaled_bytes;
 
@@ -65,6 +73,7 @@ struct target {
 #define TARGET_UPDATE	(1U << 1)	/* overwrite a file that exists, keep of it what
 					 * is the same
 					 */
+#define TARGET_VERIFY	(1U << 2)	/* read back what is written last */
 
 int target_open(struct target *target, const char *name, const struct reader *reader,
 		unsigned int flags, struct bc_error *error);
@@ -76,7 +85,7 @@ int target_check(struct target *target, const struct reader *reader, bool force,
 		 struct bc_error *error);
 void target_close(struct target *target);
 
-/* The first change: size a file, mark a copy as incomplete. */
+/* The first change: mark it as incomplete, size a file. */
 int target_begin(struct target *target, const struct reader *reader, struct bc_error *error);
 
 /* The next of a chain follows: @reader is a delta that fits what came before. */
