@@ -88,7 +88,8 @@ bench:
 	@selftests/bench/run
 
 bench-snapshot: tools
-	selftests/bench/snapshot
+	@selftests/deps qemu-utils
+	@selftests/bench/snapshot
 
 check-all: deps
 	@selftests/run --all $(if $(TESTS),'$(TESTS)')

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# `make install` puts all programs and manual pages where they belong.
+# `make install` puts all programs and manual pages where they belong, and systemd
+# understands its units.
 . "$(dirname "$0")/../lib/ktap.sh"
 . "$(dirname "$0")/../lib/sources.sh"
 
@@ -22,7 +23,18 @@ for file in usr/sbin/blkcast usr/sbin/blkcastd usr/libexec/blkcast/blkcast-lag \
 	usr/sbin/blkcast-exporter usr/share/blkcast/blkcast.rules.yml \
 	usr/share/blkcast/blkcast-grafana.json lib/systemd/system/blkcast-exporter.service \
 	lib/systemd/system/blkcastd.service lib/udev/rules.d/60-blkcast.rules \
+	usr/libexec/blkcast/backup lib/systemd/system/blkcast-backup@.service \
+	lib/systemd/system/blkcast-backup@.timer \
 	usr/share/bash-completion/completions/blkcast; do
 	check "$file" test -s "$dest/$file"
 done
+
+# As if it had been installed into the root.
+verify_units() {
+	mkdir "$dest/units"
+	cp "$dest"/lib/systemd/system/* "$dest/units"
+	sed -i "s,^\(Exec[A-Za-z]*=-\?\)/usr/,\1$dest/usr/," "$dest"/units/*
+	systemd-analyze verify --man=no --recursive-errors=no "$dest"/units/*
+}
+check "units" verify_units
 ktap_done
