@@ -14,6 +14,13 @@
  *  3. Memory handed to a request stays untouched until it is given back;
  *     ring_exit() waits for all that are in flight.
  *
+ * It knows nothing of snapshots.  Its users: create.c (reads for blkcast snapshot) and
+ * extract.c (compares, writes, zeroes and reads back for restore, restore --verify and,
+ * by receive.c, join).  Bounded slots, and the order in which a file is written, are
+ * theirs; blkcast verify reads in the kernel.
+ *
+ * The set-up that this kernel knows is found by itself: newest flags first; without
+ * registered memory where RLIMIT_MEMLOCK forbids it.
  * Where the kernel has no io_uring or forbids it, requests are done at once
  * with pread() and pwrite(): slower, and otherwise the same.
  */
