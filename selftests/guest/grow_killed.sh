@@ -5,7 +5,8 @@
 # both, early, halfway or late: the primary, which comes back as such; the primary,
 # and the replica takes over, whatever its size is then; the replica; both. Copies
 # that come back have the old or the new size and what was made durable, are made
-# equal, and grow where they have not. CUTS=N moments for each of the four (3).
+# equal, and grow where they have not. CUTS=N moments for each of the four (3, not
+# less than 2).
 #
 #	g1 (primary first) --- LAN --- g2	dm-linear or dm-delay of /dev/vda
 #
@@ -76,19 +77,22 @@ writers_start() {
 }
 writers_stop() { vm_exec "$primary" 'pkill -INT -x fio; while pgrep -x fio; do sleep 0.1; done > /dev/null'; }
 
-# The first MiB is made durable in each round and not written to otherwise.
+# The first MiB is made durable in each round and not written to otherwise. The last
+# region is touched: what follows it on the disk becomes a part of it.
 keep_piece() {
 	vm_exec "$primary" "dd if=/dev/urandom of=/lab/kept bs=1M count=1 status=none &&
 		dd if=/lab/kept of=/dev/blkcast/data bs=1M oflag=direct conv=notrunc,fsync \
-			status=none"
+			status=none &&
+		dd if=/lab/kept of=/dev/blkcast/data bs=4k count=1 oflag=direct \
+			seek=$(($(size "$primary") / 4096 - 1)) conv=notrunc,fsync status=none"
 }
 kept_on() {
 	vm_exec "$1" "cmp -n $MIB /lab/kept <(dd if=/dev/blkcast/data bs=1M count=1 \
 		iflag=direct status=none)"
 }
-new_is_zero() {
-	vm_exec "$1" "cmp -n $(($(size "$1") - first)) /dev/zero <(dd if=/dev/blkcast/data \
-		bs=4k skip=$((first / 4096)) iflag=direct status=none)"
+new_is_zero() {	# HOST FROM
+	vm_exec "$1" "cmp -n $(($(size "$1") - $2)) /dev/zero <(dd if=/dev/blkcast/data \
+		bs=4k skip=$(($2 / 4096)) iflag=direct status=none)"
 }
 
 # grow: tells when it begins; larger: enlarges what is below, and slows it down
@@ -154,8 +158,8 @@ cut() {
 	check "$what: of one size" wait_until 30 sizes_equal
 	check "$what: in sync again" wait_until 60 in_sync
 	is "$what: equal" "$(content g1)" "$(content g2)"
-	check "$what: what is new is zeros on g1" new_is_zero g1
-	check "$what: ... and on g2" new_is_zero g2
+	check "$what: what is new is zeros on g1" new_is_zero g1 "$was"
+	check "$what: ... and on g2" new_is_zero g2 "$was"
 	check "$what: both know where the metadata are" keep_config
 }
 
