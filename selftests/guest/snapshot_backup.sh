@@ -4,6 +4,7 @@
 # The nightly backup of a real volume, several nights: the chain that it leaves is the
 # volume, on a plain device as well, one that an interrupted restore has marked too.
 #
+# set: all
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
