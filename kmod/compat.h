@@ -31,9 +31,10 @@ static inline int blkcast_bdev_open(struct blkcast_bdev *b, dev_t dev,
 	return 0;
 }
 
+/* It may be opened exclusively by others at once, whoever calls this. */
 static inline void blkcast_bdev_close(struct blkcast_bdev *b)
 {
-	fput(b->file);
+	bdev_fput(b->file);
 }
 
 /* The volume's gendisk, its limits those of the backing device's blocks. */

@@ -17,6 +17,9 @@
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
+ *	view.c		the volume at one LSN		view_save.c  copy before write
+ *	view_read.c	reading it
+ *	view_store.c	what was there before	view_spill.c  ... on disk
  */
 #include <linux/module.h>
 
@@ -38,9 +41,12 @@ static int __init blkcast_init(void)
 	err = blkcast_links_init();
 	if (err)
 		goto out_flushes_exit;
-	err = blkcast_volumes_init();
+	err = blkcast_views_init();
 	if (err)
 		goto out_links_exit;
+	err = blkcast_volumes_init();
+	if (err)
+		goto out_views_exit;
 	err = blkcast_netlink_init();
 	if (err)
 		goto out_volumes_exit;
@@ -48,6 +54,8 @@ static int __init blkcast_init(void)
 
 out_volumes_exit:
 	blkcast_volumes_exit();
+out_views_exit:
+	blkcast_views_exit();
 out_links_exit:
 	blkcast_links_exit();
 out_flushes_exit:
@@ -62,6 +70,7 @@ static void __exit blkcast_exit(void)
 	blkcast_netlink_exit();
 	blkcast_links_exit();
 	blkcast_volumes_exit();
+	blkcast_views_exit();
 	blkcast_flushes_exit();
 	blkcast_ops_exit();
 }

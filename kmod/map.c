@@ -70,6 +70,8 @@ void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
 	u64 *slot = __blkcast_map_slot(v, region);
 
 	lockdep_assert_held(&v->lock);
+	if (v->view_new)
+		__blkcast_view_stamping(v, region);
 	g->doubts += (lsn == BLKCAST_LSN_DOUBT) - (*slot == BLKCAST_LSN_DOUBT);
 	g->entered++;
 	*slot = lsn;
@@ -560,6 +562,7 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 
 	vol_warn(v, "flush failed: what all active regions hold is not known\n");
 	spin_lock_irq(&v->lock);
+	blkcast_views_flush_failed(v);
 	primary = v->role == BLKCAST_ROLE_PRIMARY;
 	list_for_each_entry(l, &v->links, node) {
 		if (!primary && !l->local_error)
@@ -582,6 +585,8 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 		list_for_each_entry(l, &v->links, node)
 			blkcast_resync_dirty(l, r);
 	}
+	/* One that began meanwhile has old stamps. */
+	blkcast_views_flush_failed(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_write_reached(v);
 }

@@ -10,6 +10,7 @@
 #include <net/genetlink.h>
 
 #include "lag.h"
+#include "view.h"
 
 static struct genl_family family;
 
@@ -36,6 +37,10 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
 	[BLKCAST_A_MIN_ISR] = NLA_POLICY_RANGE(NLA_U32, 1, BLKCAST_MEMBERS_MAX + 1),
 	[BLKCAST_A_ON_LOSS] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ON_LOSS_ERROR),
+	[BLKCAST_A_VIEW] = { .type = NLA_NUL_STRING, .len = BLKCAST_NAME_MAX - 1 },
+	[BLKCAST_A_STORE_BYTES] = { .type = NLA_U64 },
+	[BLKCAST_A_STORE_FD] = { .type = NLA_U32 },
+	[BLKCAST_A_STORE_DEV] = { .type = NLA_U32 },
 };
 
 /* ---- what the handlers share ---- */
@@ -421,10 +426,103 @@ static int cmd_verify(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
-/* ---- state ---- */
-
 #define put_u64(msg, attr, value) \
 	nla_put_u64_64bit(msg, attr, value, BLKCAST_A_PAD)
+
+static int view_params(struct genl_info *info, struct blkcast_view_params *p)
+{
+	p->replace = flags_get(info) & BLKCAST_F_REPLACE;
+	if (flags_get(info) & BLKCAST_F_OWNED)
+		p->owner = info->snd_portid;
+	p->net = genl_info_net(info);
+	p->timeout = BLKCAST_VIEW_WAIT_DEFAULT;
+	if (info->attrs[BLKCAST_A_TIMEOUT])
+		p->timeout = nla_get_u32(info->attrs[BLKCAST_A_TIMEOUT]);
+	if (p->timeout < BLKCAST_VIEW_WAIT_MIN || p->timeout > BLKCAST_VIEW_WAIT_MAX) {
+		NL_SET_ERR_MSG(info->extack, "timeout must be 0.1 s to 600 s");
+		return -ERANGE;
+	}
+	if (info->attrs[BLKCAST_A_STORE_FD]) {
+		p->kind = BLKCAST_STORE_FILE;
+		p->fd = nla_get_u32(info->attrs[BLKCAST_A_STORE_FD]);
+	} else if (info->attrs[BLKCAST_A_STORE_DEV]) {
+		p->kind = BLKCAST_STORE_DEVICE;
+		p->dev = dev_get(info, BLKCAST_A_STORE_DEV);
+	}
+	return name_get(info, BLKCAST_A_VIEW, &p->name) ?:
+	       need(info, BLKCAST_A_STORE_BYTES) ?:
+	       range_get(info, BLKCAST_A_STORE_BYTES, BLKCAST_VIEW_BYTES_MIN,
+			 BLKCAST_VIEW_BYTES_MAX, "a store is of 1 MiB to 4 TiB",
+			 &p->bytes);
+}
+
+static int cmd_view_create(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_view_params p = {};
+	struct blkcast_view_made made;
+	struct blkcast_volume *v;
+	struct sk_buff *msg;
+	void *head;
+	int err = view_params(info, &p);
+
+	if (err)
+		return err;
+	msg = reply_new(info, BLKCAST_CMD_VIEW_CREATE, &head);
+	if (!msg)
+		return -ENOMEM;
+	v = volume_lock(skb, info);
+	err = PTR_ERR_OR_ZERO(v);
+	if (!err) {
+		err = blkcast_view_create(v, &p, &made, info->extack);
+		volume_unlock(v);
+	}
+	if (err) {
+		nlmsg_free(msg);
+		return err;
+	}
+	nla_put_u32(msg, BLKCAST_A_MINOR, made.minor);
+	put_u64(msg, BLKCAST_A_LSN, made.lsn);
+	genlmsg_end(msg, head);
+	return genlmsg_reply(msg, info);
+}
+
+static int cmd_view_remove(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err = name_get(info, BLKCAST_A_VIEW, &name);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_view_remove(v, name, info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_view_pass(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err;
+
+	err = admin_check(skb, info) ?: name_get(info, BLKCAST_A_VIEW, &name) ?:
+	      need(info, BLKCAST_A_FIRST);
+	if (err)
+		return err;
+	v = volume_get(info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_view_pass(v, name, nla_get_u32(info->attrs[BLKCAST_A_FIRST]));
+	if (err)
+		NL_SET_ERR_MSG(info->extack, "no such view");
+	blkcast_volume_put(v);
+	return err;
+}
+
+/* ---- state ---- */
 
 #define AWAY_MAX	32
 
@@ -536,6 +634,45 @@ static int link_put(struct sk_buff *msg, struct blkcast_link *l)
 	return 0;
 }
 
+/* Caller holds vol->lock. */
+static int view_put(struct sk_buff *msg, struct blkcast_view *view)
+{
+	struct nlattr *nest = nla_nest_start(msg, BLKCAST_A_VIEWS);
+
+	if (!nest ||
+	    nla_put_string(msg, BLKCAST_V_NAME, view->name) ||
+	    nla_put_u32(msg, BLKCAST_V_MINOR, view->minor) ||
+	    nla_put_u8(msg, BLKCAST_V_STATE, READ_ONCE(view->state)) ||
+	    nla_put_u32(msg, BLKCAST_V_ERROR, -READ_ONCE(view->error)) ||
+	    put_u64(msg, BLKCAST_V_LSN, view->lsn) ||
+	    put_u64(msg, BLKCAST_V_AGE_NS, ktime_get_boottime_ns() - view->born) ||
+	    put_u64(msg, BLKCAST_V_SECTORS, view->sectors) ||
+	    nla_put_u32(msg, BLKCAST_V_DOUBT, view->doubts) ||
+	    nla_put_u32(msg, BLKCAST_V_OPENERS, view->openers) ||
+	    put_u64(msg, BLKCAST_V_STORE_BYTES,
+		    (u64)view->store.capacity << BLKCAST_VIEW_SHIFT) ||
+	    put_u64(msg, BLKCAST_V_STORE_USED,
+		    (u64)READ_ONCE(view->store.used) << BLKCAST_VIEW_SHIFT) ||
+	    nla_put_u32(msg, BLKCAST_V_PASSED, view->passed) ||
+	    nla_put_u8(msg, BLKCAST_V_STORE, view->store.kind) ||
+	    nla_put_u32(msg, BLKCAST_V_FLAGS,
+			view->retired ? BLKCAST_F_REPLACE : 0))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+/* One that begins is not there yet.  Caller holds vol->lock. */
+static int views_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	struct blkcast_view *view;
+
+	list_for_each_entry(view, &v->views, node)
+		if (view->disk && view_put(msg, view))
+			return -EMSGSIZE;
+	return 0;
+}
+
 static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
 {
 	u32 n = le32_to_cpu(v->super->reigns);
@@ -615,7 +752,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	list_for_each_entry(l, &v->links, node)
 		if (link_put(msg, l))
 			return -EMSGSIZE;
-	return aways_put(msg, v);
+	return aways_put(msg, v) ?: views_put(msg, v);
 }
 
 static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
@@ -746,12 +883,29 @@ static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)
 	spin_unlock_irq(&v->lock);
 }
 
+/* A view's, or the volume's as they are now. */
+static int stamps_get(struct blkcast_volume *v, struct genl_info *info, u32 first,
+		      u32 count, u64 *to)
+{
+	struct nlattr *view = info->attrs[BLKCAST_A_VIEW];
+	int err = 0;
+
+	if (!view)
+		stamps_copy(v, first, count, to);
+	else
+		err = blkcast_view_stamps(v, nla_data(view), first, count, to);
+	if (err == -ENOENT)
+		NL_SET_ERR_MSG(info->extack, "no such view");
+	return err;
+}
+
 static int stamps_reply(struct blkcast_volume *v, struct genl_info *info,
 			u32 first, u32 count)
 {
 	struct nlattr *attr;
 	struct sk_buff *msg;
 	void *head;
+	int err;
 
 	msg = genlmsg_new(nla_total_size(count * sizeof(u64)), GFP_KERNEL);
 	if (!msg)
@@ -759,11 +913,11 @@ static int stamps_reply(struct blkcast_volume *v, struct genl_info *info,
 	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_STAMPS);
 	attr = head ? nla_reserve(msg, BLKCAST_A_STAMPS, count * sizeof(u64)) :
 		      NULL;
-	if (!attr) {
+	err = attr ? stamps_get(v, info, first, count, nla_data(attr)) : -EMSGSIZE;
+	if (err) {
 		nlmsg_free(msg);
-		return -EMSGSIZE;
+		return err;
 	}
-	stamps_copy(v, first, count, nla_data(attr));
 	genlmsg_end(msg, head);
 	return genlmsg_reply(msg, info);
 }
@@ -881,6 +1035,9 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_SUSPEND, .doit = cmd_suspend },
 	{ .cmd = BLKCAST_CMD_RESUME, .doit = cmd_suspend },
 	{ .cmd = BLKCAST_CMD_DEPOSE, .doit = cmd_depose },
+	{ .cmd = BLKCAST_CMD_VIEW_CREATE, .doit = cmd_view_create },
+	{ .cmd = BLKCAST_CMD_VIEW_REMOVE, .doit = cmd_view_remove },
+	{ .cmd = BLKCAST_CMD_VIEW_PASS, .doit = cmd_view_pass },
 };
 
 static const struct genl_multicast_group groups[] = {
@@ -902,12 +1059,31 @@ static struct genl_family family __ro_after_init = {
 	.resv_start_op = __BLKCAST_CMD_MAX,
 };
 
+static int socket_closed(struct notifier_block *nb, unsigned long event, void *data)
+{
+	const struct netlink_notify *n = data;
+
+	if (event == NETLINK_URELEASE && n->protocol == NETLINK_GENERIC && n->portid)
+		blkcast_views_disown(n->net, n->portid);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block socket_notifier = { .notifier_call = socket_closed };
+
 int __init blkcast_netlink_init(void)
 {
-	return genl_register_family(&family);
+	int err = netlink_register_notifier(&socket_notifier);
+
+	if (err)
+		return err;
+	err = genl_register_family(&family);
+	if (err)
+		netlink_unregister_notifier(&socket_notifier);
+	return err;
 }
 
 void blkcast_netlink_exit(void)
 {
 	genl_unregister_family(&family);
+	netlink_unregister_notifier(&socket_notifier);
 }

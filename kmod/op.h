@@ -77,6 +77,10 @@ struct blkcast_op {
 
 	struct blkcast_flush	flush;		/* S */
 
+	u32			view_seq;	/* L: 0: without a place in the order */
+	blk_opf_t		view_opf;	/* S: while views save what was there */
+	unsigned long		view_since;	/* S: jiffies: when that began */
+
 	struct list_head	range_node;	/* L: range.c */
 	u32			blockers;	/* L: earlier ops it overlaps */
 

@@ -64,6 +64,8 @@ void blkcast_range_leave(struct blkcast_op *op)
 		if (ranges_overlap(op, other) && !--other->blockers)
 			__blkcast_op_ready(other);
 	list_del_init(&op->range_node);
+	if (op->vol->view_older)
+		__blkcast_view_left(op);
 }
 
 /* Has any op of the region entered and not left?  Caller holds vol->lock. */

@@ -76,6 +76,7 @@ static void apply_end(struct blkcast_op *op, int error)
 	spin_lock_irqsave(&v->lock, flags);
 	blkcast_range_leave(op);
 	if (error) {
+		blkcast_view_failed(op, error);
 		blkcast_map_stamp(v, op->region, BLKCAST_LSN_DOUBT);
 		l->local_error = error;
 		blkcast_event_error(v, error);
@@ -100,7 +101,7 @@ static void apply_commit(struct blkcast_op *op)
 	if (op->error || op->kind == BLKCAST_OP_LOCK)
 		apply_end(op, op->error);
 	else
-		blkcast_op_submit(op, 0);
+		blkcast_view_submit(op, 0);
 }
 
 /* Queue an op for its range.  @stamp: what its region gets with its arrival. */
@@ -119,6 +120,7 @@ static void apply_start(struct blkcast_op *op, u64 stamp)
 	/* Inv. 5 outlives the frames that come before the link's end. */
 	blkcast_map_stamp(v, op->region,
 			  l->local_error ? BLKCAST_LSN_DOUBT : stamp);
+	blkcast_view_enlist(op);
 	blkcast_map_begin(op);
 	mine = blkcast_range_enter(op);
 	spin_unlock_irq(&v->lock);
@@ -564,6 +566,7 @@ static int forget_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	if (f->length || region >= l->vol->regions)
 		return -EPROTO;
 	drain(l);
+	blkcast_view_forget(l->vol, region);
 	err = blkcast_map_forget(l->vol, region);
 	if (err)
 		l->local_error = err;

@@ -72,35 +72,47 @@ static DEVICE_ATTR_RO(volume);
 static struct attribute *volume_attrs[] = { &dev_attr_volume.attr, NULL };
 ATTRIBUTE_GROUPS(volume);
 
+/* Number and name a disk.  Return: the number, or a negative errno. */
+int blkcast_minor_get(struct gendisk *disk)
+{
+	int minor = ida_alloc_max(&minors, MINORMASK, GFP_KERNEL);
+
+	if (minor < 0)
+		return minor;
+	disk->major = blkcast_major;
+	disk->first_minor = minor;
+	disk->minors = 1;
+	snprintf(disk->disk_name, DISK_NAME_LEN, "blkcast%d", minor);
+	return minor;
+}
+
+void blkcast_minor_put(int minor)
+{
+	ida_free(&minors, minor);
+}
+
 static int volume_disk_add(struct blkcast_volume *v)
 {
 	int err;
 
-	v->minor = ida_alloc_max(&minors, MINORMASK, GFP_KERNEL);
-	if (v->minor < 0)
-		return v->minor;
 	v->disk = blkcast_disk_alloc(v->backing.bdev);
-	if (IS_ERR(v->disk)) {
-		err = PTR_ERR(v->disk);
-		goto out_free_minor;
+	if (IS_ERR(v->disk))
+		return PTR_ERR(v->disk);
+	v->minor = blkcast_minor_get(v->disk);
+	if (v->minor < 0) {
+		err = v->minor;
+		goto out_put_disk;
 	}
-	v->disk->major = blkcast_major;
-	v->disk->first_minor = v->minor;
-	v->disk->minors = 1;
 	v->disk->fops = &volume_fops;
 	v->disk->private_data = v;
-	snprintf(v->disk->disk_name, DISK_NAME_LEN, "blkcast%d", v->minor);
 	set_capacity(v->disk, v->sectors);
 	set_disk_ro(v->disk, true);
 	err = device_add_disk(NULL, v->disk, volume_groups);
-	if (err)
-		goto out_put_disk;
-	return 0;
-
+	if (!err)
+		return 0;
+	blkcast_minor_put(v->minor);
 out_put_disk:
 	put_disk(v->disk);
-out_free_minor:
-	ida_free(&minors, v->minor);
 	return err;
 }
 
@@ -108,7 +120,7 @@ static void volume_disk_del(struct blkcast_volume *v)
 {
 	del_gendisk(v->disk);
 	put_disk(v->disk);
-	ida_free(&minors, v->minor);
+	blkcast_minor_put(v->minor);
 }
 
 /* ---- the thread that runs the steps of ops ---- */
@@ -236,6 +248,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
 	INIT_LIST_HEAD(&v->away);
+	blkcast_views_setup(v);
 	blkcast_members_init(v);
 	blkcast_policy_init(v);
 	blkcast_flush_init(v);
@@ -269,6 +282,7 @@ static void volume_free(struct blkcast_volume *v)
 {
 	blkcast_lag_forget(v);
 	blkcast_reads_free(v);
+	blkcast_views_free(v);
 	blkcast_map_free(v);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
@@ -473,10 +487,12 @@ static bool volume_claim(struct blkcast_volume *v, bool gone)
 	bool free;
 
 	spin_lock_irq(&v->lock);
-	free = !v->openers;
+	free = !v->openers && !(gone && blkcast_views_open(v));
 	if (free) {
 		v->accepting = false;
 		v->gone = gone;
+		if (gone)
+			blkcast_views_close(v);
 	}
 	spin_unlock_irq(&v->lock);
 	return free;
@@ -488,6 +504,8 @@ static int refuse_open(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 	if (READ_ONCE(v->closed_since))
 		NL_SET_ERR_MSG(extack,
 			       "the volume's device is open and its writes wait: set --on-loss error, or resume, ends that");
+	else if (!READ_ONCE(v->openers))
+		NL_SET_ERR_MSG(extack, "the device of a view is open");
 	else
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
 	return -EBUSY;
@@ -506,6 +524,7 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	mutex_unlock(&blkcast_volumes_lock);
 	volume_quiesce(v);
 	blkcast_members_stop(v);
+	blkcast_views_drop(v);
 	blkcast_policy_stop(v);
 	volume_disk_del(v);
 	err = blkcast_map_close(v);

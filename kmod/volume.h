@@ -127,6 +127,14 @@ struct blkcast_volume {
 
 	u64 __percpu		*reads;		/* reads.c */
 	struct list_head	away;		/* L: lag.c: replicas without a link */
+	struct list_head	views;		/* L; changed under A */
+	struct blkcast_view	*view_new;	/* L: its stamps are being copied */
+	u32			view_seq;	/* L: view.c, inv. 1 */
+	u32			view_older;	/* L: ops that the newest view waits for */
+	struct workqueue_struct	*view_wq;	/* A: NULL before the first view */
+	struct bio_set		view_bios;	/* A: the same */
+	struct work_struct	view_reap;
+	u32			views_ending;	/* L: their stores are let go */
 
 	u64			writes;		/* L */
 	u64			write_bytes;	/* L */
@@ -171,6 +179,8 @@ int blkcast_volume_demote(struct blkcast_volume *v, const char *heir,
 			  bool discard, struct netlink_ext_ack *extack);
 struct blkcast_volume *blkcast_volume_find(const char *name);
 void blkcast_volume_put(struct blkcast_volume *v);
+int blkcast_minor_get(struct gendisk *disk);
+void blkcast_minor_put(int minor);
 int blkcast_volumes_init(void);
 void blkcast_volumes_exit(void);
 
@@ -277,6 +287,22 @@ int blkcast_reign_lay_down(struct blkcast_volume *v);
 int blkcast_reign_depose(struct blkcast_volume *v, u32 term,
 			 struct netlink_ext_ack *extack);
 
+/* view.c, view_save.c: what they want to know of I/O (view.h has the rest) */
+void __blkcast_view_submit(struct blkcast_op *op, blk_opf_t opf);
+void __blkcast_view_stamping(struct blkcast_volume *v, u32 region);
+void __blkcast_view_left(struct blkcast_op *op);
+void blkcast_view_forget(struct blkcast_volume *v, u32 region);
+void blkcast_view_failed(struct blkcast_op *op, int error);
+void blkcast_views_flush_failed(struct blkcast_volume *v);
+bool blkcast_views_open(struct blkcast_volume *v);
+void blkcast_views_close(struct blkcast_volume *v);
+void blkcast_views_drop(struct blkcast_volume *v);
+void blkcast_views_free(struct blkcast_volume *v);
+void blkcast_views_setup(struct blkcast_volume *v);
+void blkcast_views_disown(const struct net *net, u32 port);
+int blkcast_views_init(void);
+void blkcast_views_exit(void);
+
 /* members.c */
 void blkcast_members_init(struct blkcast_volume *v);
 void blkcast_members_stop(struct blkcast_volume *v);
@@ -344,6 +370,21 @@ static inline u64 blkcast_map_get(struct blkcast_volume *v, u32 region)
 {
 	lockdep_assert_held(&v->lock);
 	return *__blkcast_map_slot(v, region);
+}
+
+/* As blkcast_op_submit(), but what views show is saved first. */
+static inline void blkcast_view_submit(struct blkcast_op *op, blk_opf_t opf)
+{
+	if (list_empty(&op->vol->views))
+		blkcast_op_submit(op, opf);
+	else
+		__blkcast_view_submit(op, opf);
+}
+
+/* A write has its place in the order.  Caller holds vol->lock. */
+static inline void blkcast_view_enlist(struct blkcast_op *op)
+{
+	op->view_seq = op->vol->view_seq;
 }
 
 #endif /* _BLKCAST_VOLUME_H */

@@ -136,6 +136,7 @@ static void op_enlist(struct blkcast_op *op)
 	struct blkcast_volume *v = op->vol;
 
 	op->lsn = ++v->lsn;
+	blkcast_view_enlist(op);
 	if (blkcast_op_writes(op))
 		blkcast_map_stamp(v, op->region, op->lsn);
 	else
@@ -240,6 +241,7 @@ static void write_failed(struct work_struct *work)
 			    op->sectors, (u64)op->sector, op->error);
 	blkcast_event_error(v, op->error);
 	spin_lock_irq(&v->lock);
+	blkcast_view_failed(op, op->error);
 	blkcast_map_stamp(v, op->region, ++v->lsn);
 	v->log_floor = v->lsn;
 	list_for_each_entry(l, &v->links, node)
@@ -371,7 +373,7 @@ static void write_commit(struct blkcast_op *op)
 	opf = op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE);
 	if (fua_by_flush(op))
 		opf &= ~REQ_FUA;
-	blkcast_op_submit(op, opf);
+	blkcast_view_submit(op, opf);
 	if (barrier)
 		op_arrived(barrier);
 	blkcast_write_reached(v);

@@ -22,7 +22,8 @@
  *
  * DOWN		flush, write the map, let go of the devices
  *	BLKCAST_A_NAME
- *	Its links are dropped.  EBUSY the device is open
+ *	Its links are dropped, its views go.  EBUSY the device is open, or that of
+ *	a view
  *
  * PRIMARY	start a reign
  *	BLKCAST_A_NAME
@@ -100,7 +101,8 @@
  * GET		state of one volume (BLKCAST_A_NAME) or of all (dump).  Answer,
  *		one message a volume:
  *	BLKCAST_A_NAME .. all attributes marked [GET] below, and for each link
- *	BLKCAST_A_LINKS { BLKCAST_L_* }, repeated
+ *	BLKCAST_A_LINKS { BLKCAST_L_* }, and for each view
+ *	BLKCAST_A_VIEWS { BLKCAST_V_* }, repeated
  *
  *	and for each replica that had a link in this reign and has none
  *	BLKCAST_A_AWAY { NAME, APPLIED, CONTACT_NS, LAG_NS, LAG_WRITES, LAG_BYTES },
@@ -110,9 +112,11 @@
  *	BLKCAST_A_NAME
  *	BLKCAST_A_FIRST		u32, first region
  *	BLKCAST_A_COUNT		u32, 1..BLKCAST_STAMPS_QUERY_MAX
+ *	BLKCAST_A_VIEW		optional: those that belong to what this view shows
  *	answer: BLKCAST_A_STAMPS, u64[COUNT] in host order; a region with a
  *	write under way, or in doubt, is BLKCAST_LSN_DOUBT.  Equal stamps before
  *	and after a read of the region prove that what was read belongs to them.
+ *	ENOENT no such view
  *
  * VERIFY	compare a replica's copy with the primary's by checksum, while
  *		writes go on; GET tells how far it is
@@ -139,6 +143,37 @@
  * RESUME	end that.  Writes go on if enough copies are in sync
  *	BLKCAST_A_NAME
  *	EINVAL not suspended by SUSPEND
+ *
+ * VIEW_CREATE	a read-only device that shows the volume as it is now, while
+ *		writes go on; GET tells what became of it
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_VIEW		string as NAME
+ *	BLKCAST_A_STORE_BYTES	u64, old content that it may keep, 1 MiB..4 TiB;
+ *				one that needs more breaks
+ *	BLKCAST_A_STORE_FD	u32, optional: keep it in this regular file, which has
+ *				that many bytes; nobody else may use it
+ *	BLKCAST_A_STORE_DEV	u32, optional: keep it on this block device.  Without
+ *				either in memory
+ *	BLKCAST_A_TIMEOUT	u32, ms that a write may wait for the file or device,
+ *				100..600000, default 5000; then the view breaks
+ *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_REPLACE: the view of this name
+ *				gives its name to the new one, and goes when nobody has
+ *				it open; BLKCAST_F_OWNED: the new one goes so when this
+ *				netlink socket is closed
+ *	answer: BLKCAST_A_MINOR u32 of its /dev/blkcastN; BLKCAST_A_LSN u64 of the
+ *	newest write that it shows
+ *	EEXIST there is a view of this name; ENOSPC too many views; EUCLEAN this
+ *	copy is inconsistent; EIO a write that belongs to it failed; EBUSY the store
+ *	is in use; EINVAL it cannot be one
+ *
+ * VIEW_REMOVE	BLKCAST_A_NAME, BLKCAST_A_VIEW
+ *	ENOENT no such view; EBUSY its device is open
+ *
+ * VIEW_PASS	give up what a view shows below a region: nothing is kept for it
+ *		any more, and reads there fail
+ *	BLKCAST_A_NAME, BLKCAST_A_VIEW
+ *	BLKCAST_A_FIRST		u32, the first region that is still needed
+ *	ENOENT no such view
  *
  * Events go to the multicast group "events" as messages of command EVENT with
  *	BLKCAST_A_EVENT_SEQ	their number, counted over all volumes, without a gap:
@@ -178,6 +213,9 @@ enum blkcast_cmd {
 	BLKCAST_CMD_RESUME,
 	BLKCAST_CMD_DEPOSE,
 	BLKCAST_CMD_GROW,
+	BLKCAST_CMD_VIEW_CREATE,
+	BLKCAST_CMD_VIEW_REMOVE,
+	BLKCAST_CMD_VIEW_PASS,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -186,6 +224,8 @@ enum blkcast_cmd {
 #define BLKCAST_F_DISCARD	(1U << 2)
 #define BLKCAST_F_REPAIR	(1U << 3)
 #define BLKCAST_F_STOP		(1U << 4)
+#define BLKCAST_F_REPLACE	(1U << 5)
+#define BLKCAST_F_OWNED		(1U << 6)
 #define BLKCAST_F_TLS		(1U << 8)	/* the link's socket encrypts */
 
 enum blkcast_role {
@@ -229,6 +269,24 @@ enum blkcast_verify_state {
 	BLKCAST_VERIFY_RUNNING,
 	BLKCAST_VERIFY_DONE,	/* what was to be compared is; REPAIR: is dirty */
 	BLKCAST_VERIFY_STOPPED,	/* by BLKCAST_F_STOP, before its end */
+};
+
+/* A broken view shows nothing any more. */
+enum blkcast_view_state {
+	BLKCAST_VIEW_WHOLE,
+	BLKCAST_VIEW_FULL,		/* broken: what it may keep is used up */
+	BLKCAST_VIEW_NO_MEMORY,
+	BLKCAST_VIEW_READ_ERROR,	/* of what was about to be overwritten */
+	BLKCAST_VIEW_WRITE_ERROR,	/* a write that it shows failed */
+	BLKCAST_VIEW_FLUSH_ERROR,	/* what the device holds is not known */
+	BLKCAST_VIEW_STORE_ERROR,	/* the file or device */
+	BLKCAST_VIEW_TIMEOUT,		/* a write had to wait for it too long */
+};
+
+enum blkcast_store_kind {
+	BLKCAST_STORE_MEMORY,
+	BLKCAST_STORE_FILE,
+	BLKCAST_STORE_DEVICE,
 };
 
 enum blkcast_event {
@@ -311,6 +369,11 @@ enum blkcast_attr {
 	BLKCAST_A_ERRORS,	/* u64 failures of the devices here since UP [GET] */
 	BLKCAST_A_ROOM,		/* u64 sectors that the devices here could hold [GET] */
 	BLKCAST_A_BLOCK,	/* u32 logical block size of BACKING [GET] */
+	BLKCAST_A_VIEW,		/* string */
+	BLKCAST_A_VIEWS,	/* nest of BLKCAST_V_*, repeated [GET] */
+	BLKCAST_A_STORE_BYTES,	/* u64 */
+	BLKCAST_A_STORE_FD,	/* u32 */
+	BLKCAST_A_STORE_DEV,	/* u32 device number */
 	__BLKCAST_A_MAX,
 };
 
@@ -368,6 +431,27 @@ enum blkcast_link_attr {
 	BLKCAST_L_READ_RATE,	/* u64 reads a second of the replica; absent unknown */
 	BLKCAST_L_ROOM,		/* u64 sectors its devices could hold; absent unknown */
 	__BLKCAST_L_MAX,
+};
+
+/* Of a view. */
+enum blkcast_view_attr {
+	BLKCAST_V_UNSPEC,
+	BLKCAST_V_PAD,
+	BLKCAST_V_NAME,		/* string */
+	BLKCAST_V_MINOR,	/* u32 */
+	BLKCAST_V_STATE,	/* u8 enum blkcast_view_state */
+	BLKCAST_V_ERROR,	/* u32 positive errno: why it broke, or 0 */
+	BLKCAST_V_LSN,		/* u64 newest write that it shows */
+	BLKCAST_V_AGE_NS,	/* u64 since then */
+	BLKCAST_V_SECTORS,	/* u64 */
+	BLKCAST_V_DOUBT,	/* u32 regions in doubt */
+	BLKCAST_V_OPENERS,	/* u32 */
+	BLKCAST_V_STORE_BYTES,	/* u64 that it may keep */
+	BLKCAST_V_STORE_USED,	/* u64 that it keeps */
+	BLKCAST_V_PASSED,	/* u32 regions given up */
+	BLKCAST_V_STORE,	/* u8 enum blkcast_store_kind */
+	BLKCAST_V_FLAGS,	/* u32 BLKCAST_F_REPLACE: a newer one has its name */
+	__BLKCAST_V_MAX,
 };
 
 #endif /* _UAPI_BLKCAST_NETLINK_H */

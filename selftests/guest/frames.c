@@ -163,7 +163,7 @@ static uint32_t default_length(const struct shot *shot)
 static int stamps_fill(struct peer *peer, uint64_t *stamps)
 {
 	uint32_t n = peer->volume.regions;
-	int ret = bc_kernel_stamps(peer->kernel, peer->volume.name, 0, n, stamps,
+	int ret = bc_kernel_stamps(peer->kernel, peer->volume.name, NULL, 0, n, stamps,
 				   &peer->error);
 
 	for (uint32_t i = 0; i < n; i++)

@@ -34,6 +34,33 @@ static void link_put(struct nlmsghdr *message, uint16_t list, const char *name,
 	mnl_attr_nest_end(message, nest);
 }
 
+static void view_put(struct nlmsghdr *message, const char *name, uint32_t flags)
+{
+	struct nlattr *nest = mnl_attr_nest_start(message, BLKCAST_A_VIEWS);
+
+	mnl_attr_put_strz(message, BLKCAST_V_NAME, name);
+	mnl_attr_put_u8(message, BLKCAST_V_STATE, BLKCAST_VIEW_FULL);
+	mnl_attr_put_u32(message, BLKCAST_V_FLAGS, flags);
+	mnl_attr_put_u64(message, BLKCAST_V_LSN, blkcast_lsn(5, 7));
+	mnl_attr_nest_end(message, nest);
+}
+
+static void views(void)
+{
+	struct nlmsghdr *message = message_new(BLKCAST_CMD_GET);
+	struct bc_volume volume = { 0 };
+
+	view_put(message, "old", BLKCAST_F_REPLACE);
+	view_put(message, "one", 0);
+	EXPECT(bc_parse_volume(message, &volume) == MNL_CB_OK);
+	EXPECT(volume.views == 2 && !strcmp(volume.view[1].name, "one"));
+	EXPECT(volume.view[1].lsn == blkcast_lsn(5, 7));
+	EXPECT(bc_known(&volume.view[1], BLKCAST_V_LSN));
+	EXPECT(!bc_known(&volume.view[1], BLKCAST_V_MINOR));
+	EXPECT(!strcmp(bc_view_state_name(volume.view[1].state), "its store is full"));
+	bc_volume_release(&volume);
+}
+
 static void volume_whole(void)
 {
 	struct nlmsghdr *message = message_new(BLKCAST_CMD_GET);
@@ -127,6 +154,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "a volume with its links and history", volume_whole },
+		{ "a volume with its views", views },
 		{ "attributes of a wrong form are left unknown", volume_malformed },
 		{ "more stamps than asked for are cut", stamps_bounded },
 		{ "more ranges than there is room for are cut", ranges_bounded },

@@ -127,6 +127,7 @@ int cmd_disconnect(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_events(int argc, char **argv);
+int cmd_view(int argc, char **argv);
 int cmd_lag(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* blkcast devname blkcastN: the volume's name, for the udev rule. */
+/* blkcast devname blkcastN: the name of a volume or view, for the udev rule. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +10,23 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_syntax syntax = {
-	"blkcastN", "Print the name of the volume with that device.", options, 1, 1
+	"blkcastN", "Print the name of the volume or view with that device.", options, 1, 1
 };
+
+/* The volume's, or VOLUME@VIEW of one of its views; false: of neither. */
+static bool print_name(const struct bc_volume *volume, unsigned int minor)
+{
+	if (volume->minor == minor)
+		return printf("%s\n", volume->name) > 0;
+	for (uint32_t i = 0; i < volume->views; i++) {
+		const struct bc_view *view = &volume->view[i];
+
+		/* One that was replaced has no name. */
+		if (view->minor == minor && !(view->flags & BLKCAST_F_REPLACE))
+			return printf("%s@%s\n", volume->name, view->name) > 0;
+	}
+	return false;
+}
 
 int cmd_devname(int argc, char **argv)
 {
@@ -36,10 +51,8 @@ int cmd_devname(int argc, char **argv)
 		return cli_failed(&error);
 	exit_code = CLI_FAILED;
 	for (size_t i = 0; i < count; i++) {
-		if (volumes[i].minor != minor)
-			continue;
-		printf("%s\n", volumes[i].name);
-		exit_code = CLI_DONE;
+		if (print_name(&volumes[i], minor))
+			exit_code = CLI_DONE;
 	}
 	bc_volumes_free(volumes, count);
 	return exit_code;

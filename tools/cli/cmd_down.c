@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* blkcast down: end the reign, drop the links, let go of the devices. */
+#include <errno.h>
+
 #include "cli.h"
 #include "devlink.h"
 #include "role.h"
@@ -13,10 +15,28 @@ static const struct cli_option options[] = {
 static const struct cli_syntax syntax = {
 	"NAME",
 	"Take a volume down: end the reign if this host is the primary, drop the\n"
-	"links, write the stamp map, let go of the devices. Refused while the\n"
-	"device is open.",
+	"links, write the stamp map, let go of the devices; its views go as well.\n"
+	"Refused while the device, or that of a view, is open.",
 	options, 1, 1
 };
+
+/* The kernel looks again; but then the reign has ended. */
+static int views_closed(struct bc_kernel *kernel, const char *name, struct bc_error *error)
+{
+	struct bc_volume volume;
+	int ret = bc_kernel_get(kernel, name, &volume, error);
+
+	if (ret)
+		return ret;
+	for (uint32_t i = 0; i < volume.views && !ret; i++) {
+		if (volume.view[i].openers)
+			ret = bc_fail(error, -EBUSY,
+				      "volume %s: cannot be taken down: its view %s is open (/dev/blkcast%u)",
+				      name, volume.view[i].name, volume.view[i].minor);
+	}
+	bc_volume_release(&volume);
+	return ret;
+}
 
 int cmd_down(int argc, char **argv)
 {
@@ -31,7 +51,9 @@ int cmd_down(int argc, char **argv)
 		return exit_code;
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
-	ret = role_end_reign(kernel, rest[0], NULL, WAIT_MS, &error);
+	ret = views_closed(kernel, rest[0], &error);
+	if (!ret)
+		ret = role_end_reign(kernel, rest[0], NULL, WAIT_MS, &error);
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret)

@@ -33,6 +33,7 @@ static const struct command commands[] = {
 	{ "status", cmd_status, "show volumes and links" },
 	{ "events", cmd_events, "show what happens, as it happens" },
 	{ "verify", cmd_verify, "compare the copies byte by byte, while writes go on" },
+	{ "view", cmd_view, "freeze a volume's content for readers, while writes go on" },
 	{ "lag", cmd_lag, "show how far each replica trails, and why" },
 	{ "snapshot", cmd_snapshot, "write a volume into a file" },
 	{ "restore", cmd_restore, "write such a file into a volume or an image" },

@@ -11,6 +11,7 @@
 #include "policy.h"
 #include "status.h"
 #include "util.h"
+#include "view.h"
 
 static void add_text(struct json_object *to, const char *key, const char *text)
 {
@@ -256,6 +257,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "writes", live->writes);
 	add_number(to, "write_bytes", live->write_bytes);
 	add_number(to, "reads", live->reads);
+	json_object_object_add(to, "views", view_list_json(live));
 }
 
 static struct json_object *volume_object(const struct status_volume *volume,

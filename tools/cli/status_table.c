@@ -7,6 +7,7 @@
 #include "policy.h"
 #include "status.h"
 #include "util.h"
+#include "view.h"
 
 /* What the policy makes of the links there are. */
 static void print_policy(const struct bc_volume *live)
@@ -200,5 +201,7 @@ void status_print_table(const struct status_volume *volumes, size_t count,
 		print_volume(&volumes[i]);
 		status_each_link(&volumes[i], daemon, print_link, NULL);
 		status_print_reads(&volumes[i]);
+		if (volumes[i].live)
+			view_list_print(volumes[i].live, "  ");
 	}
 }

@@ -51,7 +51,7 @@ static int make_link(const char *path, const char *target, struct bc_error *erro
 }
 
 /* The node's first event may have come before the volume could be asked for. */
-static void poke_udev(uint32_t minor)
+void devlink_poke(uint32_t minor)
 {
 	char path[64];
 	int fd;
@@ -80,7 +80,7 @@ int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
 		nap();
 	}
 	if (!access("/run/udev/control", F_OK) && !link_is(path, target))
-		poke_udev(minor);
+		devlink_poke(minor);
 	while (!access("/run/udev/control", F_OK) && !link_is(path, target) &&
 	       bc_now_ns() - start < UDEV_MS * 1000000ULL)
 		nap();

@@ -442,8 +442,9 @@ int bc_kernel_get_all(struct bc_kernel *kernel, struct bc_volume **volumes,
 	return 0;
 }
 
-int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
-		     uint32_t count, uint64_t *stamps, struct bc_error *error)
+int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, const char *view,
+		     uint32_t first, uint32_t count, uint64_t *stamps,
+		     struct bc_error *error)
 {
 	while (count) {
 		uint32_t piece = count < BLKCAST_STAMPS_QUERY_MAX ? count :
@@ -455,6 +456,8 @@ int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
 		message = command_new(kernel, BLKCAST_CMD_STAMPS, name);
 		mnl_attr_put_u32(message, BLKCAST_A_FIRST, first);
 		mnl_attr_put_u32(message, BLKCAST_A_COUNT, piece);
+		if (view)
+			mnl_attr_put_strz(message, BLKCAST_A_VIEW, view);
 		ret = command(kernel, message, bc_parse_stamps, &answer, error,
 			      "volume %s: cannot read the stamps of regions %u..%u",
 			      name, first, first + piece - 1);
@@ -469,6 +472,68 @@ int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
 		count -= piece;
 	}
 	return 0;
+}
+
+int bc_kernel_view_create(struct bc_kernel *kernel, const struct bc_view_create *create,
+			  struct bc_view *made, struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_VIEW_CREATE,
+					       create->name);
+	struct bc_volume answer = { 0 };
+	int ret;
+
+	mnl_attr_put_strz(message, BLKCAST_A_VIEW, create->view);
+	mnl_attr_put_u64(message, BLKCAST_A_STORE_BYTES, create->store_bytes);
+	if (create->store_fd >= 0)
+		mnl_attr_put_u32(message, BLKCAST_A_STORE_FD, create->store_fd);
+	if (create->store_dev)
+		mnl_attr_put_u32(message, BLKCAST_A_STORE_DEV, create->store_dev);
+	if (create->flags)
+		mnl_attr_put_u32(message, BLKCAST_A_FLAGS, create->flags);
+	if (create->timeout_ms)
+		mnl_attr_put_u32(message, BLKCAST_A_TIMEOUT, create->timeout_ms);
+	ret = command(kernel, message, bc_parse_volume, &answer, error,
+		      "volume %s: cannot make view %s", create->name, create->view);
+	if (!ret && made)
+		*made = (struct bc_view){ .minor = answer.minor, .lsn = answer.lsn };
+	bc_volume_release(&answer);
+	return ret;
+}
+
+static struct nlmsghdr *view_command(struct bc_kernel *kernel, uint8_t cmd,
+				     const char *name, const char *view)
+{
+	struct nlmsghdr *message = command_new(kernel, cmd, name);
+
+	mnl_attr_put_strz(message, BLKCAST_A_VIEW, view);
+	return message;
+}
+
+int bc_kernel_view_remove(struct bc_kernel *kernel, const char *name,
+			  const char *view, struct bc_error *error)
+{
+	return command(kernel, view_command(kernel, BLKCAST_CMD_VIEW_REMOVE, name, view),
+		       NULL, NULL, error, "volume %s: cannot remove view %s", name, view);
+}
+
+int bc_kernel_view_pass(struct bc_kernel *kernel, const char *name,
+			const char *view, uint32_t first, struct bc_error *error)
+{
+	struct nlmsghdr *message = view_command(kernel, BLKCAST_CMD_VIEW_PASS, name, view);
+
+	mnl_attr_put_u32(message, BLKCAST_A_FIRST, first);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot give up what view %s shows", name, view);
+}
+
+const struct bc_view *bc_volume_view(const struct bc_volume *volume, const char *view)
+{
+	for (uint32_t i = 0; i < volume->views; i++) {
+		if (!strcmp(volume->view[i].name, view) &&
+		    !(volume->view[i].flags & BLKCAST_F_REPLACE))
+			return &volume->view[i];
+	}
+	return NULL;
 }
 
 int bc_kernel_verify(struct bc_kernel *kernel, const char *name,

@@ -52,6 +52,19 @@ struct bc_link {
 };
 
 /**
+ * struct bc_view - one view of a volume, as GET shows it
+ * @known: bit 1 << BLKCAST_V_x, as in struct bc_link
+ * The rest: BLKCAST_V_* of the same name.
+ */
+struct bc_view {
+	uint64_t known;
+	char name[BLKCAST_NAME_MAX];
+	uint8_t state, store;
+	uint32_t minor, error, doubt, openers, passed, flags;
+	uint64_t lsn, age_ns, sectors, store_bytes, store_used;
+};
+
+/**
  * struct bc_volume - state of a volume, as GET shows it
  * @known: bit 1 << BLKCAST_A_x for each attribute that was there
  * @history: @reigns entries, oldest first, still little-endian
@@ -82,6 +95,8 @@ struct bc_volume {
 	struct bc_link *link;
 	uint32_t aways;
 	struct bc_link *away;
+	uint32_t views;
+	struct bc_view *view;
 };
 
 _Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64");
@@ -181,9 +196,32 @@ void bc_volumes_free(struct bc_volume *volumes, size_t count);
 /*
  * Stamps of regions first..first+count-1, any count (asked for in pieces of
  * BLKCAST_STAMPS_QUERY_MAX).  In doubt or being written: BLKCAST_LSN_DOUBT.
+ * @view: as they were when it was made, or NULL.
  */
-int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, uint32_t first,
-		     uint32_t count, uint64_t *stamps, struct bc_error *error);
+int bc_kernel_stamps(struct bc_kernel *kernel, const char *name, const char *view,
+		     uint32_t first, uint32_t count, uint64_t *stamps,
+		     struct bc_error *error);
+
+/* What bc_kernel_view_create() needs. */
+struct bc_view_create {
+	const char *name, *view;
+	uint64_t store_bytes;
+	int store_fd;		/* a file; -1: no file */
+	uint32_t store_dev;	/* BLKCAST_DEV(); 0: no device */
+	uint32_t timeout_ms;	/* 0: the kernel's default */
+	uint32_t flags;		/* BLKCAST_F_REPLACE, BLKCAST_F_OWNED: by @kernel */
+};
+
+/* @made: its minor and its LSN are set; or NULL. */
+int bc_kernel_view_create(struct bc_kernel *kernel, const struct bc_view_create *create,
+			  struct bc_view *made, struct bc_error *error);
+int bc_kernel_view_remove(struct bc_kernel *kernel, const char *name,
+			  const char *view, struct bc_error *error);
+/* Regions below @first are not needed any more. */
+int bc_kernel_view_pass(struct bc_kernel *kernel, const char *name,
+			const char *view, uint32_t first, struct bc_error *error);
+/* NULL: it has none of this name; one that was replaced has none. */
+const struct bc_view *bc_volume_view(const struct bc_volume *volume, const char *view);
 
 /*
  * Compare a link's copy with this one: start with 0 or BLKCAST_F_REPAIR, or
@@ -215,6 +253,8 @@ const char *bc_ack_name(uint8_t ack);
 const char *bc_on_loss_name(uint8_t on_loss);
 const char *bc_link_state_name(uint8_t state);
 const char *bc_verify_state_name(uint8_t state);
+const char *bc_view_state_name(uint8_t state);
+const char *bc_store_name(uint8_t store);
 const char *bc_event_name(uint8_t event);
 
 bool bc_resync_rate_valid(uint64_t bytes_a_second);

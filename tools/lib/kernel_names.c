@@ -85,6 +85,33 @@ const char *bc_verify_state_name(uint8_t state)
 	return name_of(names, BC_ARRAY_SIZE(names), state);
 }
 
+const char *bc_view_state_name(uint8_t state)
+{
+	static const char * const names[] = {
+		[BLKCAST_VIEW_WHOLE] = "whole",
+		[BLKCAST_VIEW_FULL] = "its store is full",
+		[BLKCAST_VIEW_NO_MEMORY] = "no memory",
+		[BLKCAST_VIEW_READ_ERROR] = "old content could not be read",
+		[BLKCAST_VIEW_WRITE_ERROR] = "a write that belongs to it failed",
+		[BLKCAST_VIEW_FLUSH_ERROR] = "a flush of the volume's device failed",
+		[BLKCAST_VIEW_STORE_ERROR] = "its store failed",
+		[BLKCAST_VIEW_TIMEOUT] = "its store is too slow for the writers",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), state);
+}
+
+const char *bc_store_name(uint8_t store)
+{
+	static const char * const names[] = {
+		[BLKCAST_STORE_MEMORY] = "memory",
+		[BLKCAST_STORE_FILE] = "file",
+		[BLKCAST_STORE_DEVICE] = "device",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), store);
+}
+
 const char *bc_event_name(uint8_t event)
 {
 	static const char * const names[] = {

@@ -112,6 +112,23 @@ static const struct field link_fields[__BLKCAST_L_MAX] = {
 	[BLKCAST_L_READ_RATE] = FIXED(struct bc_link, read_rate),
 };
 
+static const struct field view_fields[__BLKCAST_V_MAX] = {
+	[BLKCAST_V_NAME] = STRING(struct bc_view, name),
+	[BLKCAST_V_MINOR] = FIXED(struct bc_view, minor),
+	[BLKCAST_V_STATE] = FIXED(struct bc_view, state),
+	[BLKCAST_V_ERROR] = FIXED(struct bc_view, error),
+	[BLKCAST_V_LSN] = FIXED(struct bc_view, lsn),
+	[BLKCAST_V_AGE_NS] = FIXED(struct bc_view, age_ns),
+	[BLKCAST_V_SECTORS] = FIXED(struct bc_view, sectors),
+	[BLKCAST_V_DOUBT] = FIXED(struct bc_view, doubt),
+	[BLKCAST_V_OPENERS] = FIXED(struct bc_view, openers),
+	[BLKCAST_V_STORE_BYTES] = FIXED(struct bc_view, store_bytes),
+	[BLKCAST_V_STORE_USED] = FIXED(struct bc_view, store_used),
+	[BLKCAST_V_STORE] = FIXED(struct bc_view, store),
+	[BLKCAST_V_FLAGS] = FIXED(struct bc_view, flags),
+	[BLKCAST_V_PASSED] = FIXED(struct bc_view, passed),
+};
+
 static const struct field event_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_NAME] = STRING(struct bc_event, name),
 	[BLKCAST_A_LINK] = STRING(struct bc_event, link),
@@ -234,6 +251,25 @@ static int take_link(struct bc_link **links, uint32_t *count, const struct nlatt
 	return MNL_CB_OK;
 }
 
+static int take_view(struct bc_volume *volume, const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+	struct bc_view *view;
+
+	view = reallocarray(volume->view, volume->views + 1, sizeof(*view));
+	if (!view)
+		return MNL_CB_ERROR;
+	volume->view = view;
+	view += volume->views++;
+	memset(view, 0, sizeof(*view));
+	mnl_attr_for_each_nested(attr, nest) {
+		if (field_take(view_fields, __BLKCAST_V_MAX, view, attr))
+			view->known |= 1ULL << mnl_attr_get_type(attr);
+	}
+	volume->known |= 1ULL << BLKCAST_A_VIEWS;
+	return MNL_CB_OK;
+}
+
 int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 {
 	struct bc_volume *volume = arg;
@@ -250,6 +286,8 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 			ret = take_link(&volume->link, &volume->links, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_AWAY)
 			ret = take_link(&volume->away, &volume->aways, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_VIEWS)
+			ret = take_view(volume, attr);
 		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))
 			volume->known |= 1ULL << mnl_attr_get_type(attr);
 		if (ret != MNL_CB_OK)
@@ -319,6 +357,7 @@ void bc_volume_release(struct bc_volume *volume)
 	free(volume->history);
 	free(volume->link);
 	free(volume->away);
+	free(volume->view);
 	memset(volume, 0, sizeof(*volume));
 }
 

@@ -16,6 +16,11 @@ _blkcast_peers() {	# VOLUME
 		"${BLKCAST_CONFIG_DIR:-/etc/blkcast}/volumes.d/$1.conf" 2> /dev/null
 }
 
+_blkcast_views() {	# VOLUME
+	blkcast view list "$1" --json 2> /dev/null |
+		sed -n 's/^ *"name": *"\(.*\)",*$/\1/p'
+}
+
 _blkcast() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]} words=
@@ -45,7 +50,7 @@ _blkcast() {
 	*)
 		case $current in
 		-*)
-			[ "$command" = meta ] && command="meta ${COMP_WORDS[2]}"
+			[[ $command == @(meta|view) ]] && command="$command ${COMP_WORDS[2]}"
 			# shellcheck disable=SC2086 # two words
 			words=$(blkcast $command --help 2> /dev/null |
 				sed -nE 's/^ +(-., )?(--[a-z-]+).*/\2/p')
@@ -54,6 +59,10 @@ _blkcast() {
 			words=$(_blkcast_volumes)
 			[ "$command" = meta ] && [ "$COMP_CWORD" -eq 2 ] &&
 				words="dump check"
+			[ "$command" = view ] && [ "$COMP_CWORD" -eq 2 ] &&
+				words="create refresh list remove"
+			[ "$command" = view ] && [ "$COMP_CWORD" -eq 4 ] &&
+				words=$(_blkcast_views "${COMP_WORDS[3]}")
 			;;
 		esac
 		;;

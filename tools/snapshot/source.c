@@ -17,7 +17,7 @@ static int source_ask(void *arg, uint32_t first, uint32_t count, uint64_t *stamp
 {
 	struct source *source = arg;
 
-	return bc_kernel_stamps(source->kernel, source->name, first, count, stamps, error);
+	return bc_kernel_stamps(source->kernel, source->name, NULL, first, count, stamps, error);
 }
 
 static int source_open_path(struct source *source, struct bc_error *error)
