@@ -78,7 +78,7 @@ refuses "a copy half restored when power failed does not come up" "restore" vm_e
 check "restored again, from a pipe" \
 	vm_exec new 'set -o pipefail; cat /lab/data.snap | blkcast restore - data --quiet'
 check "it comes up" vm_exec new 'blkcast up data'
-is "inconsistent until it is completed" "$(field new "v['inconsistent']")" True
+is "consistent: it is of one moment" "$(field new "v['inconsistent']")" False
 
 # ---- completed ----
 

@@ -53,7 +53,7 @@ int cmd_send(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	err = have_receive(&have, STDIN_FILENO, "the connection", &error);
 	if (!err)
-		err = source_open(&source, rest[0], &error);
+		err = source_open(&source, rest[0], NULL, &error);
 	if (!err)
 		err = take_run(&take, &error);
 	source_close(&source);

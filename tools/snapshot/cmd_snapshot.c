@@ -12,6 +12,7 @@
 
 #include "../cli/cli.h"
 #include "../lib/util.h"
+#include "../lib/viewstore.h"
 #include "commands.h"
 #include "folder.h"
 #include "pool.h"
@@ -21,14 +22,17 @@
 
 static uint32_t level = 3, threads;
 static uint64_t rate;
-static bool force, quiet, json;
-static const char *from, *file, *since;
+static bool force, quiet, json, live;
+static const char *from, *file, *since, *store;
 
 static const struct cli_option options[] = {
 	{ "since", CLI_TEXT, &since, "PARENT", "a delta: only what differs from the snapshot in file PARENT" },
 	{ "level", CLI_NUMBER, &level, "N", "of zstd, 1..22, default 3" },
 	{ "threads", CLI_NUMBER, &threads, "N", "that compress, default: all processors" },
 	{ "rate", CLI_SIZE, &rate, "BYTES", "a second at most, of the volume; default: no limit" },
+	{ "store", CLI_TEXT, &store, "STORE",
+	  "for the old content of what is overwritten meanwhile: memory:SIZE (default 64M), FILE:SIZE, DEVICE" },
+	{ "live", CLI_FLAG, &live, NULL, "without a view: the image is not of one moment" },
 	{ "force", CLI_FLAG, &force, NULL, "replace FILE if it exists" },
 	{ "quiet", CLI_FLAG, &quiet, NULL, "no progress bar, no summary" },
 	{ "json", CLI_FLAG, &json, NULL, "summary as JSON on standard output" },
@@ -60,6 +64,10 @@ static int take_options(int argc, char **argv)
 	}
 	if (rate && rate < RATE_MIN) {
 		cli_failf("--rate is at least %u", RATE_MIN);
+		return CLI_USAGE;
+	}
+	if (live && store) {
+		cli_failf("--live and --store exclude each other");
 		return CLI_USAGE;
 	}
 	if (json && !strcmp(file, "-")) {
@@ -146,7 +154,8 @@ int cmd_snapshot(int argc, char **argv)
 			err = have_read(&have, since, &error);
 	}
 	if (!err)
-		err = source_open(&source, from, &error);
+		err = source_open(&source, from, live ? NULL : store ? store : VIEWSTORE_DEFAULT,
+				  &error);
 	if (!err)
 		err = snapshot(&take, &error);
 	if (!err && json)

@@ -27,6 +27,7 @@
 #define ALIGNMENT	4096	/* of reads, good for every device */
 /* How often a region that changed under the read is read again. */
 #define READ_AGAIN	2
+#define PASS_CHUNKS	16	/* between two calls of @pass */
 
 enum slot_state { SLOT_FREE, SLOT_READING, SLOT_PACKING, SLOT_PACKED };
 
@@ -58,7 +59,7 @@ struct create {
 	struct ring ring;
 	struct pool pool;
 	pthread_t output;
-	uint64_t chunks, next, next_start, read;
+	uint64_t chunks, next, next_start, read, passed;
 	unsigned int slots;
 	struct slot *slot;
 	char *memory;
@@ -518,6 +519,19 @@ static uint64_t create_written(struct create *create)
 	return written;
 }
 
+/* Nothing before the oldest chunk in hand is read any more. */
+static void create_pass(struct create *create, uint64_t written)
+{
+	uint64_t start = create->next_start;
+
+	if (!create->plan->pass || written - create->passed < PASS_CHUNKS)
+		return;
+	create->passed = written;
+	if (written < create->next)
+		start = create->slot[written % create->slots].start;
+	create->plan->pass(create->plan->arg, start);
+}
+
 static int create_read_all(struct create *create, struct bc_error *error)
 {
 	uint64_t written;
@@ -526,6 +540,7 @@ static int create_read_all(struct create *create, struct bc_error *error)
 	while (!err && !create_failed(create) &&
 	       (written = create_written(create)) < create->chunks) {
 		progress_show(create->plan->progress, written * SNAP_CHUNK_SIZE);
+		create_pass(create, written);
 		err = create_refill(create, error);
 		if (!err && ring_wait(&create->ring))
 			err = bc_fail(error, -EIO, "io_uring failed");

@@ -31,6 +31,8 @@
  * @stamps: the map to fill; its @ask may be NULL
  * @holds: a delta: a bit for each region that it holds; @stamps is fixed
  * @writer: SUPER is written already
+ * @pass: NULL, or called now and then: nothing before that byte will be read any more
+ * @arg: its first argument
  */
 struct create_plan {
 	int fd;
@@ -42,6 +44,8 @@ struct create_plan {
 	const uint8_t *holds;
 	struct writer *writer;
 	struct progress *progress;
+	void (*pass)(void *arg, uint64_t bytes);
+	void *arg;
 };
 
 /* All chunks, in order; the caller writes STAMPS and TRAILER. */

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/util.h"
+#include "../lib/viewstore.h"
 #include "head.h"
 #include "source.h"
 #include "writer.h"
@@ -17,7 +19,9 @@ static int source_ask(void *arg, uint32_t first, uint32_t count, uint64_t *stamp
 {
 	struct source *source = arg;
 
-	return bc_kernel_stamps(source->kernel, source->name, NULL, first, count, stamps, error);
+	return bc_kernel_stamps(source->kernel, source->name,
+				source->view[0] ? source->view : NULL, first, count, stamps,
+				error);
 }
 
 static int source_open_path(struct source *source, struct bc_error *error)
@@ -32,12 +36,13 @@ static int source_open_path(struct source *source, struct bc_error *error)
 	return head_refuse(source->blockdev.fd, source->name, error);
 }
 
-static int source_open_device(struct source *source, struct bc_error *error)
+static int source_open_device(struct source *source, uint32_t minor,
+			      struct bc_error *error)
 {
 	char path[64];
 	int err;
 
-	snprintf(path, sizeof(path), "/dev/blkcast%u", source->begin.minor);
+	snprintf(path, sizeof(path), "/dev/blkcast%u", minor);
 	err = bc_blockdev_open(&source->blockdev, path, BC_BLOCKDEV_DIRECT, error);
 	if (err)
 		return err;
@@ -48,9 +53,51 @@ static int source_open_device(struct source *source, struct bc_error *error)
 	return 0;
 }
 
-static int source_open_volume(struct source *source, struct bc_error *error)
+static bool same_history(const struct bc_volume *a, const struct bc_volume *b)
+{
+	return !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && a->reigns == b->reigns &&
+	       (!a->reigns || !memcmp(a->history, b->history, a->reigns * sizeof(*a->history)));
+}
+
+static int new_reign(const struct source *source, struct bc_error *error)
+{
+	return bc_fail(error, -EAGAIN,
+		       "a new reign of volume %s began while it was being read; take the snapshot again",
+		       source->name);
+}
+
+/* The history before and after is the history of the moment in between. */
+static int source_make_view(struct source *source, const char *store, uint32_t *minor,
+			    struct bc_error *error)
+{
+	struct bc_view_create create = { .name = source->name, .view = source->view,
+					 .flags = BLKCAST_F_OWNED };
+	struct bc_volume now;
+	struct bc_view made;
+	int err = viewstore_open(&create, store, error);
+
+	if (err)
+		return err;
+	snprintf(source->view, sizeof(source->view), "snapshot-%ld", (long)getpid());
+	err = bc_kernel_view_create(source->kernel, &create, &made, error);
+	viewstore_close(&create);
+	if (!err)
+		err = bc_kernel_get(source->kernel, source->name, &now, error);
+	if (err)
+		return err;
+	if (!same_history(&source->begin, &now))
+		err = new_reign(source, error);
+	bc_volume_release(&now);
+	source->begin.lsn = made.lsn;
+	*minor = made.minor;
+	return err;
+}
+
+static int source_open_volume(struct source *source, const char *store,
+			      struct bc_error *error)
 {
 	int err = bc_kernel_open(&source->kernel, error);
+	uint32_t minor;
 
 	if (!err)
 		err = bc_kernel_get(source->kernel, source->name, &source->begin, error);
@@ -60,7 +107,11 @@ static int source_open_volume(struct source *source, struct bc_error *error)
 		return err;
 	}
 	source->volume = true;
-	err = source_open_device(source, error);
+	minor = source->begin.minor;
+	if (store)
+		err = source_make_view(source, store, &minor, error);
+	if (!err)
+		err = source_open_device(source, minor, error);
 	if (err)
 		return err;
 	source->stamps.ask = source_ask;
@@ -69,7 +120,8 @@ static int source_open_volume(struct source *source, struct bc_error *error)
 			   error);
 }
 
-int source_open(struct source *source, const char *name, struct bc_error *error)
+int source_open(struct source *source, const char *name, const char *store,
+		struct bc_error *error)
 {
 	int err;
 
@@ -77,7 +129,7 @@ int source_open(struct source *source, const char *name, struct bc_error *error)
 	source->name = name;
 	source->blockdev.fd = -1;
 	err = strchr(name, '/') ? source_open_path(source, error) :
-				  source_open_volume(source, error);
+				  source_open_volume(source, store, error);
 	if (err)
 		source_close(source);
 	return err;
@@ -87,8 +139,9 @@ void source_close(struct source *source)
 {
 	stamps_release(&source->stamps);
 	bc_volume_release(&source->begin);
-	bc_kernel_close(source->kernel);
 	bc_blockdev_close(&source->blockdev);
+	/* And with it the view. */
+	bc_kernel_close(source->kernel);
 	source->kernel = NULL;
 }
 
@@ -120,40 +173,79 @@ void source_describe(const struct source *source, struct snap_super *super)
 		describe_volume(source, super);
 }
 
-static bool same_history(const struct bc_volume *a, const struct bc_volume *b)
+/* Nothing the view shows may have been lost by the time that all is read. */
+static int view_check(const struct source *source, const struct bc_volume *now,
+		      struct bc_error *error)
 {
-	return !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && a->reigns == b->reigns &&
-	       (!a->reigns || !memcmp(a->history, b->history, a->reigns * sizeof(*a->history)));
+	const struct bc_view *view = bc_volume_view(now, source->view);
+
+	if (view && view->state == BLKCAST_VIEW_WHOLE)
+		return 0;
+	return bc_fail(error, -EIO, "volume %s: its view for this snapshot broke: %s%s",
+		       source->name, view ? bc_view_state_name(view->state) : "it is gone",
+		       view && view->state == BLKCAST_VIEW_FULL ?
+		       "; give it a larger --store, or read the volume --live" : "");
+}
+
+void source_explain(struct source *source, struct bc_error *error)
+{
+	struct bc_error ignored;
+	struct bc_volume now;
+
+	if (!source->view[0] || bc_kernel_get(source->kernel, source->name, &now, &ignored))
+		return;
+	view_check(source, &now, error);
+	bc_volume_release(&now);
+}
+
+void source_pass(void *arg, uint64_t start)
+{
+	struct source *source = arg;
+	uint32_t region = start >> source->begin.region_shift;
+	struct bc_error ignored;
+
+	if (!source->view[0] || region <= source->passed)
+		return;
+	source->passed = region;
+	bc_kernel_view_pass(source->kernel, source->name, source->view, region, &ignored);
+}
+
+/* Its own device was read: what has become of the volume meanwhile? */
+static int live_check(const struct source *source, const struct bc_volume *now,
+		      struct source_end *end, struct bc_error *error)
+{
+	const struct bc_volume *begin = &source->begin;
+
+	end->lsn = now->lsn;
+	end->fuzzy |= source->stamps.changed || now->lsn != begin->lsn ||
+		      ((now->super_flags | begin->super_flags) & BLKCAST_SUPER_INCONSISTENT);
+	if (!same_history(begin, now))
+		return new_reign(source, error);
+	if (now->sectors != begin->sectors && source->stamps.fixed)
+		return bc_fail(error, -EAGAIN,
+			       "volume %s has grown while it was being read; take the snapshot again",
+			       source->name);
+	return 0;
 }
 
 int source_finish(struct source *source, struct source_end *end, struct bc_error *error)
 {
 	const struct bc_volume *begin = &source->begin;
+	bool view = source->view[0];
 	struct bc_volume now;
-	uint32_t doubt;
 	int err;
 
-	*end = (struct source_end) { .fuzzy = source->mounted };
+	*end = (struct source_end) { .lsn = begin->lsn, .fuzzy = source->mounted };
 	if (!source->volume)
 		return 0;
 	err = bc_kernel_get(source->kernel, source->name, &now, error);
 	if (err)
 		return err;
 	/* The volume has grown: its last region was a short one that went on. */
-	if (now.sectors != begin->sectors && !source->stamps.fixed)
+	if (!view && now.sectors != begin->sectors && !source->stamps.fixed)
 		stamps_doubt_last(&source->stamps);
-	doubt = stamps_finish(&source->stamps);
-	end->lsn = now.lsn;
-	end->fuzzy = doubt || source->stamps.changed || now.lsn != begin->lsn ||
-		     ((now.super_flags | begin->super_flags) & BLKCAST_SUPER_INCONSISTENT);
-	if (!same_history(begin, &now))
-		err = bc_fail(error, -EAGAIN,
-			      "a new reign of volume %s began while it was being read; take the snapshot again",
-			      source->name);
-	else if (now.sectors != begin->sectors && source->stamps.fixed)
-		err = bc_fail(error, -EAGAIN,
-			      "volume %s has grown while it was being read; take the snapshot again",
-			      source->name);
+	end->fuzzy = stamps_finish(&source->stamps);
+	err = view ? view_check(source, &now, error) : live_check(source, &now, end, error);
 	bc_volume_release(&now);
 	return err;
 }

@@ -2,14 +2,16 @@
 /*
  * What a snapshot is taken of: a volume that is up, or any device or file.
  *
- * A volume is read through its own device, primary or replica, while it is
- * used.  The snapshot carries the identity and the history that it has at the
- * beginning; should the history have changed at the end, the stamps read in
- * between cannot be told apart, and the snapshot fails (rule 25).
+ * A volume, primary or replica, is read through a view of it, made for this and
+ * owned by us (it goes when we do): content and stamps are those of one LSN.  The
+ * snapshot carries the identity and the history that the volume has then.  A view
+ * that breaks, because its store is full say, fails the snapshot.
  *
- * The image is of one moment (not fuzzy) if nothing at all was written
- * meanwhile: the newest LSN is the same at both ends, no region changed or is
- * in doubt, and the copy is no half-finished resync.
+ * On demand (@live) a volume is read through its own device.  Should its history
+ * have changed at the end, the stamps read in between cannot be told apart, and the
+ * snapshot fails (rule 25).  The image is of one moment (not fuzzy) if nothing at
+ * all was written meanwhile: the newest LSN is the same at both ends, no region
+ * changed or is in doubt, and the copy is no half-finished resync.
  */
 #ifndef SNAPSHOT_SOURCE_H
 #define SNAPSHOT_SOURCE_H
@@ -23,6 +25,8 @@
  * @name: as given; borrowed
  * @volume: it is a volume
  * @begin: its state at the beginning
+ * @view: the name of its view; empty: read live
+ * @passed: regions that the view need not show any more
  * @stamps: its map, filled while it is read
  * @mounted: a plain device that somebody may write to
  */
@@ -32,6 +36,8 @@ struct source {
 	bool volume, mounted;
 	struct bc_kernel *kernel;
 	struct bc_volume begin;
+	char view[BLKCAST_NAME_MAX];
+	uint32_t passed;
 	struct stamps stamps;
 };
 
@@ -41,11 +47,21 @@ struct source_end {
 	bool fuzzy;
 };
 
-/* @name with a '/' is a path, else a volume. */
-int source_open(struct source *source, const char *name, struct bc_error *error);
+/*
+ * @name with a '/' is a path, else a volume, read through a view that keeps old
+ * content in @store (viewstore.h), or live if that is NULL.
+ */
+int source_open(struct source *source, const char *name, const char *store,
+		struct bc_error *error);
 void source_close(struct source *source);
 
 void source_describe(const struct source *source, struct snap_super *super);
+
+/* Nothing before byte @start will be read any more.  @arg: the struct source. */
+void source_pass(void *arg, uint64_t start);
+
+/* A read failed: say so if the view is broken. */
+void source_explain(struct source *source, struct bc_error *error);
 
 /* All is read: settle the map, and find out whether the image is of one moment. */
 int source_finish(struct source *source, struct source_end *end, struct bc_error *error);

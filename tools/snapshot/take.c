@@ -63,7 +63,7 @@ static int write_chunks(struct take *take, struct writer *writer, const uint8_t 
 		.fd = source->blockdev.fd, .bytes = source->blockdev.bytes,
 		.level = take->level, .threads = take->threads, .rate = take->rate,
 		.stamps = &source->stamps, .holds = holds, .writer = writer,
-		.progress = &take->progress,
+		.progress = &take->progress, .pass = source_pass, .arg = source,
 	};
 	int err;
 
@@ -71,6 +71,8 @@ static int write_chunks(struct take *take, struct writer *writer, const uint8_t 
 	progress_start(&take->progress, take->what, take->held, take->quiet);
 	err = create_chunks(&plan, error);
 	progress_end(&take->progress);
+	if (err)
+		source_explain(source, error);
 	return err;
 }
 
