@@ -837,6 +837,7 @@ int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
 	end = v->regions;
+	blkcast_views_shrunk(v, sectors);
 	v->sectors = sectors;
 	v->regions = regions;
 	for (r = regions; r < end; r++) {

@@ -20,7 +20,9 @@
  *     save goes down, and a read looks when it is over.
  *  5. It breaks when a write that belongs to it fails, and when a flush does:
  *     nobody knows what the device holds then.                        rule 24
- *  6. None begins on a copy marked inconsistent; when it becomes so afterwards its
+ *  6. A view has the size that the volume had.  What a grown volume writes beyond it
+ *     is none of its content; one that shrinks below it breaks it.
+ *  7. None begins on a copy marked inconsistent; when it becomes so afterwards its
  *     resync is a writer like others.
  *
  * The device stays the same until its view is removed, whatever role the volume has.
@@ -44,6 +46,7 @@ static const char * const why_broken[] = {
 	[BLKCAST_VIEW_WRITE_ERROR] = "a write that belongs to it failed",
 	[BLKCAST_VIEW_STORE_ERROR] = "its store failed",
 	[BLKCAST_VIEW_TIMEOUT] = "its store is too slow for the writers",
+	[BLKCAST_VIEW_SHRUNK] = "the volume lost a part that it shows",
 	[BLKCAST_VIEW_FLUSH_ERROR] = "a flush of the volume's device failed",
 };
 
@@ -302,7 +305,7 @@ static u32 ops_enlisted(struct blkcast_volume *v)
 	return n;
 }
 
-/* The instant.  Inv. 1 and 6: the mark is set before the first such frame. */
+/* The instant.  Inv. 1, 6 and 7: the mark is set before the first such frame. */
 static int view_begin(struct blkcast_view *view)
 {
 	struct blkcast_volume *v = view->vol;
@@ -312,6 +315,8 @@ static int view_begin(struct blkcast_view *view)
 	spin_lock_irq(&v->lock);
 	if (le32_to_cpu(v->super->flags) & BLKCAST_SUPER_INCONSISTENT) {
 		err = -EUCLEAN;
+	} else if (v->sectors != view->sectors) {
+		err = -EAGAIN;	/* a replica's receiver has no vol->admin */
 	} else {
 		view->seq = ++v->view_seq;
 		view->lsn = v->role == BLKCAST_ROLE_PRIMARY ? v->lsn : 0;
@@ -362,11 +367,13 @@ static int view_start(struct blkcast_view *view, struct netlink_ext_ack *extack)
 	struct blkcast_volume *v = view->vol;
 	int err = view_begin(view);
 
-	if (err) {
+	if (err == -EUCLEAN)
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
+	else if (err)
+		NL_SET_ERR_MSG(extack, "the volume has just been resized: try again");
+	if (err)
 		return err;
-	}
 	stamps_copy(view);
 	wait_event(v->idle, older_gone(v));
 	stamps_count(view);
@@ -609,6 +616,20 @@ void blkcast_views_flush_failed(struct blkcast_volume *v)
 	lockdep_assert_held(&v->lock);
 	list_for_each_entry(view, &v->views, node)
 		blkcast_view_break(view, BLKCAST_VIEW_FLUSH_ERROR, -EIO);
+}
+
+/*
+ * A replica gives up what is beyond a new end, which is not saved.  Caller holds
+ * vol->lock.  Inv. 6.
+ */
+void blkcast_views_shrunk(struct blkcast_volume *v, sector_t sectors)
+{
+	struct blkcast_view *view;
+
+	lockdep_assert_held(&v->lock);
+	list_for_each_entry(view, &v->views, node)
+		if (view->sectors > sectors)
+			blkcast_view_break(view, BLKCAST_VIEW_SHRUNK, -EIO);
 }
 
 int __init blkcast_views_init(void)

@@ -137,7 +137,7 @@ static void view_read(struct blkcast_view *view, struct bio *bio)
 	}
 	/* What a replica had no content of has none that could be lost either. */
 	if (blkcast_view_stamp(view, region) == BLKCAST_LSN_NEVER ||
-	    !test_bit(region, v->map.touched)) {
+	    !blkcast_map_touched(v, region)) {
 		zero_fill_bio(bio);
 		saved = view_look(view, bio);
 		if (saved <= 0) {

@@ -336,7 +336,7 @@ void blkcast_view_forget(struct blkcast_volume *v, u32 region)
 		.since = jiffies,
 	};
 
-	if (list_empty_careful(&v->views) || !test_bit(region, v->map.touched))
+	if (list_empty_careful(&v->views) || !blkcast_map_touched(v, region))
 		return;
 	spin_lock_irq(&v->lock);
 	s.seq = v->view_seq;

@@ -294,6 +294,7 @@ void __blkcast_view_left(struct blkcast_op *op);
 void blkcast_view_forget(struct blkcast_volume *v, u32 region);
 void blkcast_view_failed(struct blkcast_op *op, int error);
 void blkcast_views_flush_failed(struct blkcast_volume *v);
+void blkcast_views_shrunk(struct blkcast_volume *v, sector_t sectors);
 bool blkcast_views_open(struct blkcast_volume *v);
 void blkcast_views_close(struct blkcast_volume *v);
 void blkcast_views_drop(struct blkcast_volume *v);

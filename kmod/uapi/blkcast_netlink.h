@@ -164,7 +164,7 @@
  *	newest write that it shows
  *	EEXIST there is a view of this name; ENOSPC too many views; EUCLEAN this
  *	copy is inconsistent; EIO a write that belongs to it failed; EBUSY the store
- *	is in use; EINVAL it cannot be one
+ *	is in use; EINVAL it cannot be one; EAGAIN the volume has just been resized
  *
  * VIEW_REMOVE	BLKCAST_A_NAME, BLKCAST_A_VIEW
  *	ENOENT no such view; EBUSY its device is open
@@ -281,6 +281,7 @@ enum blkcast_view_state {
 	BLKCAST_VIEW_FLUSH_ERROR,	/* what the device holds is not known */
 	BLKCAST_VIEW_STORE_ERROR,	/* the file or device */
 	BLKCAST_VIEW_TIMEOUT,		/* a write had to wait for it too long */
+	BLKCAST_VIEW_SHRUNK,		/* the volume lost a part that it shows */
 };
 
 enum blkcast_store_kind {

@@ -82,10 +82,13 @@ has_grown() {
 		done"
 }
 
+# Bytes and content of a device.
+content() { on "blockdev --getsize64 /dev/blkcast/$1; md5sum < /dev/blkcast/$1"; }
+
 # A snapshot that has begun and cannot go on: nobody takes what it writes.
 snapshot_begin() {
 	on 'rm -f /tmp/snap /tmp/go
-		blkcast snapshot a - 2> /dev/null | {
+		blkcast snapshot a - --live 2> /dev/null | {
 			dd bs=1 count=1 of=/tmp/snap status=none
 			until [ -e /tmp/go ]; do sleep 0.1; done
 			cat >> /tmp/snap
@@ -169,10 +172,20 @@ enlarge $((37 * MIB)) 0 1
 check "the last region is a short one, and touched" on \
 	"dd if=/dev/urandom of=/dev/blkcast/a bs=4k count=1 seek=$((was / 4096 - 1)) \
 		oflag=direct conv=notrunc,fsync status=none && [ $((was % 65536)) -ne 0 ]"
+check "b has it" wait_until 60 in_sync a b
+on 'blkcast view create a old > /dev/null && blkcast view create b old > /dev/null'
+old=$(content a@old)
+is "views before it, of the size that was: the copies are equal" "$(content b@old)" "$old"
 snapshot_begin
 check "grows without one" grow
 has_grown "without one" "$was" b
 snapshot_end
+on 'echo 3 > /proc/sys/vm/drop_caches'
+is "the view of the primary stays what it was" "$(content a@old)" "$old"
+is "the view of the replica as well" "$(content b@old)" "$old"
+on 'blkcast view remove a old; blkcast view remove b old; blkcast view create b new > /dev/null'
+is "a new view is larger" "$(on 'blockdev --getsize64 /dev/blkcast/b@new')" "$(bytes b)"
+on 'blkcast view remove b new'
 is "a snapshot under way claims nothing of the region that went on" \
 	"$(on 'blkcast info /tmp/snap --json' | python3 -Ic '
 import json, sys
@@ -218,9 +231,14 @@ enlarge $((46 * MIB)) 0
 check "a grows alone" grow
 check "and is written to" on "dd if=/dev/urandom of=/dev/blkcast/a bs=64k count=4 \
 	seek=$((was / 65536)) oflag=direct conv=fsync status=none"
+on 'blkcast view create a lost > /dev/null'
 on 'blkcast replica a --discard-mine && blkcast primary b --force --yes && pair b a'
 check "it follows one that has not" wait_until 60 in_sync b a
 is "to its size" "$(bytes a)" "$was"
+refuses "a view of what is given up is broken" 'Input/output error' \
+	on 'dd if=/dev/blkcast/a@lost of=/dev/null bs=64k iflag=direct status=none'
+like "and says why" "$(on 'blkcast view list a')" 'a@lost +BROKEN: the volume lost a part'
+on 'blkcast view remove a lost'
 check "equal" same b a
 enlarge $((46 * MIB)) 1
 check "that one grows" on 'blkcast grow b'

@@ -96,6 +96,7 @@ const char *bc_view_state_name(uint8_t state)
 		[BLKCAST_VIEW_FLUSH_ERROR] = "a flush of the volume's device failed",
 		[BLKCAST_VIEW_STORE_ERROR] = "its store failed",
 		[BLKCAST_VIEW_TIMEOUT] = "its store is too slow for the writers",
+		[BLKCAST_VIEW_SHRUNK] = "the volume lost a part that it shows",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), state);
