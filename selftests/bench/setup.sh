@@ -113,7 +113,8 @@ blkcast_make() {
 	# Of a volume whose uuid is given, another copy might have content.
 	blkcast primary "$volume" --force --yes > $STATE/out
 	for ((i = 2; i <= replicas + 1; i++)); do
-		blkcast connect "$volume" --peer "g$i" --address "g$i" --plain
+		blkcast connect "$volume" --peer "g$i" --address "g$i" --plain \
+			--timeout 120000
 	done
 }
 

@@ -229,6 +229,9 @@ class Guest:
             "-fsdev", f"local,id=lab,path=share,security_model={share_model},"
                       "multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=lab,mount_tag=lab"]
+        if os.environ.get("BLKCAST_ICOUNT"):
+            # A nanosecond of the guest's is an instruction.
+            command += ["-icount", "shift=0"]
         for index, disk in enumerate(self.disks):
             command += disk.arguments(index)
         return command
