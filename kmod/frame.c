@@ -35,20 +35,14 @@ static u32 header_crc(const struct blkcast_frame *f)
 	return ~crc32c(~0, &h, sizeof(h));
 }
 
-/* Complete the header and send it. */
-static int header_send(struct blkcast_link *l, struct blkcast_frame *f, bool more)
+static void header_finish(struct blkcast_link *l, struct blkcast_frame *f)
 {
-	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct kvec vec = { .iov_base = f, .iov_len = sizeof(*f) };
-
 	l->tx_when = ktime_get_ns();
 	f->magic = cpu_to_le32(BLKCAST_FRAME_MAGIC);
 	f->term = cpu_to_le32(l->term);
 	f->seq = cpu_to_le64(++l->tx_seq);
 	f->time = cpu_to_le64(f->time ? le64_to_cpu(f->time) : l->tx_when);
 	f->crc = cpu_to_le32(header_crc(f));
-	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, sizeof(*f));
-	return send_all(l, &msg);
 }
 
 /**
@@ -65,15 +59,16 @@ int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
 {
 	u32 len = le32_to_cpu(f->length);
 	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
-	int err;
+	struct kvec vec[] = {
+		{ .iov_base = f, .iov_len = sizeof(*f) },
+		{ .iov_base = (void *)data, .iov_len = len },
+	};
 
 	if (len)
 		f->data_crc = cpu_to_le32(~crc32c(~0, data, len));
-	err = header_send(l, f, len || more);
-	if (err || !len)
-		return err;
-	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, len);
+	header_finish(l, f);
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, vec, len ? 2 : 1,
+		      sizeof(*f) + len);
 	return send_all(l, &msg);
 }
 
@@ -110,17 +105,17 @@ int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 			  struct blkcast_op *op, bool more)
 {
 	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct bio_vec bvecs[BLKCAST_OP_PAGES];
+	struct bio_vec bvecs[1 + BLKCAST_OP_PAGES];
 	u32 len = blkcast_op_bytes(op);
-	int err;
 
 	f->length = cpu_to_le32(len);
 	f->data_crc = cpu_to_le32(blkcast_op_crc(op));
-	err = header_send(l, f, true);
-	if (err)
-		return err;
-	blkcast_op_bvecs(op, bvecs);
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, op->nr_pages, len);
+	header_finish(l, f);
+	memcpy(l->tx_header, f, sizeof(*f));
+	bvec_set_page(&bvecs[0], virt_to_page(l->tx_header), sizeof(*f), 0);
+	blkcast_op_bvecs(op, bvecs + 1);
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, 1 + op->nr_pages,
+		      sizeof(*f) + len);
 	return send_all(l, &msg);
 }
 

@@ -75,6 +75,7 @@ struct blkcast_link {
 	int			error;		/* L: 0, or why it fails */
 
 	u64			tx_seq;		/* X */
+	struct blkcast_frame	*tx_header;	/* X: a page, which goes out with data's */
 	u64			rx_seq;		/* R */
 	u64			rx_when;	/* L: ktime_get_ns() of the newest frame */
 	bool			rx_late;	/* R: frames may have waited for it */

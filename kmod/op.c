@@ -12,11 +12,14 @@
  * Memory: ops and pages come from mempools, so that a write that has been
  * accepted always gets through however short memory is: the one thread that
  * takes pages waits for those that earlier writes give back, and what a write
- * needs in turn (flushes, locks) has a pool of its own.
+ * needs in turn (flushes, locks) has a pool of its own.  Pages that were used are
+ * used again, PAGES_KEPT at most: a kernel may clear each page that it gives out.
  */
 #include <linux/slab.h>
 
 #include "volume.h"
+
+#define PAGES_KEPT	256	/* a volume */
 
 static struct kmem_cache *op_cache;
 
@@ -74,11 +77,44 @@ void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors)
 	op->region = blkcast_region(op->vol, sector);
 }
 
+/* Give the op kept pages, up to @n in all. */
+static void pages_take(struct blkcast_op *op, unsigned int n)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+	struct page *page;
+
+	spin_lock_irqsave(&v->pages_lock, flags);
+	while (op->nr_pages < n && !list_empty(&v->pages)) {
+		page = list_first_entry(&v->pages, struct page, lru);
+		list_del(&page->lru);
+		v->pages_count--;
+		op->pages[op->nr_pages++] = page;
+	}
+	spin_unlock_irqrestore(&v->pages_lock, flags);
+}
+
+/* Keep the op's pages.  Those that nobody might wait for: the pool is full. */
+static void pages_keep(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->pages_lock, flags);
+	while (op->nr_pages && v->pages_count < PAGES_KEPT &&
+	       READ_ONCE(v->page_pool.curr_nr) >= v->page_pool.min_nr) {
+		list_add(&op->pages[--op->nr_pages]->lru, &v->pages);
+		v->pages_count++;
+	}
+	spin_unlock_irqrestore(&v->pages_lock, flags);
+}
+
 /* Pages for a WRITE's data; waits until there are enough. */
 void blkcast_op_alloc_pages(struct blkcast_op *op)
 {
 	unsigned int n = DIV_ROUND_UP(blkcast_op_bytes(op), PAGE_SIZE);
 
+	pages_take(op, n);
 	while (op->nr_pages < n)
 		op->pages[op->nr_pages++] =
 			op_mempool_alloc(op->vol, &op->vol->page_pool);
@@ -96,6 +132,8 @@ void blkcast_op_put(struct blkcast_op *op)
 
 	if (!refcount_dec_and_test(&op->refs))
 		return;
+	if (op->nr_pages)
+		pages_keep(op);
 	while (op->nr_pages)
 		mempool_free(op->pages[--op->nr_pages], &v->page_pool);
 	mempool_free(op, op->pool);
@@ -209,4 +247,16 @@ int blkcast_op_pools_init(struct blkcast_volume *v)
 		return err;
 	/* One thread takes pages: twice the largest op is enough to go on. */
 	return mempool_init_page_pool(&v->page_pool, 2 * BLKCAST_OP_PAGES, 0);
+}
+
+/* No op is left. */
+void blkcast_op_pools_exit(struct blkcast_volume *v)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &v->pages, lru)
+		__free_page(page);
+	mempool_exit(&v->page_pool);
+	mempool_exit(&v->aux_pool);
+	mempool_exit(&v->op_pool);
 }

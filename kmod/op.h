@@ -132,6 +132,7 @@ void blkcast_op_bvecs(struct blkcast_op *op, struct bio_vec *bvecs);
 void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf);
 
 int blkcast_op_pools_init(struct blkcast_volume *v);
+void blkcast_op_pools_exit(struct blkcast_volume *v);
 int blkcast_ops_init(void);
 void blkcast_ops_exit(void);
 

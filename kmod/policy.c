@@ -147,7 +147,7 @@ static bool link_reached(const struct blkcast_link *l, const struct blkcast_op *
 
 /**
  * blkcast_policy_judge() - have the replicas done what a completion waits for?
- * @op: is on vol->waiting; caller holds vol->lock
+ * @op: has its LSN; caller holds vol->lock
  */
 enum blkcast_verdict blkcast_policy_judge(const struct blkcast_op *op)
 {

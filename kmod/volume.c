@@ -248,6 +248,8 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	INIT_LIST_HEAD(&v->waiting);
 	INIT_LIST_HEAD(&v->links);
 	INIT_LIST_HEAD(&v->away);
+	spin_lock_init(&v->pages_lock);
+	INIT_LIST_HEAD(&v->pages);
 	blkcast_views_setup(v);
 	blkcast_members_init(v);
 	blkcast_policy_init(v);
@@ -286,9 +288,7 @@ static void volume_free(struct blkcast_volume *v)
 	blkcast_map_free(v);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
-	mempool_exit(&v->page_pool);
-	mempool_exit(&v->aux_pool);
-	mempool_exit(&v->op_pool);
+	blkcast_op_pools_exit(v);
 	kvfree(v->ranges);
 	kfree(v->super);
 	kfree(v);

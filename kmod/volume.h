@@ -12,6 +12,7 @@
  *	      vol->lock		everything in memory that I/O touches; irq-safe,
  *				never held across anything that sleeps
  *		event_lock	the order of events (event.c)
+ *		pages_lock	pages that are kept (op.c)
  *
  * Threads: vol->thread runs the steps of ops; the map's ordered workqueue holds
  * the pen; each link has a sender and a receiver (link.h).
@@ -154,6 +155,9 @@ struct blkcast_volume {
 	mempool_t		op_pool;	/* for what comes in */
 	mempool_t		aux_pool;	/* for what that needs in turn */
 	mempool_t		page_pool;
+	spinlock_t		pages_lock;
+	struct list_head	pages;		/* pages_lock: used ones, kept: op.c */
+	u32			pages_count;	/* pages_lock */
 	struct bio_set		split_bios;
 	struct bio_set		io_bios;
 };

@@ -91,21 +91,25 @@ static void ops_arrived(struct list_head *ops, int error)
 	}
 }
 
-/* Acknowledgements, links or the policy have changed: complete what may be. */
+/*
+ * Acknowledgements, links or the policy have changed: complete what may be.
+ * Replicas do things in order and the ops stand in the order of the stream: what
+ * is behind one that has to wait has to wait, too.
+ */
 void blkcast_write_reached(struct blkcast_volume *v)
 {
-	struct blkcast_op *op, *next;
 	enum blkcast_verdict verdict;
+	struct blkcast_op *op, *next;
 	LIST_HEAD(reached);
 	LIST_HEAD(failed);
 
 	spin_lock_irq(&v->lock);
 	list_for_each_entry_safe(op, next, &v->waiting, wait_node) {
 		verdict = blkcast_policy_judge(op);
-		if (verdict == BLKCAST_DONE)
-			list_move_tail(&op->wait_node, &reached);
-		else if (verdict == BLKCAST_FAIL)
-			list_move_tail(&op->wait_node, &failed);
+		if (verdict == BLKCAST_WAIT)
+			break;
+		list_move_tail(&op->wait_node,
+			       verdict == BLKCAST_DONE ? &reached : &failed);
 	}
 	spin_unlock_irq(&v->lock);
 	ops_arrived(&reached, 0);
@@ -134,6 +138,7 @@ void blkcast_write_refuse(struct blkcast_op *op, int error)
 static void op_enlist(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
+	enum blkcast_verdict verdict;
 
 	op->lsn = ++v->lsn;
 	blkcast_view_enlist(op);
@@ -142,11 +147,12 @@ static void op_enlist(struct blkcast_op *op)
 	else
 		op->durable_lsn = op->lsn;
 	blkcast_log_append(op);
-	atomic_set(&op->pending, 1);
-	if (v->ack != BLKCAST_ACK_LOCAL) {
-		atomic_inc(&op->pending);
+	verdict = blkcast_policy_judge(op);
+	atomic_set(&op->pending, verdict == BLKCAST_WAIT ? 2 : 1);
+	if (verdict == BLKCAST_WAIT)
 		list_add_tail(&op->wait_node, &v->waiting);
-	}
+	else if (verdict == BLKCAST_FAIL)
+		op->error = -EIO;
 }
 
 static bool lsns_left(struct blkcast_volume *v)
@@ -190,7 +196,6 @@ static void flush_commit(struct blkcast_op *op)
 	op->flush.app = op->bio || op->parent;
 	op->flush.since = op->start;
 	blkcast_flush_ask(v, &op->flush);
-	blkcast_write_reached(v);
 }
 
 static struct blkcast_op *op_start(struct blkcast_volume *v,
@@ -376,7 +381,6 @@ static void write_commit(struct blkcast_op *op)
 	blkcast_view_submit(op, opf);
 	if (barrier)
 		op_arrived(barrier);
-	blkcast_write_reached(v);
 }
 
 static void write_granted(struct blkcast_op *op)
