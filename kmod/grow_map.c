@@ -82,7 +82,7 @@ static bool place_below(struct blkcast_volume *v, struct place *p)
 
 /*
  * Find a place for a size; a smaller one has a place where a larger one has.
- * Caller holds the pen or super_lock.
+ * Caller holds the pen; or vol->lock, for a figure that may be out of date.
  */
 static bool place_find(struct blkcast_volume *v, u64 sectors, struct place *p)
 {
@@ -107,10 +107,11 @@ u64 blkcast_grow_room(struct blkcast_volume *v)
 	u64 low, high, mid;
 	struct place p;
 
-	mutex_lock(&v->super_lock);
+	/* Not super_lock: who asks for the state does not wait for a disk. */
+	spin_lock_irq(&v->lock);
 	/* Its devices may be closed by now: see volume_close_devices(). */
 	if (!v->backing.bdev) {
-		mutex_unlock(&v->super_lock);
+		spin_unlock_irq(&v->lock);
 		return v->sectors;
 	}
 	low = v->sectors / BLKCAST_GROW_SECTORS;
@@ -122,7 +123,7 @@ u64 blkcast_grow_room(struct blkcast_volume *v)
 		else
 			high = mid;
 	}
-	mutex_unlock(&v->super_lock);
+	spin_unlock_irq(&v->lock);
 	return max_t(u64, v->sectors, low * BLKCAST_GROW_SECTORS);
 }
 

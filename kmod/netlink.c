@@ -673,18 +673,21 @@ static int views_put(struct sk_buff *msg, struct blkcast_volume *v)
 	return 0;
 }
 
-static int history_put(struct sk_buff *msg, struct blkcast_volume *v)
+/* What the superblock says.  Caller holds vol->lock. */
+static int super_put(struct sk_buff *msg, struct blkcast_volume *v)
 {
-	u32 n = le32_to_cpu(v->super->reigns);
-	u64 newest = n ? le64_to_cpu(v->super->history[n - 1].reign) : 0;
+	const struct blkcast_super *s = v->shown;
+	u32 n = le32_to_cpu(s->reigns);
+	u64 newest = n ? le64_to_cpu(s->history[n - 1].reign) : 0;
 
-	return put_u64(msg, BLKCAST_A_REIGN, newest) ?:
-	       nla_put(msg, BLKCAST_A_MEMBERS, le32_to_cpu(v->super->members) *
-		       sizeof(v->super->member[0]), v->super->member) ?:
-	       nla_put(msg, BLKCAST_A_HEIR, sizeof(v->super->heir),
-		       v->super->heir) ?:
-	       nla_put(msg, BLKCAST_A_HISTORY, n * sizeof(v->super->history[0]),
-		       v->super->history);
+	return nla_put_u32(msg, BLKCAST_A_SUPER_FLAGS, le32_to_cpu(s->flags)) ?:
+	       put_u64(msg, BLKCAST_A_META_END, v->shown_end) ?:
+	       put_u64(msg, BLKCAST_A_REIGN, newest) ?:
+	       nla_put(msg, BLKCAST_A_MEMBERS,
+		       le32_to_cpu(s->members) * sizeof(s->member[0]), s->member) ?:
+	       nla_put(msg, BLKCAST_A_HEIR, sizeof(s->heir), s->heir) ?:
+	       nla_put(msg, BLKCAST_A_HISTORY, n * sizeof(s->history[0]),
+		       s->history);
 }
 
 /* What the policy makes of the links.  Caller holds vol->lock. */
@@ -707,7 +710,6 @@ static int policy_put(struct sk_buff *msg, struct blkcast_volume *v)
 				 ktime_get_ns() - s.since) : 0;
 }
 
-/* What I/O changes.  Caller holds vol->lock. */
 /* The newest of them: more than there is room for are hardly meant. */
 static int aways_put(struct sk_buff *msg, struct blkcast_volume *v)
 {
@@ -723,6 +725,7 @@ static int aways_put(struct sk_buff *msg, struct blkcast_volume *v)
 	return 0;
 }
 
+/* What I/O changes.  Caller holds vol->lock. */
 static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 {
 	u32 doubt = 0, g;
@@ -774,16 +777,8 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_BLOCK, v->block) ||
 	    nla_put_u32(msg, BLKCAST_A_EXPOSED, blkcast_map_exposed(v)))
 		return -EMSGSIZE;
-	mutex_lock(&v->super_lock);
-	err = nla_put_u32(msg, BLKCAST_A_SUPER_FLAGS,
-			  le32_to_cpu(v->super->flags)) ?:
-	      put_u64(msg, BLKCAST_A_META_END, v->meta_end) ?:
-	      history_put(msg, v);
-	mutex_unlock(&v->super_lock);
-	if (err)
-		return err;
 	spin_lock_irq(&v->lock);
-	err = volume_put_live(msg, v);
+	err = super_put(msg, v) ?: volume_put_live(msg, v);
 	spin_unlock_irq(&v->lock);
 	return err;
 }

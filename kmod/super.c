@@ -134,6 +134,15 @@ static int super_find(struct blkcast_volume *v, u64 known)
 	return v->meta_end ? 0 : at_end;
 }
 
+/* What is on disk now may be told without waiting for the next change. */
+static void super_show(struct blkcast_volume *v)
+{
+	spin_lock_irq(&v->lock);
+	memcpy(v->shown, v->super, BLKCAST_BLOCK_SIZE);
+	v->shown_end = v->meta_end;
+	spin_unlock_irq(&v->lock);
+}
+
 /**
  * blkcast_super_load() - read and check the superblock, fill the volume's sizes
  * @v: its devices are open
@@ -175,6 +184,7 @@ int blkcast_super_load(struct blkcast_volume *v, u64 known,
 	v->regions = le32_to_cpu(v->super->regions);
 	v->term = le32_to_cpu(v->super->term);
 	v->position = le64_to_cpu(v->super->position);
+	super_show(v);
 	return 0;
 }
 
@@ -201,6 +211,8 @@ static int super_write_locked(struct blkcast_volume *v)
 	if (err) {
 		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
 		blkcast_event_error(v, err);
+	} else {
+		super_show(v);
 	}
 	return err;
 }

@@ -216,10 +216,10 @@ static void volume_close_devices(struct blkcast_volume *v)
 {
 	struct blkcast_bdev backing = v->backing, meta = v->meta;
 
-	mutex_lock(&v->super_lock);
+	spin_lock_irq(&v->lock);
 	v->backing.bdev = NULL;
 	v->meta.bdev = NULL;
-	mutex_unlock(&v->super_lock);
+	spin_unlock_irq(&v->lock);
 	if (!v->meta_internal)
 		blkcast_bdev_close(&meta);
 	blkcast_bdev_close(&backing);
@@ -268,7 +268,8 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 	v->super = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);
 	v->ranges = kvmalloc_array(BLKCAST_RANGE_BUCKETS, sizeof(*v->ranges),
 				   GFP_KERNEL);
-	if (!v->super || !v->ranges)
+	v->shown = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);
+	if (!v->super || !v->shown || !v->ranges)
 		return -ENOMEM;
 	blkcast_range_init(v);
 	err = blkcast_reads_init(v) ?: blkcast_op_pools_init(v);
@@ -290,6 +291,7 @@ static void volume_free(struct blkcast_volume *v)
 	bioset_exit(&v->split_bios);
 	blkcast_op_pools_exit(v);
 	kvfree(v->ranges);
+	kfree(v->shown);
 	kfree(v->super);
 	kfree(v);
 	module_put(THIS_MODULE);

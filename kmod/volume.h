@@ -78,6 +78,8 @@ struct blkcast_volume {
 	struct mutex		super_lock;
 	struct blkcast_super	*super;		/* super_lock; A for reading */
 	bool			super_stale;	/* super_lock: a write failed */
+	struct blkcast_super	*shown;		/* L: as it was written last */
+	u64			shown_end;	/* L: vol->meta_end at that time */
 	struct blkcast_map	map;
 
 	enum blkcast_role	role;		/* A and L */

@@ -107,4 +107,18 @@ valve resume
 check "linked again" wait_until 60 on 'pair -m -t 3000 a b'
 check "in sync" wait_until 60 in_sync a b
 check "the copies are equal" same a b
+
+# ---- who asks how things are waits for no disk ----
+
+on 'pair -d a b && blkcast down b'
+local_create c /dev/mapper/valve
+valve suspend
+# Until it waits for its superblock.
+on 'blkcast primary c --force --yes > /lab/promoted 2>&1 &
+	until grep -q "^State:.D" /proc/$!/status; do kill -0 $! || exit; sleep 0.1; done'
+check "status answers while the metadata device stands still" \
+	on 'timeout 20 blkcast status --json > /dev/null'
+is "and tells what is on the disk" "$(field c 'v["role"]')" replica
+valve resume
+check "which goes on where it was" wait_until 30 field_is c 'v["role"]' primary
 ktap_done
