@@ -163,7 +163,7 @@ check "every policy while writers run" on 'n=0; while [ ! -e /tmp/fio ]; do
 		n=$((n + 1))
 	done
 	blkcast suspend a && blkcast resume a || exit
-	done; echo "$n changes"; [ $n -gt 14 ]'
+	done; echo "$n changes"; [ $n -ge 7 ]'
 ended fio 0
 set_a '--policy consistent'
 check "in sync" wait_until 60 in_sync a b c
