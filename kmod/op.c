@@ -23,7 +23,10 @@
 
 static struct kmem_cache *op_cache;
 
-/* While anybody waits for memory, the backlog gives back what it can spare. */
+/*
+ * While anybody waits for memory, the backlog gives back what it can spare, and
+ * what may complete does.
+ */
 static void *op_mempool_alloc(struct blkcast_volume *v, mempool_t *pool)
 {
 	void *p = mempool_alloc(pool, GFP_NOWAIT | __GFP_NOWARN);
@@ -31,6 +34,7 @@ static void *op_mempool_alloc(struct blkcast_volume *v, mempool_t *pool)
 	if (p)
 		return p;
 	blkcast_log_starve(v, 1);
+	blkcast_write_reached(v);
 	p = mempool_alloc(pool, GFP_NOIO);
 	blkcast_log_starve(v, -1);
 	return p;

@@ -94,7 +94,9 @@ static void ops_arrived(struct list_head *ops, int error)
 /*
  * Acknowledgements, links or the policy have changed: complete what may be.
  * Replicas do things in order and the ops stand in the order of the stream: what
- * is behind one that has to wait has to wait, too.
+ * is behind one that has to wait has to wait, too.  That is not so behind a flush
+ * that came before a link began, so all are looked at while somebody waits for the
+ * memory that they hold.
  */
 void blkcast_write_reached(struct blkcast_volume *v)
 {
@@ -106,8 +108,10 @@ void blkcast_write_reached(struct blkcast_volume *v)
 	spin_lock_irq(&v->lock);
 	list_for_each_entry_safe(op, next, &v->waiting, wait_node) {
 		verdict = blkcast_policy_judge(op);
-		if (verdict == BLKCAST_WAIT)
+		if (verdict == BLKCAST_WAIT && !v->starving)
 			break;
+		if (verdict == BLKCAST_WAIT)
+			continue;
 		list_move_tail(&op->wait_node,
 			       verdict == BLKCAST_DONE ? &reached : &failed);
 	}
