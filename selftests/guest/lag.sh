@@ -80,7 +80,8 @@ copy_create() {
 		install -m 600 /lab/key /etc/blkcast/key &&
 		blkcast create data --device /dev/vda --uuid $UUID --ack local > /dev/null &&
 		blkcast up data || exit
-		setsid blkcastd > /lab/blkcastd.$1 2>&1 < /dev/null &"
+		setsid blkcastd > /lab/blkcastd.$1 2>&1 < /dev/null &
+		until [ -S /run/blkcast/control ]; do kill -0 \$! || exit; sleep 0.1; done"
 }
 
 UUID=$(cat /proc/sys/kernel/random/uuid)
