@@ -65,7 +65,7 @@ hang
 check "a replica that is waited for is given up after its timeout" \
 	writers $((2 * BACKLOG))
 check "the backlog kept to its size" test "$(most)" -le $BACKLOG
-check "the link is gone" wait_until 10 field_is a 'len(links)' 0
+check "the link is gone" wait_until 60 field_is a 'len(links)' 0
 unhang
 on 'pair -d a b 2> /dev/null; pair a b'
 check "it comes back" wait_until 120 in_sync a b

@@ -117,7 +117,7 @@ vm_exec g1 'for _ in $(seq 20); do
 	for _ in $(seq 100); do sleep 20 > /dev/tcp/g2/7790 & done' > /dev/null
 check "noise and silent callers: the daemon lives" vm_exec g2 'blkcast status'
 check "and links all the same, once the silent ones are sent away" wait_until 40 connect
-check "in sync" wait_until 20 field_is g1 'link["g2"]["state"]' in-sync
+check "in sync" wait_until 60 field_is g1 'link["g2"]["state"]' in-sync
 
 # ---- configuration that is wrong while the daemon runs ----
 

@@ -42,7 +42,7 @@ check "primary" vm_exec g1 'blkcast primary data'
 check "connect waits for the link" vm_exec g1 'blkcast connect data --peer g2 --address g2'
 like "status shows it at once" "$(vm_exec g1 'blkcast status')" \
 	'^  g2 +(comparing|resync|joining|in-sync)'
-check "in sync" wait_until 20 in_sync g1 g2
+check "in sync" wait_until 60 in_sync g1 g2
 write_some g1
 same "what is written is on the replica"
 like "the replica says whom it follows" "$(vm_exec g2 'blkcast status')" \
@@ -67,22 +67,22 @@ is "restarted daemons leave the link alone" "$(field g1 'link["g2"]["id"]')" "$i
 
 check "disconnect" vm_exec g1 'blkcast disconnect data --peer g2'
 is "no link is left" "$(field g1 'v["links"]')" '[]'
-check "nor on the replica" wait_until 5 field_is g2 'v["links"]' '[]'
+check "nor on the replica" wait_until 60 field_is g2 'v["links"]' '[]'
 refuses "twice is once too often" 'no peer g2' \
 	vm_exec g1 'blkcast disconnect data --peer g2'
 write_some g1
 vm_exec g1 'blkcast connect data --peer g2 --address g2 --async --timeout 3000'
-check "connected again" wait_until 20 in_sync g1 g2
+check "connected again" wait_until 60 in_sync g1 g2
 is "asynchronous this time" "$(field g1 'link["g2"]["async"]')" True
 check "and now not" vm_exec g1 'blkcast connect data --peer g2 --address g2 --timeout 3000'
-check "in sync" wait_until 20 in_sync g1 g2
+check "in sync" wait_until 60 in_sync g1 g2
 is "synchronous" "$(field g1 'link["g2"]["async"]')" False
 same "what was missed is there"
 
 # ---- the way between them breaks ----
 
 vm_lan cut g1 g2
-check "silence breaks the link" wait_until 20 field_is g1 'link["g2"]["state"]' down
+check "silence breaks the link" wait_until 60 field_is g1 'link["g2"]["state"]' down
 like "status says why" "$(vm_exec g1 'blkcast status')" \
 	'^  g2 +down .*g2:7790: .*(went down|cannot connect|no answer)'
 write_some g1
@@ -112,15 +112,15 @@ like "g1 hands over" "$(vm_exec g1 'blkcast replica data')" 'handed over to g2'
 refuses "and has no right any more" 'handed over to the copy' vm_exec g1 'blkcast primary data'
 check "g2 takes it up" vm_exec g2 'blkcast primary data'
 check "and connects g1" vm_exec g2 'blkcast connect data --peer g1 --address g1'
-check "in sync" wait_until 20 in_sync g2 g1
+check "in sync" wait_until 60 in_sync g2 g1
 write_some g2
 same "what is written there is here"
 check "down, a link and all" vm_exec g1 'blkcast down data'
 is "no device is left" "$(vm_exec g1 'ls /dev/blkcast')" ""
-check "status says who is missing" wait_until 10 \
+check "status says who is missing" wait_until 60 \
 	field_is g2 '"not up on g1" in link["g1"].get("reason", "")' True
 check "up again" vm_exec g1 'blkcast up data'
-check "and linked by itself" wait_until 20 in_sync g2 g1
+check "and linked by itself" wait_until 60 in_sync g2 g1
 vm_exec g1 'blkcast down data'
 vm_exec g2 'blkcast down data'
 check "the module goes" vm_exec g1 'rmmod blkcast'

@@ -49,7 +49,7 @@ volume_create g1 --ack disk
 volume_create g2 --ack disk
 vm_exec g1 'blkcast primary data' && connect g1 g2
 check "in sync" wait_until 60 in_sync g1 g2
-check "and recorded to be" wait_until 20 members g1 1
+check "and recorded to be" wait_until 60 members g1 1
 write_at g1 0
 
 # ---- what nobody was told is given up ----
@@ -58,8 +58,8 @@ writes=$(field g1 "v['writes']")
 vm_lan cut g1 g2
 vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=1 seek=20 \
 	oflag=direct conv=notrunc status=none > /dev/null 2>&1 &'
-check "a write waits for the replica" wait_until 20 field_is g1 "v['writes']" $((writes + 1))
-check "and is done here" wait_until 20 vm_exec g1 \
+check "a write waits for the replica" wait_until 60 field_is g1 "v['writes']" $((writes + 1))
+check "and is done here" wait_until 60 vm_exec g1 \
 	'! cmp -s -n 65536 -i $((20 * 65536)):0 /dev/vda /dev/zero'
 vm_power_cut g1
 vm_lan heal g1 g2
@@ -125,15 +125,15 @@ check "g2 is made primary once more" vm_exec g2 'blkcast replica data && blkcast
 write_at g2 230
 mine=$(block g2 220)
 vm_exec g1 "python3 -Ic '$writer' > /run/writer 2>&1 & echo \$! > /run/writer.pid; disown"
-check "a writer on g1" wait_until 20 vm_exec g1 'grep -q 5 /run/writer'
+check "a writer on g1" wait_until 60 vm_exec g1 'grep -q 5 /run/writer'
 # The older of the two hears of the newer.
 connect g1 g2 '--wait 5' > /dev/null 2>&1
-check "its writer is told" wait_until 10 vm_exec g1 'grep "Input/output error after" /run/writer'
+check "its writer is told" wait_until 60 vm_exec g1 'grep "Input/output error after" /run/writer'
 like "status says why" "$(vm_exec g1 'blkcast status data')" "DEPOSED: a primary of term $(field g2 'v["term"]')"
 refuses "it takes no writers" 'Read-only' vm_exec g1 'dd if=/dev/zero of=/dev/blkcast/data count=1 conv=notrunc'
 refuses "nor can it go on" 'was deposed here' vm_exec g1 'blkcast primary data --force --yes'
 vm_exec g1 'kill "$(cat /run/writer.pid)"'
-check "once its device is closed it is a replica" wait_until 20 vm_exec g1 'blkcast replica data'
+check "once its device is closed it is a replica" wait_until 60 vm_exec g1 'blkcast replica data'
 refuses "which does not become primary unasked" 'somebody else' vm_exec g1 'blkcast primary data'
 refuses "an orderly end does not hide it" \
 	"split brain: term [0-9]+ of data was reigned twice.*discard-mine' on g1" connect g2 g1 '--wait 5'

@@ -45,7 +45,7 @@ local_create a /dev/mapper/d --ack disk
 local_create b /dev/ram1 --ack disk
 listen all --json
 listen text a
-check "it begins with the state" wait_until 20 told_is all '[x["event"] for x in l]' "['state', 'state']"
+check "it begins with the state" wait_until 60 told_is all '[x["event"] for x in l]' "['state', 'state']"
 
 # ---- what happens ----
 
@@ -56,17 +56,17 @@ is "a reign and its replica" "$(told all 'e("a")')" \
 is "the replica's end" "$(told all 'e("b")')" 'link-up resync-begin resync-end link-in-sync'
 on 'dd if=/dev/urandom of=/dev/blkcast/a bs=64k count=4 oflag=direct conv=fsync status=none
 	pair -d a b'
-check "a link goes" wait_until 20 told_is all 'sorted(e("a").split()[-2:])' "['in-sync-set', 'link-down']"
+check "a link goes" wait_until 60 told_is all 'sorted(e("a").split()[-2:])' "['in-sync-set', 'link-down']"
 is "who is in sync" "$(told all '[len(x["in_sync_nodes"]) for x in l if x["event"] == "in-sync-set"]')" '[1, 0]'
 on "dmsetup suspend --noflush --nolockfs d &&
 	dmsetup load d --table '0 $((16 * 2048)) flakey /dev/ram0 0 0 3600 1 error_writes' && dmsetup resume d
 	dd if=/dev/urandom of=/dev/blkcast/a bs=4k count=64 oflag=direct status=none
 	dmsetup suspend --noflush --nolockfs d &&
 	dmsetup load d --table '0 $((16 * 2048)) linear /dev/ram0 0' && dmsetup resume d" > /dev/null 2>&1
-check "an error" wait_until 20 told_is all '{x["error"] for x in l if x["event"] == "error"}' "{'Input/output error'}"
+check "an error" wait_until 60 told_is all '{x["error"] for x in l if x["event"] == "error"}' "{'Input/output error'}"
 check "the same in the status" test "$(field a 'v["device_errors"]')" -gt 0
 on 'blkcast replica a && blkcast down b'
-check "down" wait_until 20 told_is all 'e("b").split()[-1]' volume-down
+check "down" wait_until 60 told_is all 'e("b").split()[-1]' volume-down
 is "numbered without a gap" "$(told all 'gapless([x["seq"] for x in l if x["event"] != "state"])')" True
 is "in the order of time" "$(told all '[x["time"] for x in l] == sorted(x["time"] for x in l)')" True
 like "for people" "$(on 'cat /run/text')" '^[0-9-]{10}T[0-9:.]*Z +link-up +a peer=b$'
@@ -76,14 +76,14 @@ is "one volume alone" "$(on 'grep -c " b " /run/text')" 0
 
 on 'sysctl -qw net.core.rmem_default=2304'
 listen slow --json
-check "it listens" wait_until 20 told_is slow 'l[-1]["event"]' state
+check "it listens" wait_until 60 told_is slow 'l[-1]["event"]' state
 on 'kill -STOP $(cat /run/slow.pid)
 	for i in 1 2 3 4 5 6; do blkcast primary a --force --yes > /dev/null && blkcast replica a; done
 	blkcast primary a; kill -CONT $(cat /run/slow.pid)'
-check "a loss is told" wait_until 20 told_is slow '[x["event"] for x in l].count("lost")' 1
+check "a loss is told" wait_until 60 told_is slow '[x["event"] for x in l].count("lost")' 1
 is "then the state" "$(told slow '(l[-1]["event"], l[-1].get("role"))')" \
 	"('state', 'primary')"
-is "and what comes then" "$(on 'blkcast replica a'; wait_until 20 told_is slow 'l[-1]["event"]' role; told slow 'l[-1]["role"]')" replica
+is "and what comes then" "$(on 'blkcast replica a'; wait_until 60 told_is slow 'l[-1]["event"]' role; told slow 'l[-1]["role"]')" replica
 is "who had room has lost nothing" "$(told all 'gapless([x["seq"] for x in l if x["event"] != "state"]), "lost" in [x["event"] for x in l]')" \
 	'(True, False)'
 

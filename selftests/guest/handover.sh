@@ -56,10 +56,10 @@ check "no replica yet: whoever crashes is asked nothing" test "$(is_heir a)" = T
 on 'pair -m a b && pair -m a c'
 check "in sync" wait_until 30 in_sync a b c
 heirs "while a reigns" "False False False"
-check "a replica knows who is in sync" wait_until 20 field_is b 'len(v["in_sync_nodes"])' 2
+check "a replica knows who is in sync" wait_until 60 field_is b 'len(v["in_sync_nodes"])' 2
 writes a
 on 'pair -d a c'
-check "and who is no more" wait_until 20 field_is b 'v["in_sync_nodes"]' "['$(node b)']"
+check "and who is no more" wait_until 60 field_is b 'v["in_sync_nodes"]' "['$(node b)']"
 writes a
 refuses "one that was left behind, as far as it knows in sync" \
 	'unless the primary has gone on without it' on 'blkcast primary c'

@@ -101,11 +101,11 @@ refuses "unknown volume: says so" 'volume nix: not up' vm_exec g1 'blkcast lag n
 is "wrong usage is 2" "$(vm_exec g1 'blkcast lag --interval 0 2> /dev/null; echo $?')" 2
 
 vm_exec g1 'blkcast lag > /tmp/out 2>&1 &'
-wait_until 20 vm_exec g1 'bpftool prog | grep -q lag_link_applied'
+wait_until 60 vm_exec g1 'bpftool prog | grep -q lag_link_applied'
 refuses "the module stays while it is probed" 'in use' vm_exec g1 'rmmod blkcast'
 vm_exec g1 'pkill -9 -x blkcast-lag'
 check "and goes when the probes were killed" \
-	wait_until 10 vm_exec g1 'rmmod blkcast'
+	wait_until 60 vm_exec g1 'rmmod blkcast'
 vm_load g1
 
 # ---- a primary and a replica ----
@@ -182,8 +182,8 @@ metric() { awk -v name="$1" '$1 == name { print $2 }' <<< "$metrics"; }
 vm_exec g1 'setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all,+bpf,+perfmon \
 	--inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon \
 	blkcast-exporter > /lab/exporter.log 2>&1 < /dev/null & echo $! > /tmp/exporter'
-check "the exporter answers" wait_until 20 vm_exec g1 'curl -sf localhost:7791/metrics > /lab/metrics'
-check "its probes count" wait_until 20 vm_exec g1 'curl -s localhost:7791/metrics > /lab/metrics
+check "the exporter answers" wait_until 60 vm_exec g1 'curl -sf localhost:7791/metrics > /lab/metrics'
+check "its probes count" wait_until 60 vm_exec g1 'curl -s localhost:7791/metrics > /lab/metrics
 	grep -q "^blkcast_link_duration_seconds_count{.*applied.*[1-9]" /lab/metrics'
 metrics=$(cat "$LAB/share/metrics")
 check "promtool: the metrics are valid" promtool check metrics <<< "$metrics"
@@ -200,7 +200,7 @@ is "nothing else is served" "$(vm_exec g1 'for request in "-X POST localhost:779
 		curl -so /dev/null -w "%{http_code} " $request
 	done')" '405 404 200 '
 vm_exec g1 'kill -9 "$(cat /tmp/exporter)"'
-check "killed: nothing stays attached" wait_until 10 vm_exec g1 \
+check "killed: nothing stays attached" wait_until 60 vm_exec g1 \
 	'! bpftool prog | grep -qE "lag_|causes_"'
 
 # ---- the one-liners of the README ----
@@ -229,7 +229,7 @@ like "histogram" "$(vm_exec g1 'blkcast lag --histogram --once')" 'data -> g2  a
 
 vm_exec g1 'tc qdisc del dev eth0 root'
 writer_stop
-check "idle again: no lag" wait_until 20 lag_is '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]' \
+check "idle again: no lag" wait_until 60 lag_is '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]' \
 	'[0.0, 0, 0]'
 vm_lan cut g1 g2
 vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=4k count=10 oflag=direct status=none'

@@ -49,7 +49,7 @@ configure zoned /dev/nullb0 --meta /dev/ram1
 refuses "a zoned device" 'zoned' on 'blkcast up zoned'
 
 on 'modprobe sd_mod && modprobe scsi_debug dev_size_mb=32 dif=1 dix=1'
-wait_until 20 on '[ -b /dev/sda ] && [ "$(blockdev --getsz /dev/sda)" -gt 0 ]'
+wait_until 60 on '[ -b /dev/sda ] && [ "$(blockdev --getsz /dev/sda)" -gt 0 ]'
 configure protected /dev/sda
 refuses_untouched "a device with integrity data" /dev/sda 'integrity' \
 	'blkcast up protected'
