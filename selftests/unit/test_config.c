@@ -73,6 +73,19 @@ static void volume_round_trip(void)
 	bc_volume_config_release(&again);
 }
 
+/* A peer whose address is not known yet stays in the file. */
+static void link_without_address(void)
+{
+	struct bc_volume_config config, again;
+
+	EXPECT(!load_text(&config, "[volume]\nbacking=/dev/x\n[link a]\nasync=no\n"));
+	EXPECT(!bc_volume_config_save(&config, &error));
+	EXPECT(!bc_volume_config_load(&again, "v", &error));
+	EXPECT(again.links == 1 && !strcmp(again.link[0].peer, "a") && !again.link[0].async);
+	bc_volume_config_release(&config);
+	bc_volume_config_release(&again);
+}
+
 static void volume_refused(void)
 {
 	static const struct {
@@ -93,6 +106,12 @@ static void volume_refused(void)
 		  "v.conf:4: read-capacity '0'" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\nasync=true\n", "v.conf:4: 'true' must be" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=a:0\n", "v.conf:4: 'a:0': the port" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=a:0000080\n", "v.conf:4: 'a:0000080': the port" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=;a\n", "v.conf:4: ';a' is no address" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=[[a]\n", "v.conf:4: '[[a]' is no address" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=[::1]80\n", "v.conf:4: '[::1]80' is no" },
+		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=a\x01\n", "is no address" },
+		{ "[volume]\nbacking=/dev/\x1b[2J\n", "v.conf:2: the path holds a control character" },
 		{ "[disk]\nbacking=/dev/x\n", "v.conf:2: unknown section [disk]" },
 		{ "[volume]\nbacking=/dev/x\nnonsense\n", "v.conf:3: neither" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\naddress=a\n[link b]\naddress=b\n[link a]\nasync=no\n",
@@ -128,11 +147,22 @@ static void save_refuses(void)
 
 	strcpy(config.backing, "/dev/a ;b");
 	EXPECT(bc_volume_config_save(&config, &error) == -EINVAL);
+	strcpy(config.backing, "/dev/a\vb");
+	EXPECT(bc_volume_config_save(&config, &error) == -EINVAL);
 	strcpy(config.backing, "/dev/a\nack=disk");
 	EXPECT(bc_volume_config_save(&config, &error) == -EINVAL);
 	strcpy(config.backing, "/dev/a");
 	strcpy(config.name, "..");
 	EXPECT(bc_volume_config_save(&config, &error) == -EINVAL);
+	strcpy(config.name, "v");
+	EXPECT(bc_volume_config_add_link(&config, "a"));
+	memset(config.link[0].address.host, 'h', 177);
+	strcpy(config.link[0].address.port, "80");
+	EXPECT(!bc_volume_config_save(&config, &error));
+	config.link[0].address.host[177] = 'h';
+	EXPECT(bc_volume_config_save(&config, &error) == -EINVAL);
+	EXPECT_SAYS(error.text, "address of a is longer");
+	bc_volume_config_release(&config);
 }
 
 static void all_volumes(void)
@@ -204,6 +234,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "a volume's file: written and read", volume_round_trip },
+		{ "a volume's file: a link without an address", link_without_address },
 		{ "a volume's file: errors with file and line", volume_refused },
 		{ "lines that the parser would cut are refused", long_lines_refused },
 		{ "what could not be read back is not written", save_refuses },

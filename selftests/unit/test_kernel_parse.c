@@ -150,6 +150,52 @@ static void events(void)
 	EXPECT(!bc_parse_event(message_new(BLKCAST_CMD_EVENT), &event));
 }
 
+/* In memory that ends where the message does. */
+static void take_family(const struct nlmsghdr *message, struct bc_family *family)
+{
+	struct nlmsghdr *copy = malloc(message->nlmsg_len);
+
+	memset(family, 0, sizeof(*family));
+	memcpy(copy, message, message->nlmsg_len);
+	EXPECT(bc_parse_family(copy, family) == MNL_CB_OK);
+	free(copy);
+}
+
+/* A family with one group, whose id has @len bytes. */
+static void take_group(const char *name, uint16_t len, struct bc_family *family)
+{
+	struct nlmsghdr *message = message_new(CTRL_CMD_NEWFAMILY);
+	struct nlattr *groups = mnl_attr_nest_start(message, CTRL_ATTR_MCAST_GROUPS);
+	struct nlattr *group = mnl_attr_nest_start(message, 1);
+	uint32_t id = 7;
+
+	mnl_attr_put_strz(message, CTRL_ATTR_MCAST_GRP_NAME, name);
+	mnl_attr_put(message, CTRL_ATTR_MCAST_GRP_ID, len, &id);
+	mnl_attr_nest_end(message, group);
+	mnl_attr_nest_end(message, groups);
+	take_family(message, family);
+}
+
+static void family(void)
+{
+	struct nlmsghdr *message = message_new(CTRL_CMD_NEWFAMILY);
+	struct bc_family family;
+
+	mnl_attr_put_u16(message, CTRL_ATTR_FAMILY_ID, 30);
+	take_family(message, &family);
+	EXPECT(family.id == 30 && !family.events_group);
+	take_group(BLKCAST_GENL_EVENTS, sizeof(uint32_t), &family);
+	EXPECT(!family.id && family.events_group == 7);
+	take_group("others", sizeof(uint32_t), &family);
+	EXPECT(!family.events_group);
+	take_group(BLKCAST_GENL_EVENTS, 0, &family);
+	EXPECT(!family.events_group);
+	message = message_new(CTRL_CMD_NEWFAMILY);
+	mnl_attr_put(message, CTRL_ATTR_FAMILY_ID, 0, NULL);
+	take_family(message, &family);
+	EXPECT(!family.id);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -159,6 +205,7 @@ int main(void)
 		{ "more stamps than asked for are cut", stamps_bounded },
 		{ "more ranges than there is room for are cut", ranges_bounded },
 		{ "events", events },
+		{ "the family and its group, of a right form only", family },
 	};
 
 	run_tests(tests, BC_ARRAY_SIZE(tests));

@@ -61,12 +61,25 @@ bool handshake_wants_mac(const struct handshake *handshake)
 
 /* --- sending ----------------------------------------------------------- */
 
+/*
+ * A sentence may hold what the peer says, who need not have the key: it goes to the
+ * log and to terminals, and back to the peer as JSON, so it is made one line of ASCII.
+ */
+static void make_printable(char *text)
+{
+	for (; *text; text++) {
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+	}
+}
+
 static void fail_va(struct handshake *handshake, bool permanent, const char *fmt,
 		    va_list args)
 {
 	handshake->state = HANDSHAKE_FAILED;
 	handshake->permanent = permanent;
 	vsnprintf(handshake->error.text, sizeof(handshake->error.text), fmt, args);
+	make_printable(handshake->error.text);
 }
 
 void handshake_fail(struct handshake *handshake, bool permanent,

@@ -124,8 +124,10 @@ static int decode_fields(struct offer *offer, struct json_object *message)
 
 	if (!uuid || bc_uuid_parse(uuid, offer->uuid) ||
 	    json_get_number(message, "bytes", INT64_MAX, &offer->bytes) ||
+	    !offer->bytes || offer->bytes % 512 ||
 	    json_get_number(message, "region_shift", 63, &shift) ||
 	    json_get_number(message, "block", BLKCAST_BLOCK_SIZE, &block) ||
+	    block < 512 ||
 	    json_get_number(message, "term", BLKCAST_TERM_MAX, &term) || !term ||
 	    json_get_number(message, "flags", UINT32_MAX, &flags) ||
 	    json_get_number(message, "timeout_ms", 600000, &timeout) ||

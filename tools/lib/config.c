@@ -7,6 +7,7 @@
  * inih cuts lines at 200 and section names at 50 characters without a word,
  * so lines longer than LINE_MAX_CHARS are refused before it sees them.
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <ini.h>
@@ -23,6 +24,7 @@
 
 #define LINE_MAX_CHARS	190
 #define LINK_PREFIX	"link "
+#define PORT_DIGITS	5
 
 const char *bc_config_dir(void)
 {
@@ -45,7 +47,18 @@ static int port_valid(const char *port)
 	char *end;
 	long value = strtol(port, &end, 10);
 
-	return *port >= '0' && *port <= '9' && !*end && value > 0 && value < 65536;
+	return *port >= '0' && *port <= '9' && !*end && end - port <= PORT_DIGITS &&
+	       value > 0 && value < 65536;
+}
+
+/* Would it be read again as it is written here? */
+static bool host_valid(const char *host, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!isascii(host[i]) || !isgraph(host[i]) || strchr("/;[]", host[i]))
+			return false;
+	}
+	return len && len < BC_HOST_MAX;
 }
 
 /* Where the port begins behind the host, NULL without one. */
@@ -57,8 +70,8 @@ static const char *address_split(const char *text, const char **host, size_t *le
 		const char *end = strchr(text, ']');
 
 		*host = text + 1;
-		*len = end ? (size_t)(end - text - 1) : 0;
-		return end && end[1] == ':' ? end + 2 : NULL;
+		*len = end && (!end[1] || end[1] == ':') ? (size_t)(end - text - 1) : 0;
+		return *len && end[1] ? end + 2 : NULL;
 	}
 	colon = strrchr(text, ':');
 	*host = text;
@@ -77,7 +90,7 @@ int bc_address_parse(struct bc_address *address, const char *text,
 	size_t len;
 
 	port = address_split(text, &host, &len);
-	if (!len || len >= sizeof(address->host) || strcspn(host, " \t/") < len)
+	if (!host_valid(host, len))
 		return bc_fail(error, -EINVAL, "'%s' is no address: HOST:PORT or [V6]:PORT",
 			       text);
 	if (!port)
@@ -109,6 +122,10 @@ static int take_path(void *to, size_t size, const char *value,
 {
 	if (*value != '/')
 		return bc_fail(error, -EINVAL, "'%s' must be an absolute path", value);
+	for (const char *at = value; *at; at++) {
+		if (iscntrl(*at))
+			return bc_fail(error, -EINVAL, "the path holds a control character");
+	}
 	if (strlen(value) >= size)
 		return bc_fail(error, -EINVAL, "the path is too long");
 	strcpy(to, value);

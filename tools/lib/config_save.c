@@ -7,6 +7,7 @@
  * inih ends a value at " ;": paths that hold one, or blanks at an end, are
  * refused.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,25 +23,41 @@
 
 #define VALUE_MAX_CHARS 180	/* a line must stay below what config.c takes */
 
+static bool path_readable(const char *path)
+{
+	for (; *path; path++) {
+		if (*path == ';' || iscntrl(*path))
+			return false;
+	}
+	return true;
+}
+
 static int check_path(const char *path, struct bc_error *error)
 {
 	size_t len = strlen(path);
 
 	if (!len)
 		return 0;
-	if (path[0] != '/' || strpbrk(path, ";\n\r\t") || path[len - 1] == ' ' ||
+	if (path[0] != '/' || !path_readable(path) || path[len - 1] == ' ' ||
 	    len > VALUE_MAX_CHARS)
 		return bc_fail(error, -EINVAL,
-			       "'%s' cannot stand in the configuration: an absolute path of at most %d characters without ';' is needed",
+			       "'%s' cannot stand in the configuration: an absolute path of at most %d characters without ';' and control characters is needed",
 			       path, VALUE_MAX_CHARS);
 	return 0;
 }
 
 static int check_link(const struct bc_link_config *link, struct bc_error *error)
 {
+	char address[BC_HOST_MAX + 16];
+
 	if (!bc_name_valid(link->peer) || strlen(link->peer) > BC_PEER_MAX)
 		return bc_fail(error, -EINVAL, "'%s' is no name of a peer: 1..%d of a-z A-Z 0-9 . _ -",
 			       link->peer, BC_PEER_MAX);
+	bc_address_format(&link->address, address, sizeof(address));
+	if (strlen(address) > VALUE_MAX_CHARS)
+		return bc_fail(error, -EINVAL,
+			       "the address of %s is longer than %d characters: too long for the configuration",
+			       link->peer, VALUE_MAX_CHARS);
 	return 0;
 }
 
@@ -53,8 +70,9 @@ static void print_link(FILE *out, const struct bc_link_config *link)
 		bc_address_format(&link->address, address, sizeof(address));
 		fprintf(out, "address = %s\n", address);
 	}
-	if (link->async)
-		fprintf(out, "async = yes\n");
+	/* A section without a key is not seen when it is read. */
+	if (link->async || !link->address.host[0])
+		fprintf(out, "async = %s\n", link->async ? "yes" : "no");
 	if (link->plain)
 		fprintf(out, "plain = yes\n");
 	if (link->timeout_ms)

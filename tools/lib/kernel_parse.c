@@ -174,18 +174,24 @@ static int take_group_attr(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
+static bool is_events_group(const struct nlattr *name, const struct nlattr *id)
+{
+	return name && mnl_attr_validate(name, MNL_TYPE_NUL_STRING) >= 0 &&
+	       id && mnl_attr_validate(id, MNL_TYPE_U32) >= 0 &&
+	       !strcmp(mnl_attr_get_str(name), BLKCAST_GENL_EVENTS);
+}
+
 static void take_groups(const struct nlattr *groups, struct bc_family *family)
 {
 	const struct nlattr *group;
 
 	mnl_attr_for_each_nested(group, groups) {
 		const struct nlattr *table[CTRL_ATTR_MCAST_GRP_MAX + 1] = { NULL };
-		const struct nlattr *name, *id;
+		const struct nlattr *id;
 
 		mnl_attr_parse_nested(group, take_group_attr, table);
-		name = table[CTRL_ATTR_MCAST_GRP_NAME];
 		id = table[CTRL_ATTR_MCAST_GRP_ID];
-		if (name && id && !strcmp(mnl_attr_get_str(name), BLKCAST_GENL_EVENTS))
+		if (is_events_group(table[CTRL_ATTR_MCAST_GRP_NAME], id))
 			family->events_group = mnl_attr_get_u32(id);
 	}
 }
@@ -196,7 +202,8 @@ int bc_parse_family(const struct nlmsghdr *message, void *arg)
 	const struct nlattr *attr;
 
 	mnl_attr_for_each(attr, message, sizeof(struct genlmsghdr)) {
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID &&
+		    mnl_attr_validate(attr, MNL_TYPE_U16) >= 0)
 			family->id = mnl_attr_get_u16(attr);
 		else if (mnl_attr_get_type(attr) == CTRL_ATTR_MCAST_GROUPS)
 			take_groups(attr, family);
