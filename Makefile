@@ -36,6 +36,7 @@ help:
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
+	@echo "make fuzz T=TARGET SECONDS=600    look for inputs that break a reader; without T: which"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
 	@echo "make clean"
 
@@ -99,6 +100,9 @@ torture: deps
 	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) \
 		$(if $(KVER),KVER=$(KVER)) selftests/guest/torture.sh
 
+fuzz: deps
+	@selftests/fuzz/run $(T) $(SECONDS)
+
 # ---- the rest ----
 
 RUNNING := $(shell uname -r)
@@ -124,5 +128,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all torture bench bench-snapshot install \
+.PHONY: all help deps module tools bpf demo check check-all torture fuzz bench bench-snapshot install \
 	install-module install-no-module clean force
