@@ -9,6 +9,7 @@ Down the link go, in this order: MAP, and then entries of the backlog ('W', 'D',
 from collections import deque
 
 import primary
+import repair
 import verify
 from history import Offer
 from world import B, DOUBT, NEVER, R, Fail, blocks_of, region, until
@@ -34,6 +35,7 @@ class Link:
         self.insync = self.joining = self.member = False
         self.join = self.received = self.applied = self.durable = NEVER
         self.question = None                    # verify.py
+        self.read = None                        # repair.py
         # the replica's
         self.failed = False                     # nothing more is acknowledged
         self.follows = False                    # in sync, as far as the replica knows
@@ -98,6 +100,8 @@ class Link:
                 self._done(*what)
             elif kind == 'VERIFIED':
                 verify.answer(self, *what)
+            elif kind == 'DATA':
+                repair.answer(self, *what)
             yield None
         self.cut = True
         if self in p.links:
@@ -191,7 +195,8 @@ class Link:
     def _due(self):
         return (not self.live() or self.map_due or self._can_stream() or
                 self.asked and self._answered() or self.dirty and self._to_begin() or
-                self._can_finish() or self.question and verify.due(self))
+                self._can_finish() or self.question and verify.due(self) or
+                self.read and repair.due(self))
 
     def sender(self):
         rng = self.sim.rng
@@ -204,6 +209,8 @@ class Link:
             if self.map_due:
                 self.map_due = False
                 self.down.append(('MAP',))
+            elif repair.due(self):
+                repair.ask(self)
             elif verify.due(self):
                 verify.ask(self)
             elif self._can_finish() and not (stream and rng.random() < .5):

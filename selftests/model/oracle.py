@@ -37,6 +37,13 @@ class Reign:
     def done(self):
         return [w for w in self.writes if w.done and not w.failed]
 
+    def newest_done(self, block):
+        """Place of the newest write that its writer knows of."""
+        return max([w.place[block] for w in self.done() if block in w.place], default=0)
+
+    def may_read(self, block, value, least):
+        return value in self.values[block][least:]
+
     def flushed(self, writes):
         self.flushes += 1
         for w in writes:

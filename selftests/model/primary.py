@@ -4,6 +4,7 @@
 An entry of the backlog is ('W', lsn, blocks), ('D', lsn, region: a discard of all
 of it) or ('F', lsn): a flush, which is a barrier on every replica."""
 
+import repair
 from node import Op
 from world import regions_of, until
 
@@ -25,6 +26,11 @@ def entry_regions(entry):
     if entry[0] == 'W':
         return regions_of(entry[2])
     return [entry[2]] if entry[0] == 'D' else []
+
+
+def newest_blocks(node):
+    """What the backlog has newest content of."""
+    return [b for entry in node.backlog if entry[0] == 'W' for b in entry[2]]
 
 
 def end_of(node):
@@ -203,6 +209,7 @@ def _in_sync(node, link):
 def leaves(node, link):
     """A link is waited for no longer."""
     link.insync = link.joining = False
+    repair.behind(link)
     link.done_id = None
     link.attempt += 1
     if not link.member:

@@ -5,6 +5,7 @@ What has arrived is applied, or its region is in doubt: a write's stamp is set
 when it arrives.  Writes that overlap are applied in order, others side by side."""
 
 import history
+import repair
 import verify
 from apply import Apply
 from world import DOUBT, NEVER, R, blocks_of, group, region, regions_of, until
@@ -210,6 +211,9 @@ class Receiver:
 
     def _verify(self, r, number):
         yield from verify.reply(self, r, number)
+
+    def _read(self, block, number):
+        yield from repair.reply(self, block, number)
 
     def _done(self, attempt):
         node = self.node

@@ -7,6 +7,7 @@ import random
 import grow
 import history
 import primary
+import repair
 import replica
 import verify
 import view
@@ -26,7 +27,7 @@ class Sim:
         self.value = self.counter = 0
         self.has = {f for f in FEATURES if f in features or rng.random() < .3}
         modes = random.Random(-1 - seed)        # apart: known seeds stay what they are
-        self.has |= {f for f in MODES if f in features or modes.random() < .3}
+        self.has |= {f for f in sorted(MODES) if f in features or modes.random() < .3}
         if just is not None:
             self.has = set(just)
         self.policy = rng.choice(['disk', 'local'])
@@ -301,10 +302,17 @@ class Sim:
             link.q.device.rot(b, -1000 - b)
             self.trace(f'{link.q} block {b} rots')
 
+    def ev_read(self):
+        """A read fails; it comes last, for it never happens without its mode."""
+        link = self._pick([k for k in self._links() if repair.may(k) and not k.read])
+        if link:
+            blocks = primary.newest_blocks(link.p) or range(link.p.size)
+            self.spawn(link.p, repair.begin(link, self.rng.choice(blocks)))
+
     EVENTS = [(42, ev_write), (10, ev_flush), (14, ev_connect), (4, ev_cut), (3, ev_kick),
               (2.5, ev_crash), (4.5, ev_boot), (4, ev_promote), (.6, ev_demote), (1, ev_down),
               (12, ev_clean), (2, ev_view), (1, ev_restore), (2, ev_grow), (6, ev_verify),
-              (.5, ev_rot)]
+              (.5, ev_rot), (80, ev_read)]
     OFTEN = {'cuts': (ev_cut, ev_connect), 'crashes': (ev_crash, ev_boot),
              'cleaning': (ev_clean,), 'handover': (ev_demote, ev_promote),
              'views': (ev_view, ev_restore)}
@@ -314,6 +322,8 @@ class Sim:
         weights = [w * (4 if e in often else 1) for w, e in self.EVENTS]
         if 'quiet' in self.has:
             weights[0] /= 4
+        if 'badreads' not in self.has:
+            weights[-1] = 0
         return weights
 
     def event(self):

@@ -64,4 +64,10 @@ WITNESSES = {
     'verifyorder': ('verify', None),
     'verifydirty': ('verify cuts', None),
     'verifyrange': ('verify', None),
+    'readplace': ('badreads', 32),
+    'readbehind': ('badreads cuts', None),
+    'readrange': ('badreads', 19),
+    'readdoubt': ('badreads applyfail', 1140),
+    'repairlock': ('badreads wfail cuts', 29),
+    'repairsame': ('badreads wfail cuts', 2),
 }

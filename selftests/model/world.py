@@ -76,6 +76,13 @@ RULES = {
     'verifyorder': 'the question goes out at its place in the stream',
     'verifydirty': 'a question whose region has been dirty since it was hashed is dropped',
     'verifyrange': 'a replica answers after what arrived before, before what comes later',
+    # read repair
+    'readplace': 'the read goes out at its place in the stream',
+    'readbehind': 'a read that is not out when its link falls behind does not go out',
+    'readrange': 'a replica reads after what arrived before, before what comes later',
+    'readdoubt': 'a replica does not answer from a region in doubt',
+    'repairlock': 'what came is written back with no write under way there',
+    'repairsame': 'and only if the region has the stamp that it had at the place',
 }
 
 # What a seed may have or not have, and how probable it is then.
@@ -104,6 +111,7 @@ MODES = {
     'slow',             # a replica's flush takes long
     'blackout',         # all copies lose power at once
     'minisr',           # two copies at least have to be in sync
+    'badreads',         # the primary's disk fails reads
 }
 
 
