@@ -66,6 +66,9 @@ int blkcast_region_load(struct blkcast_volume *v, u32 region, void *buf)
 	size_t bytes = (size_t)blkcast_region_sectors(v, region) << SECTOR_SHIFT;
 	u64 pos = (v->data_start + blkcast_region_start(v, region)) << SECTOR_SHIFT;
 
+	if (blkcast_repair_bad(v, blkcast_region_start(v, region),
+			       blkcast_region_sectors(v, region)))
+		return -EIO;
 	if (blkcast_map_touched(v, region))
 		return blkcast_disk_rw(v->backing.bdev, REQ_OP_READ, pos, buf,
 				       bytes);

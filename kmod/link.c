@@ -43,6 +43,8 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 		return;
 	trace_blkcast_link_state(v->minor, l->id, from, to);
 	l->state = to;
+	if (to < BLKCAST_LINK_JOINING)
+		blkcast_repair_behind(l);
 	if (from == BLKCAST_LINK_IN_SYNC || from == BLKCAST_LINK_JOINING)
 		if (to != BLKCAST_LINK_IN_SYNC)
 			blkcast_members_leave(l);
@@ -107,7 +109,7 @@ int blkcast_link_park(struct blkcast_link *l, int error)
 static void link_free(struct blkcast_link *l)
 {
 	sockfd_put(l->sock);
-	blkcast_replica_free(l);
+	blkcast_answers_free(l);
 	blkcast_lag_free(l);
 	blkcast_verify_free(l);
 	blkcast_resync_free(l);
@@ -135,6 +137,7 @@ static void link_reap(struct work_struct *work)
 	kthread_stop(l->tx);
 	/* Rule 13: what has arrived is applied before anything else begins. */
 	wait_event(l->wake, link_drained(l));
+	blkcast_repair_end(l);
 
 	/* A doubt that a failure here has left survives. */
 	if (l->local_error && blkcast_map_keep_doubts(v))
@@ -293,7 +296,8 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	l->vol = v;
 	strscpy(l->name, p->name, sizeof(l->name));
 	l->id = atomic_inc_return(&link_ids);
-	l->flags = (p->flags & BLKCAST_F_ASYNC) | socket_flags(sock->sk);
+	l->flags = (p->flags & (BLKCAST_F_ASYNC | BLKCAST_F_READS)) |
+		   socket_flags(sock->sk);
 	l->term = p->term;
 	l->has_node = p->node;
 	if (p->node)
@@ -307,6 +311,9 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	INIT_WORK(&l->reap, link_reap);
 	INIT_LIST_HEAD(&l->applying);
 	INIT_LIST_HEAD(&l->hashed);
+	INIT_LIST_HEAD(&l->answers);
+	INIT_LIST_HEAD(&l->reads_due);
+	INIT_LIST_HEAD(&l->reads_sent);
 	socket_prepare(l);
 	return l;
 }
@@ -350,7 +357,7 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 		NL_SET_ERR_MSG(extack, "cannot write the metadata");
 		return err;
 	}
-	return blkcast_resync_init(l);
+	return blkcast_repairs_init(v) ?: blkcast_resync_init(l);
 }
 
 /**

@@ -61,7 +61,7 @@ struct blkcast_link {
 	struct list_head	node;		/* L */
 	char			name[BLKCAST_NAME_MAX];	/* I */
 	u32			id;		/* I */
-	u32			flags;		/* I: BLKCAST_F_ASYNC, _TLS */
+	u32			flags;		/* I: BLKCAST_F_ASYNC, _READS, _TLS */
 	u32			term;		/* I: of the primary */
 	bool			has_node;	/* I: @peer is known */
 	u8			peer[16];	/* I: primary: id of the replica's copy */
@@ -130,6 +130,8 @@ struct blkcast_link {
 	u64			lost_flush;	/* L: LSN of a flush dropped with others */
 	u64			progress_when;	/* L: ktime_get_ns() when applied moved */
 	u64			resync_bytes;	/* L */
+	struct list_head	reads_due;	/* L: repair.c: READs not out yet */
+	struct list_head	reads_sent;	/* L: not answered yet */
 	void			*buf;		/* X: one region */
 
 	/* Replica. */
@@ -152,6 +154,8 @@ struct blkcast_link {
 	bool			map_sent;	/* X */
 	bool			room_due;	/* L: the next ACK tells the room */
 	struct list_head	hashed;		/* L: answers to COMPARE */
+	u32			reading;	/* L: READs not yet answered */
+	struct list_head	answers;	/* L: ops that have read for one */
 };
 
 /* Primary: it is, or is about to be, in sync.  Caller holds vol->lock. */
@@ -302,6 +306,28 @@ void blkcast_verify_free(struct blkcast_link *l);
 /* replica.c: the replica's end */
 int blkcast_replica_tx(void *link);
 int blkcast_replica_rx(void *link);
-void blkcast_replica_free(struct blkcast_link *l);
+struct blkcast_op *blkcast_frame_op(struct blkcast_link *l,
+				    const struct blkcast_frame *f,
+				    enum blkcast_op_kind kind);
+bool blkcast_frame_range_valid(struct blkcast_volume *v,
+			       const struct blkcast_frame *f);
+void blkcast_applied_advance(struct blkcast_link *l);
+
+/* answer.c: what a replica reads for its primary */
+int blkcast_compare_recv(struct blkcast_link *l, const struct blkcast_frame *f);
+int blkcast_read_recv(struct blkcast_link *l, const struct blkcast_frame *f);
+bool blkcast_answers_due(struct blkcast_link *l);
+int blkcast_answers_send(struct blkcast_link *l);
+void blkcast_answers_free(struct blkcast_link *l);
+
+/* repair.c: the primary's end of READ */
+struct blkcast_repair;
+bool blkcast_repair_due(struct blkcast_link *l);
+struct blkcast_repair *blkcast_repair_take(struct blkcast_link *l);
+int blkcast_repair_send(struct blkcast_link *l, const struct blkcast_repair *r);
+int blkcast_repair_recv(struct blkcast_link *l, const struct blkcast_frame *f);
+void blkcast_repair_behind(struct blkcast_link *l);
+void blkcast_repair_end(struct blkcast_link *l);
+bool blkcast_repair_stuck(struct blkcast_link *l);
 
 #endif /* _BLKCAST_LINK_H */

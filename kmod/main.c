@@ -13,6 +13,7 @@
  *	replica.c	replica's end of a link		link.c	  both ends
  *	resync.c	regions that differ		compare.c by checksum
  *	verify.c	is a copy what it should be	lag.c	  how far it trails
+ *	repair.c	reads that fail here		answer.c  a replica reads for its primary
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
@@ -41,9 +42,12 @@ static int __init blkcast_init(void)
 	err = blkcast_links_init();
 	if (err)
 		goto out_flushes_exit;
-	err = blkcast_views_init();
+	err = blkcast_repair_init();
 	if (err)
 		goto out_links_exit;
+	err = blkcast_views_init();
+	if (err)
+		goto out_repair_exit;
 	err = blkcast_volumes_init();
 	if (err)
 		goto out_views_exit;
@@ -56,6 +60,8 @@ out_volumes_exit:
 	blkcast_volumes_exit();
 out_views_exit:
 	blkcast_views_exit();
+out_repair_exit:
+	blkcast_repair_exit();
 out_links_exit:
 	blkcast_links_exit();
 out_flushes_exit:
@@ -71,6 +77,7 @@ static void __exit blkcast_exit(void)
 	blkcast_links_exit();
 	blkcast_volumes_exit();
 	blkcast_views_exit();
+	blkcast_repair_exit();
 	blkcast_flushes_exit();
 	blkcast_ops_exit();
 }

@@ -14,7 +14,8 @@
  *     stamps; flush the backing device; if nothing entered it meanwhile, it is
  *     inactive and the *copied* stamps go to disk.  Newcomers find it inactive
  *     and queue for the pen, which comes after us.
- *  4. A group with a region in doubt stays active, however idle.
+ *  4. A group with a region in doubt, or a range that is bad (repair.c), stays active,
+ *     however idle.
  *  5. A failed flush puts all touched regions of active groups in doubt.
  *  6. Blocks are written to the slot that does not hold the current one.
  *  7. When the active groups reach their limit, the pen cleans some of those that
@@ -105,6 +106,16 @@ void blkcast_map_end(struct blkcast_op *op)
 	g->pending--;
 	g->entered++;
 	g->idle_since = jiffies;
+}
+
+/* Keep the region's group active, @n: 1, or cease to.  Caller holds vol->lock. */
+void blkcast_map_hold(struct blkcast_volume *v, u32 region, int n)
+{
+	struct blkcast_group *g = &v->map.groups[group_of(region)];
+
+	lockdep_assert_held(&v->lock);
+	g->doubts += n;
+	g->entered++;
 }
 
 static bool map_open(struct blkcast_volume *v, u32 region)

@@ -30,7 +30,7 @@ struct blkcast_group {
 	u8		unsure;		/* L: slots to be written before the next op */
 	bool		penned;		/* P: its block is about to be written */
 	u32		pending;	/* L: ops that are in it or on the way */
-	u32		doubts;		/* L: regions in doubt */
+	u32		doubts;		/* L: regions in doubt, ranges that are bad */
 	u64		entered;	/* L: counts ops and changes, for cleaning */
 	unsigned long	idle_since;	/* L: jiffies */
 };
@@ -109,6 +109,7 @@ void blkcast_map_begin(struct blkcast_op *op);
 bool blkcast_map_ready(struct blkcast_op *op);
 void blkcast_map_end(struct blkcast_op *op);
 
+void blkcast_map_hold(struct blkcast_volume *v, u32 region, int n);
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
 int blkcast_map_forget(struct blkcast_volume *v, u32 region);
 void blkcast_map_set_active(struct blkcast_volume *v, u32 group, bool active);

@@ -725,6 +725,14 @@ static int aways_put(struct sk_buff *msg, struct blkcast_volume *v)
 	return 0;
 }
 
+static int fails_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	struct blkcast_read_fails f;
+
+	blkcast_repair_status(v, &f);
+	return nla_put(msg, BLKCAST_A_READ_FAILS, sizeof(f), &f);
+}
+
 /* What I/O changes.  Caller holds vol->lock. */
 static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 {
@@ -750,6 +758,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    put_u64(msg, BLKCAST_A_WRITES, v->writes) ||
 	    put_u64(msg, BLKCAST_A_WRITE_BYTES, v->write_bytes) ||
 	    put_u64(msg, BLKCAST_A_READS, blkcast_reads(v)) ||
+	    fails_put(msg, v) ||
 	    (v->deposed && nla_put_u32(msg, BLKCAST_A_DEPOSED, v->deposed)))
 		return -EMSGSIZE;
 	list_for_each_entry(l, &v->links, node)
@@ -767,6 +776,7 @@ static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)
 	    nla_put_u32(msg, BLKCAST_A_META, new_encode_dev(v->meta_dev)) ||
 	    put_u64(msg, BLKCAST_A_BACKLOG, v->log_budget) ||
 	    nla_put_u32(msg, BLKCAST_A_MINOR, v->minor) ||
+	    nla_put_u32(msg, BLKCAST_A_FLAGS, BLKCAST_F_READS) ||
 	    nla_put(msg, BLKCAST_A_UUID, 16, v->super->volume) ||
 	    nla_put(msg, BLKCAST_A_NODE, 16, v->super->node) ||
 	    put_u64(msg, BLKCAST_A_EVENT_SEQ, blkcast_event_seq()) ||

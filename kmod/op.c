@@ -196,28 +196,16 @@ static void op_zeroes_work(struct work_struct *work)
 					 op->sectors, GFP_NOIO, 0));
 }
 
-/**
- * blkcast_op_submit() - write an op to the backing device
- * @op: a WRITE or ZEROES
- * @opf: flags beside the operation, such as REQ_FUA
- *
- * Process context.  op->end is called when it is over, perhaps before this
- * returns.
- */
-void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
+/* The op's pages to or from the backing device. */
+static void op_submit_pages(struct blkcast_op *op, blk_opf_t opf)
 {
 	struct blkcast_volume *v = op->vol;
 	u32 left = blkcast_op_bytes(op);
 	struct bio *bio;
 	unsigned int i;
 
-	if (op->kind == BLKCAST_OP_ZEROES) {
-		INIT_WORK(&op->work, op_zeroes_work);
-		queue_work(blkcast_wq, &op->work);
-		return;
-	}
-	bio = bio_alloc_bioset(v->backing.bdev, op->nr_pages,
-			       REQ_OP_WRITE | opf, GFP_NOIO, &v->io_bios);
+	bio = bio_alloc_bioset(v->backing.bdev, op->nr_pages, opf, GFP_NOIO,
+			       &v->io_bios);
 	bio->bi_iter.bi_sector = v->data_start + op->sector;
 	bio->bi_private = op;
 	bio->bi_end_io = op_end_io;
@@ -228,6 +216,30 @@ void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
 		left -= n;
 	}
 	submit_bio_noacct(bio);
+}
+
+/**
+ * blkcast_op_submit() - write an op to the backing device
+ * @op: a WRITE or ZEROES
+ * @opf: flags beside the operation, such as REQ_FUA
+ *
+ * Process context.  op->end is called when it is over, perhaps before this
+ * returns.
+ */
+void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
+{
+	if (op->kind == BLKCAST_OP_ZEROES) {
+		INIT_WORK(&op->work, op_zeroes_work);
+		queue_work(blkcast_wq, &op->work);
+		return;
+	}
+	op_submit_pages(op, REQ_OP_WRITE | opf);
+}
+
+/* Read the op's range into its pages; the rest as in blkcast_op_submit(). */
+void blkcast_op_read(struct blkcast_op *op)
+{
+	op_submit_pages(op, REQ_OP_READ);
 }
 
 int __init blkcast_ops_init(void)

@@ -20,6 +20,7 @@ enum blkcast_op_kind {
 	BLKCAST_OP_FLUSH,
 	BLKCAST_OP_NOP,		/* replica: a frame with nothing left to apply */
 	BLKCAST_OP_LOCK,	/* primary: a region held still while it is read */
+	BLKCAST_OP_READ,	/* replica: READ of its primary */
 };
 
 /**
@@ -130,6 +131,7 @@ void blkcast_op_ready(struct blkcast_op *op);
 void __blkcast_op_ready(struct blkcast_op *op);
 void blkcast_op_bvecs(struct blkcast_op *op, struct bio_vec *bvecs);
 void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf);
+void blkcast_op_read(struct blkcast_op *op);
 
 int blkcast_op_pools_init(struct blkcast_volume *v);
 void blkcast_op_pools_exit(struct blkcast_volume *v);

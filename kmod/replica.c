@@ -6,7 +6,8 @@
  * at once (what has arrived is applied, or its region is in doubt: rule 2),
  * queues it for its range and the pen, and goes on; writes that overlap are
  * applied in order, others side by side.  Positions are cumulative: the sender
- * thread acknowledges how far *all* frames have come.
+ * thread acknowledges how far *all* frames have come.  What the primary asks of
+ * this copy's content is answered in answer.c.
  *
  *  1. A frame not newer than its region's stamp is acknowledged, not applied.
  *  2. A FLUSH waits for all before it, flushes, and only then lets anything
@@ -44,7 +45,7 @@ static void position_advance(struct blkcast_link *l)
 }
 
 /* Let go of what is applied, in order of arrival.  Caller holds vol->lock. */
-static void applied_advance(struct blkcast_link *l)
+void blkcast_applied_advance(struct blkcast_link *l)
 {
 	struct blkcast_op *op, *next;
 
@@ -84,7 +85,7 @@ static void apply_end(struct blkcast_op *op, int error)
 	blkcast_map_end(op);
 	l->apply_ns = ktime_get_ns() - op->start;
 	op->applied = true;
-	applied_advance(l);
+	blkcast_applied_advance(l);
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
@@ -138,7 +139,7 @@ static void apply_nothing(struct blkcast_op *op)
 	list_add_tail(&op->apply_node, &l->applying);
 	l->applying_bytes += blkcast_op_memory(op);
 	op->applied = true;
-	applied_advance(l);
+	blkcast_applied_advance(l);
 	spin_unlock_irq(&v->lock);
 }
 
@@ -161,9 +162,10 @@ static void drain(struct blkcast_link *l)
 
 /* ---- frames ---- */
 
-static struct blkcast_op *frame_op(struct blkcast_link *l,
-				   const struct blkcast_frame *f,
-				   enum blkcast_op_kind kind)
+/* An op for what a frame brings, with its place in the order. */
+struct blkcast_op *blkcast_frame_op(struct blkcast_link *l,
+				    const struct blkcast_frame *f,
+				    enum blkcast_op_kind kind)
 {
 	struct blkcast_op *op;
 
@@ -200,8 +202,9 @@ static int stream_pass(struct blkcast_link *l, const struct blkcast_frame *f)
 	return err;
 }
 
-static bool frame_range_valid(struct blkcast_volume *v,
-			      const struct blkcast_frame *f)
+/* Is its range one of the volume's, within one region, in whole blocks? */
+bool blkcast_frame_range_valid(struct blkcast_volume *v,
+			       const struct blkcast_frame *f)
 {
 	u64 sector = le64_to_cpu(f->sector);
 	u32 sectors = le32_to_cpu(f->sectors);
@@ -221,10 +224,10 @@ static struct blkcast_op *data_recv(struct blkcast_link *l,
 	struct blkcast_op *op;
 	int err;
 
-	if (!frame_range_valid(l->vol, f) || sectors > BLKCAST_OP_SECTORS_MAX ||
+	if (!blkcast_frame_range_valid(l->vol, f) || sectors > BLKCAST_OP_SECTORS_MAX ||
 	    le32_to_cpu(f->length) != sectors << SECTOR_SHIFT)
 		return ERR_PTR(-EPROTO);
-	op = frame_op(l, f, BLKCAST_OP_WRITE);
+	op = blkcast_frame_op(l, f, BLKCAST_OP_WRITE);
 	blkcast_op_set_range(op, le64_to_cpu(f->sector), sectors);
 	blkcast_op_alloc_pages(op);
 	err = blkcast_frame_recv_op(l, f, op);
@@ -278,12 +281,12 @@ static int zeroes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	struct blkcast_op *op;
 	int err;
 
-	if (!frame_range_valid(l->vol, f) || f->length)
+	if (!blkcast_frame_range_valid(l->vol, f) || f->length)
 		return -EPROTO;
 	err = stream_pass(l, f);
 	if (err)
 		return err;
-	op = frame_op(l, f, BLKCAST_OP_ZEROES);
+	op = blkcast_frame_op(l, f, BLKCAST_OP_ZEROES);
 	blkcast_op_set_range(op, le64_to_cpu(f->sector), le32_to_cpu(f->sectors));
 	return stream_apply(op);
 }
@@ -293,7 +296,7 @@ static int nop_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	int err = f->length ? -EPROTO : stream_pass(l, f);
 
 	if (!err)
-		apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
+		apply_nothing(blkcast_frame_op(l, f, BLKCAST_OP_NOP));
 	return err;
 }
 
@@ -395,7 +398,7 @@ static bool copy_piece(struct blkcast_link *l, const struct blkcast_frame *f)
 	u32 sectors = le32_to_cpu(f->sectors);
 	bool last = le16_to_cpu(f->flags) & BLKCAST_FRAME_LAST;
 
-	if (!frame_range_valid(l->vol, f) || sector < l->copy_next)
+	if (!blkcast_frame_range_valid(l->vol, f) || sector < l->copy_next)
 		return false;
 	gap = sector - l->copy_next;
 	if ((gap && !l->copy_sparse) || gap > l->copy_left ||
@@ -436,7 +439,7 @@ static int region_bound_recv(struct blkcast_link *l, const struct blkcast_frame 
 	if (!l->copy_sparse || f->length ||
 	    !(flags & BLKCAST_FRAME_FIRST) == !(flags & BLKCAST_FRAME_LAST))
 		return -EPROTO;
-	op = frame_op(l, f, BLKCAST_OP_LOCK);
+	op = blkcast_frame_op(l, f, BLKCAST_OP_LOCK);
 	op->lsn = 0;
 	blkcast_op_set_range(op, blkcast_region_start(v, l->copy_region),
 			     blkcast_region_sectors(v, l->copy_region));
@@ -459,103 +462,6 @@ static int region_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	    blkcast_region(l->vol, le64_to_cpu(f->sector)) != l->copy_region)
 		return -EPROTO;
 	return f->sectors ? region_data_recv(l, f) : region_bound_recv(l, f);
-}
-
-/* ---- comparing ---- */
-
-/* What COMPARE found, on its way to the sender. */
-struct hashed {
-	struct list_head node;
-	u32 region, blocks;
-	u8 hashes[][BLKCAST_HASH_SIZE];
-};
-
-static int region_hash(struct blkcast_link *l, u32 region)
-{
-	struct blkcast_volume *v = l->vol;
-	u32 blocks = blkcast_region_blocks(v, region);
-	struct hashed *h;
-	void *buf;
-	int err;
-
-	buf = vmalloc((size_t)blocks * BLKCAST_COMPARE_BLOCK);
-	h = kmalloc(struct_size(h, hashes, blocks), GFP_KERNEL);
-	err = buf && h ? 0 : -ENOMEM;
-	if (err) {
-		kfree(h);
-		goto out;
-	}
-	h->region = region;
-	h->blocks = blocks;
-	/* What cannot be read equals nothing and will be written anew. */
-	memset(h->hashes, 0, blocks * BLKCAST_HASH_SIZE);
-	if (!blkcast_region_load(v, region, buf))
-		blkcast_region_hash(v, region, buf, h->hashes[0]);
-	spin_lock_irq(&v->lock);
-	list_add_tail(&h->node, &l->hashed);
-	spin_unlock_irq(&v->lock);
-out:
-	vfree(buf);
-	return err;
-}
-
-static void compare_work(struct work_struct *work)
-{
-	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
-	unsigned int noio = memalloc_noio_save();
-	struct blkcast_volume *v = op->vol;
-	struct blkcast_link *l = op->link;
-	int err = region_hash(l, op->region);
-
-	memalloc_noio_restore(noio);
-	spin_lock_irq(&v->lock);
-	blkcast_range_leave(op);
-	if (err && !l->local_error)
-		l->local_error = err;
-	op->applied = true;
-	applied_advance(l);
-	spin_unlock_irq(&v->lock);
-}
-
-static void compare_granted(struct blkcast_op *op)
-{
-	INIT_WORK(&op->work, compare_work);
-	queue_work(blkcast_wq, &op->work);
-}
-
-/* The primary keeps within what it may ask for at once. */
-static bool compare_admit(struct blkcast_link *l)
-{
-	bool admit;
-
-	spin_lock_irq(&l->vol->lock);
-	admit = l->comparing < BLKCAST_COMPARE_MAX;
-	l->comparing += admit;
-	spin_unlock_irq(&l->vol->lock);
-	return admit;
-}
-
-static int compare_recv(struct blkcast_link *l, const struct blkcast_frame *f)
-{
-	u64 region = le64_to_cpu(f->sector);
-	struct blkcast_volume *v = l->vol;
-	struct blkcast_op *op;
-	bool mine;
-
-	if (f->length || f->lsn || region >= v->regions || !compare_admit(l))
-		return -EPROTO;
-	op = frame_op(l, f, BLKCAST_OP_LOCK);
-	blkcast_op_set_range(op, blkcast_region_start(v, region),
-			     blkcast_region_sectors(v, region));
-	op->step = compare_granted;
-	spin_lock_irq(&v->lock);
-	list_add_tail(&op->apply_node, &l->applying);
-	l->applying_bytes += blkcast_op_memory(op);
-	mine = blkcast_range_enter(op);
-	spin_unlock_irq(&v->lock);
-	if (mine)
-		compare_granted(op);
-	return 0;
 }
 
 static int forget_recv(struct blkcast_link *l, const struct blkcast_frame *f)
@@ -650,7 +556,7 @@ static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	if (f->length || f->lsn)
 		return -EPROTO;
-	apply_nothing(frame_op(l, f, BLKCAST_OP_NOP));
+	apply_nothing(blkcast_frame_op(l, f, BLKCAST_OP_NOP));
 	spin_lock_irq(&l->vol->lock);
 	l->ack_due = true;
 	l->room_due = true;
@@ -716,7 +622,9 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 	case BLKCAST_FRAME_DONE:
 		return done_recv(l, f);
 	case BLKCAST_FRAME_COMPARE:
-		return compare_recv(l, f);
+		return blkcast_compare_recv(l, f);
+	case BLKCAST_FRAME_READ:
+		return blkcast_read_recv(l, f);
 	case BLKCAST_FRAME_MAP:
 		return map_asked(l, f);
 	case BLKCAST_FRAME_SIZE:
@@ -876,39 +784,6 @@ static int position_send(struct blkcast_link *l)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
-static struct hashed *hashed_take(struct blkcast_link *l)
-{
-	struct hashed *h;
-
-	spin_lock_irq(&l->vol->lock);
-	h = list_first_entry_or_null(&l->hashed, struct hashed, node);
-	if (h) {
-		list_del(&h->node);
-		l->comparing--;
-	}
-	spin_unlock_irq(&l->vol->lock);
-	return h;
-}
-
-static int hashes_send(struct blkcast_link *l)
-{
-	struct hashed *h;
-	int err = 0;
-
-	while (!err && (h = hashed_take(l))) {
-		struct blkcast_frame f = {
-			.type = cpu_to_le16(BLKCAST_FRAME_HASHES),
-			.sector = cpu_to_le64(h->region),
-			.sectors = cpu_to_le32(h->blocks),
-			.length = cpu_to_le32(h->blocks * BLKCAST_HASH_SIZE),
-		};
-
-		err = blkcast_frame_send(l, &f, h->hashes, false);
-		kfree(h);
-	}
-	return err;
-}
-
 static bool map_due(struct blkcast_link *l)
 {
 	return READ_ONCE(l->map_asked) && !l->map_sent;
@@ -916,7 +791,7 @@ static bool map_due(struct blkcast_link *l)
 
 static bool answer_due(struct blkcast_link *l)
 {
-	return map_due(l) || !list_empty_careful(&l->hashed) ||
+	return map_due(l) || blkcast_answers_due(l) ||
 	       READ_ONCE(l->error) || READ_ONCE(l->ack_due) ||
 	       READ_ONCE(l->done_due) || READ_ONCE(l->handed_due) ||
 	       READ_ONCE(l->local_error);
@@ -935,7 +810,7 @@ int blkcast_replica_tx(void *data)
 		if (!err && map_due(l))
 			err = map_send(l);
 		if (!err)
-			err = hashes_send(l);
+			err = blkcast_answers_send(l);
 		if (!err && l->local_error)
 			err = error_send(l);
 		if (!err && l->done_due)
@@ -947,13 +822,4 @@ int blkcast_replica_tx(void *data)
 	}
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
-}
-
-/* What was meant for the sender when the link ended. */
-void blkcast_replica_free(struct blkcast_link *l)
-{
-	struct hashed *h;
-
-	while ((h = hashed_take(l)))
-		kfree(h);
 }

@@ -70,6 +70,7 @@ struct entry {
 	bool gap;		/* GAP has to go first */
 	bool flush;		/* in place of one that was dropped: rule 17 */
 	struct blkcast_ask *ask;	/* to go out in this place: verify.c, inv. 1 */
+	struct blkcast_repair *read;	/* the same: repair.c, inv. 1 */
 };
 
 /*
@@ -88,8 +89,9 @@ static struct entry entry_take(struct blkcast_link *l)
 	struct blkcast_op *op;
 
 	spin_lock_irq(&l->vol->lock);
-	e.ask = blkcast_verify_ask(l);
-	if (e.ask || !entries_due(l))
+	e.read = blkcast_repair_take(l);
+	e.ask = e.read ? NULL : blkcast_verify_ask(l);
+	if (e.read || e.ask || !entries_due(l))
 		goto out;
 	e.gap = blkcast_resync_gap_due(l);
 	if (l->lost_flush) {
@@ -167,6 +169,10 @@ static int stream_entries(struct blkcast_link *l)
 	for (n = 0; n < STREAM_BATCH && !err; n++) {
 		struct entry e = entry_take(l);
 
+		if (e.read) {
+			err = blkcast_repair_send(l, e.read);
+			continue;
+		}
 		if (e.ask) {
 			err = blkcast_ask_send(l, e.ask);
 			continue;
@@ -250,8 +256,8 @@ static int ping(struct blkcast_link *l)
 }
 
 /*
- * A replica that writers wait for has to apply what it is sent, not only to
- * answer.
+ * A replica that writers or a reader wait for has to apply what it is sent, not only
+ * to answer.
  */
 static int progress_check(struct blkcast_link *l)
 {
@@ -260,7 +266,8 @@ static int progress_check(struct blkcast_link *l)
 
 	spin_lock_irq(&l->vol->lock);
 	now = ktime_get_ns();
-	stuck = blkcast_link_waited(l) && l->unapplied &&
+	stuck = blkcast_repair_stuck(l);
+	stuck |= blkcast_link_waited(l) && l->unapplied &&
 		now - l->unapplied->start > limit &&
 		now - l->progress_when > limit;
 	spin_unlock_irq(&l->vol->lock);
@@ -277,7 +284,8 @@ static bool stream_due(struct blkcast_link *l)
 	spin_lock_irq(&l->vol->lock);
 	due = l->error || l->map_due || l->ping_due || size_due(l) ||
 	      park_due(l) || entries_due(l) || blkcast_resync_due(l) ||
-	      blkcast_verify_due(l) || blkcast_reign_due(l);
+	      blkcast_verify_due(l) || blkcast_repair_due(l) ||
+	      blkcast_reign_due(l);
 	spin_unlock_irq(&l->vol->lock);
 	return due;
 }
@@ -585,6 +593,8 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 		return ack_recv(l, &f);
 	case BLKCAST_FRAME_DONE_OK:
 		return done_ok_recv(l, &f);
+	case BLKCAST_FRAME_DATA:
+		return blkcast_repair_recv(l, &f);
 	case BLKCAST_FRAME_HANDED:
 		return blkcast_handed_recv(l, &f);
 	case BLKCAST_FRAME_ERROR:

@@ -619,6 +619,19 @@ void blkcast_views_flush_failed(struct blkcast_volume *v)
 }
 
 /*
+ * What could not be read below is not kept from readers any more.  Caller holds
+ * vol->lock.
+ */
+void blkcast_views_unreadable(struct blkcast_volume *v)
+{
+	struct blkcast_view *view;
+
+	lockdep_assert_held(&v->lock);
+	list_for_each_entry(view, &v->views, node)
+		blkcast_view_break(view, BLKCAST_VIEW_READ_ERROR, -EIO);
+}
+
+/*
  * A replica gives up what is beyond a new end, which is not saved.  Caller holds
  * vol->lock.  Inv. 6.
  */

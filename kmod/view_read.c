@@ -107,6 +107,9 @@ static int view_look(struct blkcast_view *view, const struct bio *bio)
 	for (; !saved && block <= last; block++)
 		saved = !!__blkcast_store_saved(&view->store, block);
 	spin_unlock_irqrestore(&view->store.lock, flags);
+	if (saved >= 0 && blkcast_repair_bad(view->vol, bio->bi_iter.bi_sector,
+					     bio_sectors(bio)))
+		saved = -EIO;
 	return saved;
 }
 

@@ -192,21 +192,25 @@ static int run_read(struct save *s, const struct piece *p, u32 i, u32 *next)
 	struct blkcast_volume *v = s->vol;
 	u32 n, at = piece_block(p, i, &n);
 	struct bio_vec bvecs[BLKCAST_VIEW_PIECE];
+	sector_t sector;
 	struct bio bio;
 	int err;
 
 	/* Of no pool that those who wait for this write may have used up. */
 	bio_init(&bio, v->backing.bdev, bvecs, BLKCAST_VIEW_PIECE,
 		 REQ_OP_READ | REQ_SYNC);
-	bio.bi_iter.bi_sector = v->data_start +
-				(p->first + i) * BLKCAST_VIEW_SECTORS + at;
+	sector = (p->first + i) * BLKCAST_VIEW_SECTORS + at;
+	bio.bi_iter.bi_sector = v->data_start + sector;
 	for (; i < p->blocks && s->pages[i]; i++) {
 		at = piece_block(p, i, &n);
 		__bio_add_page(&bio, s->pages[i], n << SECTOR_SHIFT,
 			       at << SECTOR_SHIFT);
 	}
 	*next = i;
+	at = bio_sectors(&bio);
 	err = submit_bio_wait(&bio);
+	if (!err && blkcast_repair_bad(v, sector, at))
+		err = -EIO;
 	bio_uninit(&bio);
 	return err;
 }

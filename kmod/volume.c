@@ -278,6 +278,8 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 	if (!err)
 		err = bioset_init(&v->io_bios, BIO_POOL_SIZE, 0,
 				  BIOSET_NEED_BVECS);
+	if (!err)
+		err = bioset_init(&v->read_bios, BIO_POOL_SIZE, 0, 0);
 	return err;
 }
 
@@ -287,6 +289,8 @@ static void volume_free(struct blkcast_volume *v)
 	blkcast_reads_free(v);
 	blkcast_views_free(v);
 	blkcast_map_free(v);
+	blkcast_repairs_free(v);
+	bioset_exit(&v->read_bios);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
 	blkcast_op_pools_exit(v);
@@ -516,6 +520,7 @@ static int refuse_open(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 /* Caller holds vol->admin.  Errors: see DOWN in uapi/blkcast_netlink.h. */
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack)
 {
+	bool bad;
 	int err;
 
 	lockdep_assert_held(&v->admin);
@@ -529,12 +534,15 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	blkcast_views_drop(v);
 	blkcast_policy_stop(v);
 	volume_disk_del(v);
+	blkcast_repairs_stop(v);
+	bad = blkcast_repair_settle(v);
 	err = blkcast_map_close(v);
 	if (err)
 		vol_warn(v, "stamps not written: active groups will be in doubt\n");
 	else
 		volume_keep_position(v);
-	if (v->role == BLKCAST_ROLE_PRIMARY && (err || blkcast_reign_lay_down(v)))
+	if (v->role == BLKCAST_ROLE_PRIMARY &&
+	    (err || bad || blkcast_reign_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down\n");
 	blkcast_flush_stop(v);
 	kthread_stop(v->thread);
@@ -648,6 +656,7 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 		     struct netlink_ext_ack *extack)
 {
 	int err = 0;
+	bool bad;
 
 	if (!volume_claim(v, false))
 		return refuse_open(v, extack);
@@ -665,8 +674,9 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 	}
 	volume_quiesce(v);
 	blkcast_members_stop(v);
+	bad = blkcast_repair_settle(v);
 	/* A flush that fails here still restamps: it is a primary's. */
-	if (!heir && (blkcast_map_clean(v) || blkcast_reign_lay_down(v)))
+	if (!heir && (blkcast_map_clean(v) || bad || blkcast_reign_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_REPLICA;

@@ -129,6 +129,7 @@ struct blkcast_volume {
 	struct list_head	links;		/* L; changed under A or by reaping */
 
 	u64 __percpu		*reads;		/* reads.c */
+	struct blkcast_repairs	*repairs;	/* A; then constant: repair.c */
 	struct list_head	away;		/* L: lag.c: replicas without a link */
 	struct list_head	views;		/* L; changed under A */
 	struct blkcast_view	*view_new;	/* L: its stamps are being copied */
@@ -162,6 +163,7 @@ struct blkcast_volume {
 	u32			pages_count;	/* pages_lock */
 	struct bio_set		split_bios;
 	struct bio_set		io_bios;
+	struct bio_set		read_bios;
 };
 
 struct blkcast_volume_params {
@@ -255,6 +257,19 @@ int blkcast_reads_init(struct blkcast_volume *v);
 void blkcast_reads_free(struct blkcast_volume *v);
 u64 blkcast_reads(const struct blkcast_volume *v);
 
+/* repair.c: reads that fail here */
+struct bio *blkcast_repair_guard(struct blkcast_volume *v, struct bio *bio);
+bool blkcast_repair_bad(struct blkcast_volume *v, sector_t sector, u32 sectors);
+bool blkcast_repair_bads(struct blkcast_volume *v);
+void __blkcast_repair_written(struct blkcast_op *op);
+bool blkcast_repair_settle(struct blkcast_volume *v);
+void blkcast_repair_status(struct blkcast_volume *v, struct blkcast_read_fails *f);
+int blkcast_repairs_init(struct blkcast_volume *v);
+void blkcast_repairs_stop(struct blkcast_volume *v);
+void blkcast_repairs_free(struct blkcast_volume *v);
+int blkcast_repair_init(void);
+void blkcast_repair_exit(void);
+
 /* lag.c */
 void blkcast_lag_forget(struct blkcast_volume *v);
 
@@ -300,6 +315,7 @@ void __blkcast_view_left(struct blkcast_op *op);
 void blkcast_view_forget(struct blkcast_volume *v, u32 region);
 void blkcast_view_failed(struct blkcast_op *op, int error);
 void blkcast_views_flush_failed(struct blkcast_volume *v);
+void blkcast_views_unreadable(struct blkcast_volume *v);
 void blkcast_views_shrunk(struct blkcast_volume *v, sector_t sectors);
 bool blkcast_views_open(struct blkcast_volume *v);
 void blkcast_views_close(struct blkcast_volume *v);

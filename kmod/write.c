@@ -14,8 +14,8 @@
  *	op_complete		both have come: the bio ends
  *
  * All steps run in the volume's thread, one at a time, so LSN order is backlog
- * order is stream order.  Reads go straight to the backing device; a region
- * without a touched mark reads as zeros.
+ * order is stream order.  Reads go to the backing device, or where repair.c finds
+ * what that cannot read; a region without a touched mark reads as zeros.
  *
  * A flush is an entry of the stream with an LSN of its own: a replica flushes
  * there before it applies anything behind.  It completes when the local device
@@ -231,6 +231,8 @@ static void write_finish(struct blkcast_op *op)
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
+	if (!op->error && blkcast_repair_bads(v))
+		__blkcast_repair_written(op);
 	blkcast_range_leave(op);
 	blkcast_map_end(op);
 	op->local_done = true;
@@ -444,7 +446,11 @@ static void read_submit(struct blkcast_volume *v, struct bio *bio)
 		bio_endio(bio);
 		return;
 	}
-	bio_set_dev(bio, v->backing.bdev);
+	bio = blkcast_repair_guard(v, bio);
+	if (!bio)
+		return;
+	if (bio->bi_bdev != v->backing.bdev)
+		bio_set_dev(bio, v->backing.bdev);
 	bio->bi_iter.bi_sector += v->data_start;
 	submit_bio_noacct(bio);
 }

@@ -75,7 +75,8 @@
  *	BLKCAST_A_LINK		string as NAME: the peer's name
  *	BLKCAST_A_SOCKET	u32, file descriptor in the calling process
  *	BLKCAST_A_TERM		u32, the primary's term
- *	BLKCAST_A_FLAGS		u32: BLKCAST_F_ASYNC: never counts as in sync
+ *	BLKCAST_A_FLAGS		u32: BLKCAST_F_ASYNC: never counts as in sync;
+ *				BLKCAST_F_READS: both ends know READ and DATA
  *	BLKCAST_A_NODE		primary only, 16 bytes, optional: id of the
  *				replica's copy; without it the copy never counts
  *				as one that holds all that was acknowledged
@@ -184,6 +185,8 @@
 #ifndef _UAPI_BLKCAST_NETLINK_H
 #define _UAPI_BLKCAST_NETLINK_H
 
+#include <linux/types.h>
+
 #define BLKCAST_GENL_NAME	"blkcast"
 #define BLKCAST_GENL_VERSION	1
 #define BLKCAST_GENL_EVENTS	"events"
@@ -226,6 +229,7 @@ enum blkcast_cmd {
 #define BLKCAST_F_STOP		(1U << 4)
 #define BLKCAST_F_REPLACE	(1U << 5)
 #define BLKCAST_F_OWNED		(1U << 6)
+#define BLKCAST_F_READS		(1U << 7)	/* BLKCAST_WIRE_READ */
 #define BLKCAST_F_TLS		(1U << 8)	/* the link's socket encrypts */
 
 enum blkcast_role {
@@ -307,6 +311,21 @@ enum blkcast_event {
 	BLKCAST_EVENT_MEMBERS,		/* MEMBERS: the in-sync set, on stable storage */
 	BLKCAST_EVENT_ERROR,		/* ERROR, ERRORS: a device here has failed */
 	BLKCAST_EVENT_SIZE,		/* SECTORS or META_END have changed */
+	BLKCAST_EVENT_READ,		/* LINK: a replica has served what cannot be read here */
+};
+
+/**
+ * struct blkcast_read_fails - reads that failed on a primary's own device, since UP
+ * @served: were answered by a replica
+ * @failed: were not: there was none, or it could not read either
+ * @repaired: pieces of them that were written anew here and read back right
+ * @bad: bytes that could not be: known to be bad until they are written
+ */
+struct blkcast_read_fails {
+	__u64 served;
+	__u64 failed;
+	__u64 repaired;
+	__u64 bad;
 };
 
 enum blkcast_attr {
@@ -319,7 +338,7 @@ enum blkcast_attr {
 	BLKCAST_A_MINOR,	/* u32				[GET] */
 	BLKCAST_A_TERM,		/* u32				[GET] */
 	BLKCAST_A_REIGN,	/* u64 of the newest reign	[GET] */
-	BLKCAST_A_FLAGS,	/* u32 BLKCAST_F_* */
+	BLKCAST_A_FLAGS,	/* u32 BLKCAST_F_*	[GET] F_READS: links may have it */
 	BLKCAST_A_ACK,		/* u8 enum blkcast_ack_mode	[GET] */
 	BLKCAST_A_LINK,		/* string */
 	BLKCAST_A_SOCKET,	/* u32 */
@@ -375,6 +394,7 @@ enum blkcast_attr {
 	BLKCAST_A_STORE_BYTES,	/* u64 */
 	BLKCAST_A_STORE_FD,	/* u32 */
 	BLKCAST_A_STORE_DEV,	/* u32 device number */
+	BLKCAST_A_READ_FAILS,	/* struct blkcast_read_fails	[GET] */
 	__BLKCAST_A_MAX,
 };
 
@@ -387,7 +407,7 @@ enum blkcast_link_attr {
 	BLKCAST_L_PAD,
 	BLKCAST_L_NAME,		/* string */
 	BLKCAST_L_STATE,	/* u8 enum blkcast_link_state */
-	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC, _TLS */
+	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC, _READS, _TLS */
 	BLKCAST_L_ID,		/* u32, as in tracepoints; unique while loaded */
 	BLKCAST_L_SENT,		/* u64 LSN */
 	BLKCAST_L_RECEIVED,	/* u64 LSN */

@@ -31,6 +31,9 @@
  *	SIZE		the volume has @sector sectors from here on; what is beyond
  *			the size before was never written
  *	PING		answer with an ACK that tells the room
+ *	READ		answer with DATA: what the stream up to here has made of these
+ *			sectors.  Only if agreed (BLKCAST_WIRE_READ), and of a copy
+ *			that is in sync
  *
  * Replica to primary:
  *
@@ -44,6 +47,9 @@
  *	ACK		positions reached, cumulative
  *	DONE_OK		answer to DONE, echoing its @lsn
  *	HANDED		answer to HANDOVER, echoing its @lsn: all is durable
+ *	DATA		answer to the READ whose @seq is @lsn, echoing its @sector and
+ *			@sectors, with the content; without content and @sectors 0:
+ *			this copy cannot read them either
  *	ERROR		the replica failed locally and leaves; @lsn is an errno
  *
  * A side that meets anything else, a checksum that does not match, a field out
@@ -56,7 +62,8 @@
 
 /* Agreed by the daemons: both sides use the lower version, the common bits. */
 #define BLKCAST_WIRE_VERSION	1
-#define BLKCAST_WIRE_FEATURES	0ULL	/* none defined yet */
+#define BLKCAST_WIRE_READ	(1ULL << 0)	/* READ and DATA */
+#define BLKCAST_WIRE_FEATURES	BLKCAST_WIRE_READ
 
 #define BLKCAST_FRAME_MAGIC	0x31464342	/* "BCF1" */
 #define BLKCAST_PAYLOAD_MAX	(256U << 10)
@@ -70,6 +77,8 @@
 #define BLKCAST_COMPARE_BLOCK	4096
 #define BLKCAST_HASH_SIZE	16
 #define BLKCAST_COMPARE_MAX	64	/* asked and not yet answered */
+
+#define BLKCAST_READS_MAX	16	/* READs not yet answered */
 
 enum blkcast_frame_type {
 	BLKCAST_FRAME_WRITE	= 1,
@@ -86,6 +95,7 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_SIZE	= 12,
 	BLKCAST_FRAME_MEMBERS	= 13,
 	BLKCAST_FRAME_HANDOVER	= 14,
+	BLKCAST_FRAME_READ	= 15,
 
 	BLKCAST_FRAME_STAMPS	= 64,
 	BLKCAST_FRAME_ACK	= 65,
@@ -94,6 +104,7 @@ enum blkcast_frame_type {
 	BLKCAST_FRAME_POSITION	= 68,
 	BLKCAST_FRAME_HASHES	= 69,
 	BLKCAST_FRAME_HANDED	= 70,
+	BLKCAST_FRAME_DATA	= 71,
 };
 
 /* blkcast_frame.flags */
@@ -114,10 +125,10 @@ enum blkcast_frame_type {
  * @seq: number of this frame on this link and direction, from 1
  * @lsn: WRITE ZEROES FLUSH NOP: its LSN.  REGION: the region's stamp.
  *	DONE, DONE_OK: number of the attempt.  ERROR: errno.  POSITION, HANDOVER,
- *	HANDED: see above
- * @sector: WRITE ZEROES REGION: first sector.  FORGET COMPARE HASHES: region.
+ *	HANDED, DATA: see above
+ * @sector: WRITE ZEROES REGION READ DATA: first sector.  FORGET COMPARE HASHES: region.
  *	STAMPS: first region.  SIZE, POSITION: the volume's number of sectors
- * @sectors: WRITE ZEROES REGION: number of sectors, within one region.
+ * @sectors: WRITE ZEROES REGION READ DATA: number of sectors, within one region.
  *	STAMPS: number of stamps.  HASHES: number of blocks.  MEMBERS: of copies
  * @reserved: 0
  * @time: primary's CLOCK_MONOTONIC in ns when it sent the frame; an ACK

@@ -2,14 +2,14 @@
 /*
  * pair: links two volumes of one host, a primary and its replica.
  *
- *	pair [-am] [-t MS] PRIMARY REPLICA
+ *	pair [-amo] [-t MS] PRIMARY REPLICA
  *	pair -d PRIMARY REPLICA
  *
  * Does what two daemons do, without a network or a key between them: connects a
  * TCP socket to itself, hands one end to each volume.  The links are named after
  * the volumes at their other ends.  -a: asynchronous; -m: the primary is told which
- * copy it is, so that it can record it as in sync; -t: timeout; -d: takes the link
- * away.
+ * copy it is, so that it can record it as in sync; -o: an old kernel's link, which
+ * knows no READ; -t: timeout; -d: takes the link away.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #include "sockets.h"
 
-static uint32_t flags, timeout_ms;
+static uint32_t flags = BLKCAST_F_READS, timeout_ms;
 static int named;
 
 /* The replica's end first: a primary talks at once. */
@@ -29,6 +29,7 @@ static int link_both(struct bc_kernel *kernel, const struct bc_volume *primary,
 		.name = replica->name, .link = primary->name, .socket = ends[0],
 		.term = primary->term, .timeout_ms = timeout_ms,
 		.history = primary->history, .reigns = primary->reigns,
+		.flags = flags & BLKCAST_F_READS,
 	};
 	struct bc_link_add here = {
 		.name = primary->name, .link = replica->name,
@@ -72,11 +73,13 @@ int main(int argc, char **argv)
 	struct bc_kernel *kernel;
 	struct bc_error error;
 
-	while ((option = getopt(argc, argv, "admt:")) != -1) {
+	while ((option = getopt(argc, argv, "admot:")) != -1) {
 		if (option == 'a')
-			flags = BLKCAST_F_ASYNC;
+			flags |= BLKCAST_F_ASYNC;
 		else if (option == 'd')
 			away = 1;
+		else if (option == 'o')
+			flags &= ~BLKCAST_F_READS;
 		else if (option == 'm')
 			named = 1;
 		else if (option == 't')

@@ -353,6 +353,23 @@ static void fresh_copy_follows(void)
 	EXPECT(primary.linked && replica.linked);
 }
 
+/* A READ goes out only where both kernels know it. */
+static void features_are_common(void)
+{
+	for (int here = 0; here < 2; here++)
+		for (int there = 0; there < 2; there++) {
+			uint32_t both = here && there ? BLKCAST_F_READS : 0;
+
+			sides_init();
+			primary.fake.volume.flags = here ? BLKCAST_F_READS : 0;
+			replica.fake.volume.flags = there ? BLKCAST_F_READS : 0;
+			converse();
+			EXPECT(primary.linked && replica.linked);
+			EXPECT((primary.fake.last.flags & BLKCAST_F_READS) == both);
+			EXPECT((replica.fake.last.flags & BLKCAST_F_READS) == both);
+		}
+}
+
 /* Whether the copy can take it or not. */
 static void offers_are_told(void)
 {
@@ -982,6 +999,7 @@ int main(void)
 		{ "and kept if it cannot be, or another one is meant", forget_refused },
 		{ "two sides agree, the first frame is left to the kernel", agree },
 		{ "a fresh copy follows", fresh_copy_follows },
+		{ "a link has what both kernels know", features_are_common },
 		{ "a stale link makes way, a live one does not", stale_link_makes_way },
 		{ "wrong key", wrong_key },
 		{ "wrong volume, or not up", wrong_volume },

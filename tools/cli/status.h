@@ -48,6 +48,7 @@ void status_each_link(const struct status_volume *volume,
 
 /* What the loss of a replica would mean for those that are read from. */
 void status_print_reads(const struct status_volume *volume);
+void status_print_read_fails(const struct bc_volume *live);
 struct json_object *status_json_reads(const struct status_volume *volume);
 
 void status_print_table(const struct status_volume *volumes, size_t count,

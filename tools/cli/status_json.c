@@ -254,6 +254,10 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "backlog_used_bytes", live->backlog_used);
 	add_number(to, "meta_writes", live->meta_writes);
 	add_number(to, "device_errors", live->errors);
+	add_number(to, "reads_elsewhere", live->read_fails.served);
+	add_number(to, "reads_repaired", live->read_fails.repaired);
+	add_number(to, "reads_failed", live->read_fails.failed);
+	add_number(to, "bad_bytes", live->read_fails.bad);
 	add_number(to, "writes", live->writes);
 	add_number(to, "write_bytes", live->write_bytes);
 	add_number(to, "reads", live->reads);

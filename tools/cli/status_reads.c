@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
+ * Reads that a primary's device fails, and where they are answered.
+ *
  * Read capacity, on a primary: what is read from its replicas against what they
  * are said to be able to serve. Shown as soon as every replica's capacity is
  * stated; a replica without a link has none.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +14,7 @@
 
 #include "advice.h"
 #include "status.h"
+#include "util.h"
 
 static const struct bc_link *live_link(const struct bc_volume *live, const char *peer)
 {
@@ -77,6 +81,23 @@ void status_print_reads(const struct status_volume *volume)
 		printf(": one loss is survived\n");
 	else
 		printf(": A LOSS IS NOT SURVIVED; %u would\n", advice.enough);
+}
+
+/* Reads that this primary's own device has failed, if any. */
+void status_print_read_fails(const struct bc_volume *live)
+{
+	const struct blkcast_read_fails *fails = &live->read_fails;
+	char text[BC_SIZE_TEXT];
+
+	if (!fails->served && !fails->failed && !fails->bad)
+		return;
+	printf("  device: %" PRIu64 " reads came from a replica, %" PRIu64
+	       " pieces repaired", (uint64_t)fails->served, (uint64_t)fails->repaired);
+	if (fails->failed)
+		printf("; %" PRIu64 " READS FAILED", (uint64_t)fails->failed);
+	if (fails->bad)
+		printf("; %s CANNOT BE WRITTEN", bc_size_format(fails->bad, text));
+	printf("\n");
 }
 
 /* NULL: there is nothing to say. */

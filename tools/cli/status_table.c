@@ -201,7 +201,9 @@ void status_print_table(const struct status_volume *volumes, size_t count,
 		print_volume(&volumes[i]);
 		status_each_link(&volumes[i], daemon, print_link, NULL);
 		status_print_reads(&volumes[i]);
-		if (volumes[i].live)
-			view_list_print(volumes[i].live, "  ");
+		if (!volumes[i].live)
+			continue;
+		status_print_read_fails(volumes[i].live);
+		view_list_print(volumes[i].live, "  ");
 	}
 }

@@ -255,6 +255,7 @@ static void send_offer(struct handshake *handshake, struct channel *channel)
 				  &error);
 	if (!ret) {
 		ret = offer_fill(&offer, &volume, &error);
+		handshake->able = bc_wire_features(&volume);
 		bc_volume_release(&volume);
 	}
 	if (ret) {
@@ -361,6 +362,7 @@ static int check_offer(struct handshake *handshake, const struct offer *offer,
 	if (ret)
 		return ret;
 	memcpy(handshake->copy, copy.node, sizeof(handshake->copy));
+	handshake->able = bc_wire_features(&copy);
 	ret = offer_check(offer, &copy, handshake->node, handshake->peer_node,
 			  permanent, error);
 	if (!ret) {
@@ -398,7 +400,7 @@ static void take_offer(struct handshake *handshake, struct channel *channel,
 	memcpy(handshake->history, offer.history, sizeof(offer.history));
 	handshake->wire = offer.wire_version < BLKCAST_WIRE_VERSION ?
 			  offer.wire_version : BLKCAST_WIRE_VERSION;
-	handshake->features = offer.wire_features & BLKCAST_WIRE_FEATURES;
+	handshake->features = offer.wire_features & handshake->able;
 	answer = new_message("accept");
 	json_put_number(answer, "wire_version", handshake->wire);
 	json_put_hex64(answer, "wire_features", handshake->features);
@@ -465,7 +467,7 @@ static void take_accept(struct handshake *handshake, struct channel *channel,
 	    json_get_number(message, "wire_version", BLKCAST_WIRE_VERSION, &version) ||
 	    !version ||
 	    json_get_hex64(message, "wire_features", &handshake->features) ||
-	    handshake->features & ~BLKCAST_WIRE_FEATURES) {
+	    handshake->features & ~handshake->able) {
 		handshake_refuse(handshake, channel, true,
 				 "%s accepts what was not offered, or says not which copy it is",
 				 peer_name(handshake));
@@ -613,7 +615,8 @@ int handshake_hand_over(struct handshake *handshake, struct channel *channel)
 		.node = handshake->role == PROOF_PRIMARY ? handshake->copy : NULL,
 		.socket = channel->fd,
 		.term = handshake->term,
-		.flags = handshake->flags,
+		.flags = handshake->flags |
+			 (handshake->features & BLKCAST_WIRE_READ ? BLKCAST_F_READS : 0),
 		.timeout_ms = handshake->timeout_ms,
 		.history = handshake->role == PROOF_REPLICA ? handshake->history :
 			   NULL,

@@ -114,6 +114,7 @@ enum handshake_state {
  * @proved: the peer has the key
  * @seen: replica: the newer term that the offer was refused for, 0: another reason
  * @copy: id of the replica's copy
+ * @able, @features: BLKCAST_WIRE_* that the kernel here knows; both kernels
  * @term, @history, @reigns: what is handed to the kernel
  * @permanent, @error: of HANDSHAKE_FAILED: will trying again help, and why
  */
@@ -131,7 +132,7 @@ struct handshake {
 	struct json_object *question, *answer;
 	uint8_t copy[16];
 	uint32_t wire;
-	uint64_t features;
+	uint64_t able, features;
 	struct blkcast_reign history[BLKCAST_HISTORY_MAX];
 	uint32_t reigns;
 	bool permanent;

@@ -27,7 +27,7 @@ int offer_fill(struct offer *offer, const struct bc_volume *volume,
 	offer->block = volume->block;
 	offer->term = volume->term;
 	offer->wire_version = BLKCAST_WIRE_VERSION;
-	offer->wire_features = BLKCAST_WIRE_FEATURES;
+	offer->wire_features = bc_wire_features(volume);
 	offer->reigns = volume->reigns;
 	if (volume->reigns)
 		memcpy(offer->history, volume->history,

@@ -19,6 +19,7 @@
 #include "blkcast_disk.h"
 #include "blkcast_lsn.h"
 #include "blkcast_netlink.h"
+#include "blkcast_wire.h"
 #include "error.h"
 
 struct bc_kernel;
@@ -85,6 +86,8 @@ struct bc_volume {
 	uint8_t on_loss;
 	uint64_t suspended_ns;
 	uint64_t event_seq, errors;
+	uint32_t flags;
+	struct blkcast_read_fails read_fails;
 	uint32_t reigns;
 	struct blkcast_reign *history;
 	uint32_t members;
@@ -140,6 +143,12 @@ struct bc_set {
 	uint32_t min_isr;	/* copies, 0: as it is */
 	int on_loss;		/* enum blkcast_on_loss, -1: as it is */
 };
+
+/* What the module that has this volume knows of BLKCAST_WIRE_FEATURES. */
+static inline uint64_t bc_wire_features(const struct bc_volume *volume)
+{
+	return volume->flags & BLKCAST_F_READS ? BLKCAST_WIRE_READ : 0;
+}
 
 /* What bc_kernel_link_add() needs. */
 struct bc_link_add {

@@ -131,6 +131,7 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_MEMBERS] = "in-sync-set",
 		[BLKCAST_EVENT_ERROR] = "error",
 		[BLKCAST_EVENT_SIZE] = "size",
+		[BLKCAST_EVENT_READ] = "read-elsewhere",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

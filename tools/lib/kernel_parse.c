@@ -65,6 +65,8 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_ERRORS] = FIXED(struct bc_volume, errors),
 	[BLKCAST_A_ROOM] = FIXED(struct bc_volume, room),
 	[BLKCAST_A_BLOCK] = FIXED(struct bc_volume, block),
+	[BLKCAST_A_FLAGS] = FIXED(struct bc_volume, flags),
+	[BLKCAST_A_READ_FAILS] = FIXED(struct bc_volume, read_fails),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {
