@@ -4,6 +4,8 @@
  *
  *	frames run VOLUME		all cases of this end: name, tab, verdict
  *	frames fuzz VOLUME SEED LINKS	well-formed headers, fields by lot
+ *	frames reads VOLUME SECTOR FILE	answers to a primary that cannot read 4 KiB
+ *					there, which are in FILE
  *
  * The volume's kernel is one end of a link, this program the other.  A case is
  * a row of frames ("shots"), of which all but the last are right and the last
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "crc32c.h"
 #include "frames.h"
@@ -73,7 +76,13 @@ static int peer_open(struct peer *peer, const char *name)
 	if (peer->device < 0 || peer_bytes(peer) > VOLUME_MAX ||
 	    posix_memalign((void **)&peer->content, 4096, peer_bytes(peer)))
 		return bc_fail(&peer->error, -1, "%s: not to be used", path);
-	return bc_pread_full(peer->device, peer->content, peer_bytes(peer), 0);
+	return 0;
+}
+
+/* What the volume holds, by @file: its device, or one like it. */
+static int content_load(struct peer *peer, int file)
+{
+	return bc_pread_full(file, peer->content, peer_bytes(peer), 0);
 }
 
 static int peer_link(struct peer *peer, uint32_t timeout_ms)
@@ -81,6 +90,7 @@ static int peer_link(struct peer *peer, uint32_t timeout_ms)
 	struct bc_link_add add = {
 		.name = peer->volume.name, .link = "liar",
 		.term = peer->volume.term, .timeout_ms = timeout_ms,
+		.flags = BLKCAST_F_READS,
 	};
 	int ends[2], ret;
 
@@ -304,22 +314,21 @@ static int write_here(struct peer *peer)
 	return bc_fail(&peer->error, -1, "nothing was sent");
 }
 
-/* Read frames until the first COMPARE is among them. */
-static int await_compare(struct peer *peer)
+/* Read frames until the first of this type is among them. */
+static int await(struct peer *peer, uint16_t type, struct blkcast_frame *frame)
 {
 	struct timeval patience = { .tv_sec = DROP_MS / 1000 };
 	static unsigned char data[BLKCAST_PAYLOAD_MAX];
-	struct blkcast_frame frame = { .type = 0 };
 
 	setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	while (le16toh(frame.type) != BLKCAST_FRAME_COMPARE) {
-		if (recv(peer->fd, &frame, sizeof(frame), MSG_WAITALL) !=
-		    sizeof(frame) || le32toh(frame.length) > sizeof(data))
-			return bc_fail(&peer->error, -1, "no COMPARE came");
-		if (frame.length &&
-		    recv(peer->fd, data, le32toh(frame.length), MSG_WAITALL) <= 0)
+	do {
+		if (recv(peer->fd, frame, sizeof(*frame), MSG_WAITALL) !=
+		    sizeof(*frame) || le32toh(frame->length) > sizeof(data))
+			return bc_fail(&peer->error, -1, "no frame %u came", type);
+		if (frame->length &&
+		    recv(peer->fd, data, le32toh(frame->length), MSG_WAITALL) <= 0)
 			return bc_fail(&peer->error, -1, "half a frame came");
-	}
+	} while (le16toh(frame->type) != type);
 	return 0;
 }
 
@@ -327,13 +336,14 @@ static int shoot(struct peer *peer, const struct shot *shot, uint64_t base,
 		 int wrong)
 {
 	static unsigned char data[BLKCAST_PAYLOAD_MAX + 4096];
+	struct blkcast_frame frame;
 	struct shot full = *shot;
 	uint32_t length;
 
 	if (shot->tamper == WRITE_HERE)
 		return write_here(peer);
 	if (shot->tamper == AWAIT_COMPARE)
-		return await_compare(peer);
+		return await(peer, BLKCAST_FRAME_COMPARE, &frame);
 	if (shot->tamper == SILENCE)
 		return 0;
 	if (shot->sectors >= EVERY - 1 && shot->type == BLKCAST_FRAME_STAMPS)
@@ -402,7 +412,7 @@ static int run(const char *volume)
 	const struct frame_case *test;
 	struct peer peer;
 
-	if (peer_open(&peer, volume))
+	if (peer_open(&peer, volume) || content_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
 	test = peer_is_replica(&peer) ? replica_cases : primary_cases;
 	for (; test->name; test++) {
@@ -419,6 +429,112 @@ static int run(const char *volume)
 	return 0;
 }
 
+/* ---- answers to READ ---- */
+
+/* All stamps are equal, and the replica says that it has done what it should. */
+static int become_in_sync(struct peer *peer)
+{
+	const struct shot stamps = { .type = BLKCAST_FRAME_STAMPS, .flags = LAST,
+				     .sectors = EVERY };
+	struct shot done = { .type = BLKCAST_FRAME_DONE_OK };
+	struct blkcast_frame frame;
+
+	introduce(peer);
+	if (shoot(peer, &stamps, 0, 0) || await(peer, BLKCAST_FRAME_DONE, &frame))
+		return -1;
+	done.lsn = le64toh(frame.lsn);
+	return shoot(peer, &done, 0, 0);
+}
+
+/* A reader on its own: its exit status is that of judge_reader(). */
+static pid_t reader(struct peer *peer, uint64_t at)
+{
+	unsigned char *data;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	if (posix_memalign((void **)&data, 4096, 4096))
+		_exit(3);
+	if (pread(peer->device, data, 4096, at) != 4096)
+		_exit(1);
+	_exit(memcmp(data, peer->content + at, 4096) ? 2 : 0);
+}
+
+static const char *judge_reader(pid_t pid, int served)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return "the reader is lost";
+	if (WEXITSTATUS(status) == 2)
+		return "the reader got something else";
+	return WEXITSTATUS(status) == !served ? NULL : "the reader fared otherwise";
+}
+
+static void answer_send(struct peer *peer, const struct read_answer *answer,
+			const struct blkcast_frame *asked)
+{
+	uint64_t at = le64toh(asked->sector) * 512;
+	static unsigned char wrong[16384];
+	struct shot shot = {
+		.type = BLKCAST_FRAME_DATA, .flags = answer->flags,
+		.tamper = answer->tamper,
+		.lsn = le64toh(asked->seq) + answer->number,
+		.sector = le64toh(asked->sector) + answer->sector,
+		.sectors = answer->sectors,
+	};
+
+	memset(wrong, 0xa5, sizeof(wrong));
+	shot_send(peer, &shot, 0, answer->served ? peer->content + at : wrong,
+		  answer->length);
+}
+
+static const char *judge_answer(struct peer *peer, const struct read_answer *answer,
+				uint64_t sector)
+{
+	struct blkcast_frame asked;
+	const char *wrong;
+	pid_t pid;
+
+	if (peer_link(peer, 60000) || become_in_sync(peer))
+		return peer->error.text;
+	while (!refresh(peer) && peer->volume.links &&
+	       peer->volume.link[0].state < BLKCAST_LINK_JOINING)
+		usleep(10000);
+	pid = reader(peer, sector * 512);
+	if (await(peer, BLKCAST_FRAME_READ, &asked))
+		return peer->error.text;
+	for (int i = 0; i < answer->times; i++)
+		answer_send(peer, answer, &asked);
+	if (dropped(peer, answer->kept ? 300 : DROP_MS) == answer->kept)
+		return answer->kept ? "the link was dropped" : "the link still stands";
+	wrong = judge_reader(pid, answer->served);
+	close(peer->fd);
+	return wrong ? wrong : links_gone(peer) ? NULL : "the link does not go";
+}
+
+static int reads(const char *volume, uint64_t sector, const char *path)
+{
+	int file = open(path, O_RDONLY), bad = 0;
+	struct peer peer;
+
+	if (peer_open(&peer, volume) || content_load(&peer, file))
+		return printf("%s\n", peer.error.text), 1;
+	for (const struct read_answer *a = read_answers; a->name; a++) {
+		const char *wrong = judge_answer(&peer, a, sector);
+
+		printf("%s\t%s\n", a->name, wrong ? wrong : "good");
+		fflush(stdout);
+		bad |= !!wrong;
+		if (wrong)
+			close(peer.fd);
+		if (!links_gone(&peer))
+			return 1;
+	}
+	return bad;
+}
+
 /* ---- by lot ---- */
 
 static const uint16_t types[] = {
@@ -426,13 +542,13 @@ static const uint16_t types[] = {
 	BLKCAST_FRAME_NOP, BLKCAST_FRAME_GAP, BLKCAST_FRAME_REGION,
 	BLKCAST_FRAME_FORGET, BLKCAST_FRAME_DONE, BLKCAST_FRAME_PING,
 	BLKCAST_FRAME_COMPARE, BLKCAST_FRAME_MAP, BLKCAST_FRAME_MEMBERS,
-	BLKCAST_FRAME_HANDOVER,
+	BLKCAST_FRAME_HANDOVER, BLKCAST_FRAME_READ,
 };
 
 static const uint16_t answers[] = {
 	BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_ACK, BLKCAST_FRAME_DONE_OK,
 	BLKCAST_FRAME_ERROR, BLKCAST_FRAME_POSITION, BLKCAST_FRAME_HASHES,
-	BLKCAST_FRAME_HANDED,
+	BLKCAST_FRAME_HANDED, BLKCAST_FRAME_DATA,
 };
 
 static struct shot random_shot(struct peer *peer, int64_t *lsn)
@@ -467,7 +583,7 @@ static int fuzz(const char *volume, unsigned int seed, int links)
 	struct peer peer;
 
 	srandom(seed);
-	if (peer_open(&peer, volume))
+	if (peer_open(&peer, volume) || content_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
 	while (links--) {
 		uint64_t base = base_lsn(&peer);
@@ -494,6 +610,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "run"))
 		return run(argv[2]);
+	if (argc == 5 && !strcmp(argv[1], "reads"))
+		return reads(argv[2], strtoull(argv[3], NULL, 0), argv[4]);
 	if (argc == 5 && !strcmp(argv[1], "fuzz"))
 		return fuzz(argv[2], strtoul(argv[3], NULL, 0), atoi(argv[4]));
 	return 2;

@@ -67,6 +67,8 @@ struct frame_case {
 #define NOTHING(what) { .type = 0xffff, .tamper = what }
 #define EVERY	0xffffffff	/* STAMPS: all regions */
 
+#define SYNCED	F(GAP), F(DONE, .lsn = 1)
+
 /* The kernel's end is a replica: we are its primary. */
 static const struct frame_case replica_cases[] = {
 	KEEPS("a ping", F(PING)),
@@ -134,6 +136,19 @@ static const struct frame_case replica_cases[] = {
 	DROPS("nop with data", F(NOP, .lsn = 1, .length = 512)),
 	DROPS("gap with data", F(GAP, .length = 512)),
 	DROPS("done with data", F(DONE, .length = 512)),
+	KEEPS("a read", SYNCED, F(READ, .sectors = 8), F(READ, .sectors = REGION)),
+	DROPS("a read before it is in sync", F(READ, .sectors = 8)),
+	DROPS("a read after a gap", SYNCED, F(GAP), F(READ, .sectors = 8)),
+	DROPS("a read of nothing", SYNCED, F(READ)),
+	DROPS("a read across regions", SYNCED, F(READ, .sector = REGION - 4, .sectors = 8)),
+	DROPS("a read of everything", SYNCED, F(READ, .sectors = -1U)),
+	DROPS("a read beyond the end", SYNCED, F(READ, .sector = VOLUME_MAX, .sectors = 8)),
+	DROPS("a read at the last sector there is", SYNCED,
+	      F(READ, .sector = -8ULL, .sectors = 8)),
+	DROPS("a read with an LSN", SYNCED, F(READ, .lsn = 1, .sectors = 8)),
+	DROPS("a read with a flag", SYNCED, F(READ, .sectors = 8, .flags = FIRST)),
+	DROPS("a read with data", SYNCED, F(READ, .sectors = 8, .length = 4096)),
+	DROPS("data from a primary", SYNCED, F(DATA, .sectors = 8, .length = 4096)),
 	DROPS("ping with a number", F(PING, .lsn = 1)),
 	DROPS("a region's middle first", F(GAP), PIECE(64, 64, .flags = LAST)),
 	DROPS("a first piece that is not the first", F(GAP), PIECE(64, 64,
@@ -272,10 +287,46 @@ static const struct frame_case primary_cases[] = {
 	DROPS("a hand-over from a replica", STAMPS, F(HANDOVER, .length = 16)),
 	DROPS("an in-sync set from a replica", STAMPS, F(MEMBERS)),
 	DROPS("an error", STAMPS, F(ERROR, .lsn = 5)),
+	DROPS("data that nobody asked for", STAMPS, F(DATA, .lsn = 1, .sectors = 8,
+	      .length = 4096)),
+	DROPS("a read from a replica", STAMPS, F(READ, .sectors = 8)),
 	DROPS("half a header", F(ACK, .tamper = CUT_HEADER)),
 	DROPS("half of the stamps", F(STAMPS, .sectors = EVERY, .flags = LAST,
 	      .tamper = CUT_DATA)),
 	DROPS("silence", NOTHING(SILENCE)),
+	{ .name = NULL }
+};
+
+/*
+ * Answers to a READ of 8 sectors.  @number, @sector: off what was asked.  @served:
+ * with the right content, which the reader gets; else with a wrong one.
+ */
+struct read_answer {
+	const char *name;
+	int kept, served, times;
+	enum tamper tamper;
+	int number, sector;
+	uint16_t flags;
+	uint32_t sectors, length;
+};
+
+static const struct read_answer read_answers[] = {
+	{ "what was asked for", 1, 1, 1, .sectors = 8, .length = 4096 },
+	{ "that it cannot read either", 1, 0, 1, .sectors = 0 },
+	{ "a checksum that is wrong", 0, 0, 1, DATA_CRC, .sectors = 8, .length = 4096 },
+	{ "half of it", 0, 0, 1, CUT_DATA, .sectors = 8, .length = 4096 },
+	{ "to another question", 0, 0, 1, .number = 1, .sectors = 8, .length = 4096 },
+	{ "to an earlier question", 0, 0, 1, .number = -1, .sectors = 8, .length = 4096 },
+	{ "other sectors", 0, 0, 1, .sector = 8, .sectors = 8, .length = 4096 },
+	{ "fewer sectors", 0, 0, 1, .sectors = 4, .length = 2048 },
+	{ "more sectors", 0, 0, 1, .sectors = 16, .length = 8192 },
+	{ "most sectors there are", 0, 0, 1, .sectors = -1U, .length = 4096 },
+	{ "less data", 0, 0, 1, .sectors = 8, .length = 2048 },
+	{ "more data", 0, 0, 1, .sectors = 8, .length = 8192 },
+	{ "no data", 0, 0, 1, .sectors = 8 },
+	{ "data of no sectors", 0, 0, 1, .length = 4096 },
+	{ "a flag", 0, 0, 1, .flags = FIRST, .sectors = 8, .length = 4096 },
+	{ "it twice", 0, 1, 2, .sectors = 8, .length = 4096 },
 	{ .name = NULL }
 };
 
