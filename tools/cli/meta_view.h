@@ -43,7 +43,7 @@ struct meta_output {
 
 extern const struct meta_output meta_output_table, meta_output_json;
 
-/* Words for both. */
+/* Words for both: meta_words.c. */
 const char *meta_copy_word(const struct meta_view *view, int copy);
 const char *meta_region_word(enum bc_region_state state);
 const char *meta_level_word(enum bc_finding_level level);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The control socket, /run/blkcast/control, for root alone: one JSON object a
- * line, a request and its answer.
+ * The control socket, /run/blkcast/control, for root alone (by its mode, and by who
+ * has connected): one JSON object a line, a request and its answer.
  *
  *	{"request": "status"}		{"node": ..., "links": [...]}
  *	{"request": "reload"}		{}
@@ -16,8 +16,8 @@
  *	{"request": "offer", "volume"}	{}, or what a primary has offered lately:
  *		{"peer", "term", "uuid", "bytes", "region_shift"}
  *
- * An error is {"error": "sentence"}.  A client that waits may not ask anything
- * else meanwhile.
+ * An error is {"error": "sentence"}.  What a client asks while it waits, or does not
+ * read what it was answered, is answered afterwards.
  */
 #include <errno.h>
 #include <poll.h>
@@ -214,6 +214,10 @@ static void answer_state(struct client *client, const char *state,
 	json_object_object_add(answer, "permanent",
 			       json_object_new_boolean(permanent));
 	client_answer(client, answer);
+	/* What it has asked meanwhile has its turn as soon as it can be answered. */
+	if (client->have && loop_watch(client->daemon->loop, &client->watch, client->fd,
+				       POLLIN | POLLOUT))
+		client->gone = true;
 }
 
 /* Is it known by now what becomes of the link? */
@@ -346,12 +350,12 @@ static void client_request(struct client *client, const char *line, size_t len)
 
 /* --- reading ----------------------------------------------------------------------- */
 
-/* Take whole lines while no answer is owed. */
+/* Take whole lines while no answer is owed, nor one that is not read. */
 static void client_lines(struct client *client)
 {
 	char *end;
 
-	while (!client->waits && !client->gone &&
+	while (!client->waits && !client->gone && !client->out_len &&
 	       (end = memchr(client->in, '\n', client->have))) {
 		size_t len = end - client->in;
 
@@ -359,7 +363,7 @@ static void client_lines(struct client *client)
 		client->have -= len + 1;
 		memmove(client->in, end + 1, client->have);
 	}
-	if (client->have == sizeof(client->in))
+	if (client->have == sizeof(client->in) && !client->out_len)
 		client->gone = true;
 }
 
@@ -378,7 +382,8 @@ static void client_read(struct client *client)
 
 static void client_settle(struct client *client)
 {
-	uint32_t events = client->out_len ? POLLIN | POLLOUT : POLLIN;
+	/* Who does not read his answers is not heard; that he is gone shows all the same. */
+	uint32_t events = client->out_len ? POLLOUT : POLLIN;
 
 	if (client->gone ||
 	    loop_watch(client->daemon->loop, &client->watch, client->fd, events))
@@ -389,10 +394,14 @@ static void client_ready(void *owner, uint32_t events)
 {
 	struct client *client = owner;
 
-	if (events & POLLOUT)
+	if (events & POLLOUT) {
 		client_flush(client);
-	if (events & ~POLLOUT)
+		client_lines(client);
+	}
+	if (events & POLLIN)
 		client_read(client);
+	else if (events & ~POLLOUT)
+		client->gone = true;
 	client_settle(client);
 }
 
@@ -454,6 +463,16 @@ static void client_new(struct daemon *daemon, int fd)
 	client_settle(client);
 }
 
+/* The socket's mode says the same; whoever has loosened that meant something else. */
+static bool may_ask(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	       (!peer.uid || peer.uid == geteuid());
+}
+
 static void server_ready(void *owner, uint32_t events)
 {
 	struct daemon *daemon = owner;
@@ -461,8 +480,10 @@ static void server_ready(void *owner, uint32_t events)
 
 	(void)events;
 	fd = accept4(server.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
+	if (fd >= 0 && may_ask(fd))
 		client_new(daemon, fd);
+	else if (fd >= 0)
+		close(fd);
 	if (loop_watch(daemon->loop, &server.watch, server.fd, POLLIN))
 		log_error("out of memory: the control socket is closed");
 }

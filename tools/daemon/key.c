@@ -50,7 +50,7 @@ int key_load(struct key *key, const char *path, struct bc_error *error)
 	int fd, ret;
 
 	memset(key, 0, sizeof(*key));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return bc_fail(error, -ENOENT,
 			       "no key at %s: blkcast genkey makes one, all hosts need the same",

@@ -50,6 +50,17 @@ enum bc_block_state bc_super_state(const struct blkcast_super *disk)
 	return BC_BLOCK_GOOD;
 }
 
+/* The name is for people: on terminals, in JSON. */
+static void name_decode(char name[BLKCAST_NAME_MAX], const __u8 disk[BLKCAST_NAME_MAX])
+{
+	memcpy(name, disk, BLKCAST_NAME_MAX);
+	name[BLKCAST_NAME_MAX - 1] = 0;
+	for (; *name; name++) {
+		if (*name < ' ' || *name > '~')
+			*name = '?';
+	}
+}
+
 void bc_super_decode(struct bc_super *super, const struct blkcast_super *disk)
 {
 	super->generation = le64toh(disk->generation);
@@ -64,8 +75,7 @@ void bc_super_decode(struct bc_super *super, const struct blkcast_super *disk)
 	super->flags = le32toh(disk->flags);
 	super->term = le32toh(disk->term);
 	super->reigns = le32toh(disk->reigns);
-	memcpy(super->name, disk->name, sizeof(super->name));
-	super->name[sizeof(super->name) - 1] = 0;
+	name_decode(super->name, disk->name);
 	memcpy(super->history, disk->history, sizeof(super->history));
 	super->position = le64toh(disk->position);
 	super->members = le32toh(disk->members);

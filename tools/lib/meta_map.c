@@ -29,9 +29,10 @@ struct batch {
 	bool unreadable[2 * MAP_BATCH];
 };
 
-static int batch_alloc(struct batch *batch, struct bc_error *error)
+/* For @blocks in all. */
+static int batch_alloc(struct batch *batch, uint32_t blocks, struct bc_error *error)
 {
-	batch->slots = bc_block_alloc(2 * MAP_BATCH);
+	batch->slots = bc_block_alloc(2 * (size_t)(blocks < MAP_BATCH ? blocks : MAP_BATCH));
 	return batch->slots ? 0 : bc_fail(error, -ENOMEM, "out of memory");
 }
 
@@ -94,7 +95,7 @@ int bc_meta_map_walk(struct bc_meta *meta, uint32_t first, uint32_t blocks,
 	struct batch batch;
 	int ret;
 
-	ret = batch_alloc(&batch, error);
+	ret = batch_alloc(&batch, blocks, error);
 	for (uint32_t at = first; !ret && batch_next(&batch, at, first + blocks);
 	     at += batch.blocks) {
 		batch_read(meta, &batch);
@@ -128,7 +129,7 @@ int bc_map_write_all(struct bc_meta *meta, const uint64_t *stamps, bool fresh,
 	struct batch batch = { .slots = NULL };
 	int ret;
 
-	ret = batch_alloc(&batch, error);
+	ret = batch_alloc(&batch, meta->super.map_blocks, error);
 	for (uint32_t at = 0; !ret && batch_next(&batch, at, meta->super.map_blocks);
 	     at += batch.blocks) {
 		if (fresh)
