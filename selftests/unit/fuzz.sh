@@ -27,9 +27,11 @@ while read -r target seconds; do
 	ktap_comment "${runs:-0} inputs"
 	check "$target: it did run" [ "${runs:-0}" -gt 100 ]
 done <<- 'END'
-	snapshot 9
-	handshake 9
+	snapshot 8
+	handshake 8
 	config 5
+	control 6
+	meta 8
 	kernel 3
 END
 ktap_done
