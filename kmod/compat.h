@@ -20,10 +20,12 @@ struct blkcast_bdev {
 	struct block_device *bdev;
 };
 
+/* @alone: as with a mounted filesystem, whether others may write the host decides. */
 static inline int blkcast_bdev_open(struct blkcast_bdev *b, dev_t dev,
-				    void *holder)
+				    void *holder, bool alone)
 {
-	b->file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE,
+	b->file = bdev_file_open_by_dev(dev, BLK_OPEN_READ | BLK_OPEN_WRITE |
+					(alone ? BLK_OPEN_RESTRICT_WRITES : 0),
 					holder, NULL);
 	if (IS_ERR(b->file))
 		return PTR_ERR(b->file);
@@ -52,7 +54,9 @@ static inline struct gendisk *blkcast_disk_alloc(struct block_device *backing)
 		.max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT,
 		.discard_granularity = bdev_physical_block_size(backing),
 		.dma_alignment = bdev_dma_alignment(backing),
-		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA,
+		.alignment_offset = max(bdev_alignment_offset(backing), 0),
+		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA |
+			    (bdev_nonrot(backing) ? 0 : BLK_FEAT_ROTATIONAL),
 	};
 
 	return blk_alloc_disk(&lim, NUMA_NO_NODE);
@@ -72,7 +76,7 @@ struct blkcast_bdev {
 };
 
 static inline int blkcast_bdev_open(struct blkcast_bdev *b, dev_t dev,
-				    void *holder)
+				    void *holder, bool alone)
 {
 	b->bdev = blkdev_get_by_dev(dev, FMODE_READ | FMODE_WRITE | FMODE_EXCL,
 				    holder);
@@ -103,6 +107,9 @@ static inline struct gendisk *blkcast_disk_alloc(struct block_device *backing)
 	blk_queue_max_discard_sectors(q, UINT_MAX >> SECTOR_SHIFT);
 	blk_queue_max_write_zeroes_sectors(q, UINT_MAX >> SECTOR_SHIFT);
 	q->limits.discard_granularity = bdev_physical_block_size(backing);
+	blk_queue_alignment_offset(q, max(bdev_alignment_offset(backing), 0));
+	if (bdev_nonrot(backing))
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, q);
 	blk_queue_write_cache(q, true, true);
 	return disk;
 }

@@ -292,7 +292,7 @@ static int dev_open(struct blkcast_view *view, const struct blkcast_view_params 
 		*refusal = "the store is the volume itself";
 		return -EINVAL;
 	}
-	err = blkcast_bdev_open(&view->store.dev, p->dev, view);
+	err = blkcast_bdev_open(&view->store.dev, p->dev, view, false);
 	if (err) {
 		*refusal = "cannot open the store for itself";
 		view->store.dev.bdev = NULL;

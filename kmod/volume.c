@@ -6,6 +6,7 @@
  * becomes primary when it is told to, with a term above all it has seen
  * (rule 1), and starts its reign with a flush (rule 21).  Going down, and going
  * back to replica, takes in no more writes, waits for those under way, flushes.
+ * Partitions are there while it is primary.
  */
 #include <linux/idr.h>
 #include <linux/kthread.h>
@@ -107,6 +108,7 @@ static int volume_disk_add(struct blkcast_volume *v)
 	v->disk->private_data = v;
 	set_capacity(v->disk, v->sectors);
 	set_disk_ro(v->disk, true);
+	set_bit(GD_SUPPRESS_PART_SCAN, &v->disk->state);
 	err = device_add_disk(NULL, v->disk, volume_groups);
 	if (!err)
 		return 0;
@@ -121,6 +123,22 @@ static void volume_disk_del(struct blkcast_volume *v)
 	del_gendisk(v->disk);
 	put_disk(v->disk);
 	blkcast_minor_put(v->minor);
+}
+
+/*
+ * A primary has the partitions that its table tells of now; a replica none, for
+ * its table changes beneath it.  While a partition is open they stay, until the
+ * device is next opened.
+ */
+static void volume_show_partitions(struct blkcast_volume *v, bool show)
+{
+	struct gendisk *disk = v->disk;
+
+	assign_bit(GD_SUPPRESS_PART_SCAN, &disk->state, !show);
+	set_bit(GD_NEED_PART_SCAN, &disk->state);
+	mutex_lock(&disk->open_mutex);
+	bdev_disk_changed(disk, false);
+	mutex_unlock(&disk->open_mutex);
 }
 
 /* ---- the thread that runs the steps of ops ---- */
@@ -182,7 +200,7 @@ static int volume_open_devices(struct blkcast_volume *v,
 	const char *refusal;
 	int err;
 
-	err = blkcast_bdev_open(&v->backing, p->backing, v);
+	err = blkcast_bdev_open(&v->backing, p->backing, v, true);
 	if (err) {
 		NL_SET_ERR_MSG(extack, "cannot open the backing device for itself");
 		return err;
@@ -199,7 +217,7 @@ static int volume_open_devices(struct blkcast_volume *v,
 	v->meta = v->backing;
 	if (v->meta_internal)
 		return 0;
-	err = blkcast_bdev_open(&v->meta, p->meta, v);
+	err = blkcast_bdev_open(&v->meta, p->meta, v, false);
 	if (err) {
 		NL_SET_ERR_MSG(extack, "cannot open the metadata device for itself");
 		goto out_close_backing;
@@ -642,6 +660,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	spin_lock_irq(&v->lock);
 	v->accepting = true;
 	spin_unlock_irq(&v->lock);
+	volume_show_partitions(v, true);
 	blkcast_write_flush(v);
 	vol_info(v, "primary, term %u\n", term);
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
@@ -685,6 +704,7 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 	v->halted = false;
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
+	volume_show_partitions(v, false);
 	blkcast_map_newest(v);
 	vol_info(v, "replica\n");
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
