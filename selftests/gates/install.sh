@@ -23,6 +23,7 @@ for file in usr/sbin/blkcast usr/sbin/blkcastd usr/libexec/blkcast/blkcast-lag \
 	usr/sbin/blkcast-exporter usr/share/blkcast/blkcast.rules.yml \
 	usr/share/blkcast/blkcast-grafana.json lib/systemd/system/blkcast-exporter.service \
 	lib/systemd/system/blkcastd.service lib/udev/rules.d/60-blkcast.rules \
+	lib/udev/rules.d/65-blkcast-md.rules \
 	usr/libexec/blkcast/backup lib/systemd/system/blkcast-backup@.service \
 	lib/systemd/system/blkcast-backup@.timer \
 	usr/share/bash-completion/completions/blkcast; do

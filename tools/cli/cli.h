@@ -132,6 +132,7 @@ int cmd_lag(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_devname(int argc, char **argv);
+int cmd_member(int argc, char **argv);
 /* From tools/snapshot/. */
 int cmd_snapshot(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

@@ -38,6 +38,29 @@ static int views_closed(struct bc_kernel *kernel, const char *name, struct bc_er
 	return ret;
 }
 
+static int wait_views_closed(struct bc_kernel *kernel, const char *name,
+			     struct bc_error *error)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	do {
+		ret = views_closed(kernel, name, error);
+	} while (devlink_retry(ret, &tries));
+	return ret;
+}
+
+static int take_down(struct bc_kernel *kernel, const char *name, struct bc_error *error)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	do {
+		ret = bc_kernel_down(kernel, name, error);
+	} while (devlink_retry(ret, &tries));
+	return ret;
+}
+
 int cmd_down(int argc, char **argv)
 {
 	struct control *hold = NULL;
@@ -51,13 +74,13 @@ int cmd_down(int argc, char **argv)
 		return exit_code;
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
-	ret = views_closed(kernel, rest[0], &error);
+	ret = wait_views_closed(kernel, rest[0], &error);
 	if (!ret)
 		ret = role_end_reign(kernel, rest[0], NULL, WAIT_MS, &error);
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret)
-		ret = bc_kernel_down(kernel, rest[0], &error);
+		ret = take_down(kernel, rest[0], &error);
 	if (!ret)
 		devlink_remove(rest[0]);
 	control_close(hold);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "devlink.h"
 #include "loss.h"
 #include "util.h"
 
@@ -116,6 +117,7 @@ static int next_term(struct bc_kernel *kernel, const char *name, uint32_t *term,
 static int start_reign(struct bc_kernel *kernel, const char *name,
 		       struct bc_error *error)
 {
+	unsigned int tries = 0;
 	uint32_t term;
 	int ret;
 
@@ -124,8 +126,11 @@ static int start_reign(struct bc_kernel *kernel, const char *name,
 		return ret;
 	if (term > BLKCAST_TERM_MAX)
 		return bc_fail(error, -EOVERFLOW, "volume %s: no term is left", name);
-	return bc_kernel_primary(kernel, name, term, random_reign(),
-				 force ? BLKCAST_F_FORCE : 0, error);
+	do {
+		ret = bc_kernel_primary(kernel, name, term, random_reign(),
+					force ? BLKCAST_F_FORCE : 0, error);
+	} while (devlink_retry(ret, &tries));
+	return ret;
 }
 
 int cmd_primary(int argc, char **argv)

@@ -216,6 +216,7 @@ static int view_remove(int argc, char **argv)
 	char link[2 * BLKCAST_NAME_MAX];
 	struct bc_kernel *kernel;
 	struct bc_error error;
+	unsigned int tries = 0;
 	int exit_code, ret;
 	char **rest;
 
@@ -224,7 +225,9 @@ static int view_remove(int argc, char **argv)
 		return exit_code;
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
-	ret = bc_kernel_view_remove(kernel, rest[0], rest[1], &error);
+	do {
+		ret = bc_kernel_view_remove(kernel, rest[0], rest[1], &error);
+	} while (devlink_retry(ret, &tries));
 	bc_kernel_close(kernel);
 	if (ret)
 		return cli_failed(&error);

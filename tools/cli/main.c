@@ -44,6 +44,7 @@ static const struct command commands[] = {
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },
+	{ "member", cmd_member, NULL },
 	{ "send", cmd_send, NULL },
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <time.h>
 
+#include "devlink.h"
 #include "role.h"
 #include "util.h"
 
@@ -37,8 +38,8 @@ static int wait_applied(struct bc_kernel *kernel, const char *name,
 	return 0;
 }
 
-int role_end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
-		   unsigned int wait_ms, struct bc_error *error)
+static int end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
+		     unsigned int wait_ms, struct bc_error *error)
 {
 	uint32_t openers;
 	struct bc_volume volume;
@@ -56,4 +57,16 @@ int role_end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
 	/* While it is open the kernel refuses anyway. */
 	ret = openers ? 0 : wait_applied(kernel, name, wait_ms, error);
 	return ret ? ret : bc_kernel_replica(kernel, name, heir, 0, error);
+}
+
+int role_end_reign(struct bc_kernel *kernel, const char *name, const char *heir,
+		   unsigned int wait_ms, struct bc_error *error)
+{
+	unsigned int tries = 0;
+	int ret;
+
+	do {
+		ret = end_reign(kernel, name, heir, wait_ms, error);
+	} while (devlink_retry(ret, &tries));
+	return ret;
 }

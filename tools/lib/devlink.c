@@ -20,10 +20,16 @@
 #define FOLDER		"/dev/blkcast"
 #define NODE_MS		5000
 #define UDEV_MS		3000
+#define NAP_MS		10
 
 static void nap(void)
 {
-	nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000000 }, NULL);
+	nanosleep(&(struct timespec){ .tv_nsec = NAP_MS * 1000000 }, NULL);
+}
+
+static bool udev_runs(void)
+{
+	return !access("/run/udev/control", F_OK);
 }
 
 static bool link_is(const char *path, const char *target)
@@ -79,12 +85,20 @@ int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
 				       name, node);
 		nap();
 	}
-	if (!access("/run/udev/control", F_OK) && !link_is(path, target))
+	if (udev_runs() && !link_is(path, target))
 		devlink_poke(minor);
-	while (!access("/run/udev/control", F_OK) && !link_is(path, target) &&
+	while (udev_runs() && !link_is(path, target) &&
 	       bc_now_ns() - start < UDEV_MS * 1000000ULL)
 		nap();
 	return link_is(path, target) ? 0 : make_link(path, target, error);
+}
+
+bool devlink_retry(int ret, unsigned int *tries)
+{
+	if (ret != -EBUSY || !udev_runs() || ++*tries > UDEV_MS / NAP_MS)
+		return false;
+	nap();
+	return true;
 }
 
 void devlink_remove(const char *name)
