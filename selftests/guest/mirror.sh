@@ -6,8 +6,8 @@
 # whose data change while they are written.
 # RUNTIME tells for how many seconds they write.
 #
-#	a (primary, ack=disk) --- b
-#	                     `--- c
+#	a (primary, ack=disk) --- b		on RAM disks, which do one thing at a time
+#	                     `--- c		on a disk that does not
 #
 # kernels: both
 # set: core
@@ -30,10 +30,10 @@ writers() {
 		--group_reporting --randseed=$SEED $* | grep -E 'err=|write:'"
 }
 
-local_start -m 1024 3 72
+local_start -m 1024 -d 72M,plain 2 72
 local_create a /dev/ram0 --ack disk
 local_create b /dev/ram1
-local_create c /dev/ram2
+local_create c /dev/vda
 on 'blkcast primary a && pair a b && pair a c'
 check "the replicas get in sync" wait_until 30 in_sync a b c
 
@@ -53,12 +53,12 @@ check "data that change under the write" on "scribble /dev/blkcast/a $((runtime 
 check "the replicas are still in sync" in_sync a b c
 check "all copies are equal" same a b c
 check "as their devices are" on 'cmp -n 67108864 /dev/ram0 /dev/ram1 &&
-	cmp -n 67108864 /dev/ram0 /dev/ram2'
+	cmp -n 67108864 /dev/ram0 /dev/vda'
 
 on 'dd if=/dev/urandom of=/dev/blkcast/a bs=1M count=8 conv=fsync status=none'
 check "all copies are equal after buffered writes" same a b c
 
 on 'blkcast down a && blkcast down b && blkcast down c'
 check "all backing devices are equal" on 'cmp -n 67108864 /dev/ram0 /dev/ram1 &&
-	cmp -n 67108864 /dev/ram0 /dev/ram2'
+	cmp -n 67108864 /dev/ram0 /dev/vda'
 ktap_done
