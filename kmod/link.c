@@ -273,8 +273,12 @@ static void socket_prepare(struct blkcast_link *l)
 	/* Frames that belong together are sent with MSG_MORE. */
 	if (sk->sk_protocol == IPPROTO_TCP)
 		tcp_sock_set_nodelay(sk);
-	/* Writeback may wait for us: never wait for writeback. */
+	/*
+	 * Writeback may wait for us: never wait for writeback, and where memory is
+	 * all but gone neither a frame nor its acknowledgement may be what is dropped.
+	 */
 	sk->sk_allocation = GFP_NOIO;
+	sk_set_memalloc(sk);
 	sk->sk_use_task_frag = false;
 	sk->sk_sndtimeo = msecs_to_jiffies(l->timeout);
 	sk->sk_rcvtimeo = msecs_to_jiffies(l->timeout);

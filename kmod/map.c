@@ -654,7 +654,7 @@ static bool group_has_hole(struct blkcast_volume *v, u32 group)
  */
 int blkcast_map_keep_doubts(struct blkcast_volume *v)
 {
-	struct blkcast_map_block *b = (void *)__get_free_page(GFP_KERNEL);
+	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
 	int err = b ? 0 : -ENOMEM;
 	bool hole = false;
 	u32 g;

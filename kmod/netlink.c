@@ -7,6 +7,7 @@
  * volume is not on its way out; GET and STAMPS take no more than vol->lock, so
  * they answer while a command is waiting for something.
  */
+#include <linux/sched/mm.h>
 #include <net/genetlink.h>
 
 #include "lag.h"
@@ -100,31 +101,40 @@ static struct blkcast_volume *volume_get(struct genl_info *info)
 	return ERR_PTR(-ENODEV);
 }
 
-/* ... for a command: permission, vol->admin held, not going down. */
+static void volume_unlock(struct blkcast_volume *v)
+{
+	unsigned int noio = v->admin_noio;
+
+	mutex_unlock(&v->admin);
+	memalloc_noio_restore(noio);
+	blkcast_volume_put(v);
+}
+
+/*
+ * ... for a command: permission, vol->admin held, not going down.  Until it is over
+ * no memory is asked for that writeback to the volume would have to free: it may be
+ * this command, or one that waits for it, that lets writes go on.
+ */
 static struct blkcast_volume *volume_lock(struct sk_buff *skb,
 					  struct genl_info *info)
 {
-	struct blkcast_volume *v;
 	int err = admin_check(skb, info);
+	struct blkcast_volume *v;
+	unsigned int noio;
 
 	if (err)
 		return ERR_PTR(err);
 	v = volume_get(info);
 	if (IS_ERR(v))
 		return v;
+	noio = memalloc_noio_save();
 	mutex_lock(&v->admin);
+	v->admin_noio = noio;
 	if (!v->gone)
 		return v;
-	mutex_unlock(&v->admin);
-	blkcast_volume_put(v);
+	volume_unlock(v);
 	NL_SET_ERR_MSG(info->extack, "the volume is going down");
 	return ERR_PTR(-ENODEV);
-}
-
-static void volume_unlock(struct blkcast_volume *v)
-{
-	mutex_unlock(&v->admin);
-	blkcast_volume_put(v);
 }
 
 static u32 flags_get(struct genl_info *info)

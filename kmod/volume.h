@@ -58,6 +58,7 @@ struct blkcast_volume {
 	struct kref		refs;
 	struct list_head	node;		/* blkcast_volumes_lock */
 	struct mutex		admin;
+	unsigned int		admin_noio;	/* A: of who holds it: netlink.c */
 	spinlock_t		lock;
 
 	struct blkcast_bdev	backing;	/* I */

@@ -19,6 +19,7 @@
 #include "lock.h"
 #include "log.h"
 #include "notify.h"
+#include "steady.h"
 
 /* --- what handshakes need of the kernel --------------------------------------- */
 
@@ -232,6 +233,7 @@ static int run(struct bc_error *error)
 	if (ret)
 		goto cleanup;
 	ret = signals_start(&signals, &daemon, error);
+	steady_begin();
 	if (!ret)
 		ret = start(&daemon, error);
 	if (!ret) {

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "hooks.h"
 #include "log.h"
+#include "steady.h"
 #include "util.h"
 
 #define VARIABLES_MAX	12
@@ -155,6 +156,7 @@ static void execute(const char *path, char **variables)
 	sigset_t none;
 
 	setpgid(0, 0);
+	steady_end();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);

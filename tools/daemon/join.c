@@ -21,6 +21,7 @@
 #include "join.h"
 #include "json.h"
 #include "log.h"
+#include "steady.h"
 #include "util.h"
 
 #define SENDER_NICE	5
@@ -212,6 +213,7 @@ static void sender_run(const char *path, const char *volume, uint64_t rate, int 
 	char limit[24];
 	sigset_t none;
 
+	steady_end();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (setpriority(PRIO_PROCESS, 0, SENDER_NICE) < 0 || dup2(socket, 0) < 0 ||
