@@ -116,7 +116,7 @@ valve suspend
 # Until it waits for its superblock.
 on 'blkcast primary c --force --yes > /lab/promoted 2>&1 &
 	until grep -q "^State:.D" /proc/$!/status; do kill -0 $! || exit; sleep 0.1; done'
-check "status answers while the metadata device stands still" \
+VM_LIMIT=60 check "status answers while the metadata device stands still" \
 	on 'timeout 20 blkcast status --json > /dev/null'
 is "and tells what is on the disk" "$(field c 'v["role"]')" replica
 valve resume
