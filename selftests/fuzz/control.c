@@ -190,10 +190,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void make_seeds(void)
 {
 	static const char * const seeds[] = {
-		"\na{\"request\":\"status\"}\nr\nb{\"request\":\"reload\"}\ns\1\nb{\"request\":\"reload\"}\nr\n0\n",
-		"\na{\"request\":\"hold\",\"volume\":\"data\"}\nb{\"request\":\"offer\",\"volume\":\"data\"}\nr\n0\ns\2\nb{\"request\":\"offer\",\"volume\":\"data\"}\n",
-		"\na{\"request\":\"wait-link\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":1000}\ns\x15\nr\na{\"request\":\"wait-link\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":1000}\nt\n",
-		"\na{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\nb{\"request\":\"status\"}\nf1\nr\na{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\n0\n",
+		"\na{\"request\":\"status\"}\nr\nb{\"request\":\"reload\"}\ns\1\n"
+		"b{\"request\":\"reload\"}\nr\n0\n",
+		"\na{\"request\":\"hold\",\"volume\":\"data\"}\n"
+		"b{\"request\":\"offer\",\"volume\":\"data\"}\nr\n0\ns\2\n"
+		"b{\"request\":\"offer\",\"volume\":\"data\"}\n",
+		"\n"
+		"a{\"request\":\"wait-link\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":1000}\n"
+		"s\x15\nr\n"
+		"a{\"request\":\"wait-link\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":1000}\n"
+		"t\n",
+		"\na{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\n"
+		"b{\"request\":\"status\"}\nf1\nr\n"
+		"a{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\n0\n",
 		"\nA{\"request\":\nA\"status\"}\na\nr\n",
 	};
 	char name[8];

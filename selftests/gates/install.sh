@@ -34,7 +34,7 @@ done
 verify_units() {
 	mkdir "$dest/units"
 	cp "$dest"/lib/systemd/system/* "$dest/units"
-	sed -i "s,^\(Exec[A-Za-z]*=-\?\)/usr/,\1$dest/usr/," "$dest"/units/*
+	sed -i "s,^\(Exec[A-Za-z]*=[-+]*\)/usr/,\1$dest/usr/," "$dest"/units/*
 	systemd-analyze verify --man=no --recursive-errors=no "$dest"/units/*
 }
 check "units" verify_units
