@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For unit tests that are lists of functions: EXPECT() notes a failure and goes
- * on, run_tests() reports each function as one KTAP result.
+ * For unit tests that are functions: EXPECT() notes a failure and goes on;
+ * run_tests() reports each function of a list as one KTAP result, REPORT() one by
+ * its name.
  */
 #ifndef UNIT_EXPECT_H
 #define UNIT_EXPECT_H
 
 #include "kselftest.h"
 
-static unsigned int expect_failures;
+static unsigned int __attribute__((unused)) expect_failures;
 
 #define EXPECT(condition) do {						\
 	if (!(condition)) {						\
@@ -26,13 +27,19 @@ static unsigned int expect_failures;
 	}								\
 } while (0)
 
+#define REPORT(test) do {						\
+	expect_failures = 0;						\
+	test();								\
+	ksft_test_result(!expect_failures, "%s\n", #test);		\
+} while (0)
+
 struct unit_test {
 	const char *name;
 	void (*fn)(void);
 };
 
-static int __attribute__((noreturn)) run_tests(const struct unit_test *tests,
-					       unsigned int count)
+static int __attribute__((noreturn, unused)) run_tests(const struct unit_test *tests,
+						       unsigned int count)
 {
 	ksft_print_header();
 	ksft_set_plan(count);

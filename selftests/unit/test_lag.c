@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kselftest.h"
+#include "expect.h"
 
 #include "../../bpf/breakdown.h"
 #include "../../bpf/format.h"
@@ -16,15 +16,6 @@
 
 #define MS 1000000ULL
 #define SECOND 1000000000ULL
-
-static unsigned int failures;
-
-#define EXPECT(condition) do {						\
-	if (!(condition)) {						\
-		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
-		failures++;						\
-	}								\
-} while (0)
 
 /* The bucket of a value contains it, and its upper edge is within a quarter. */
 static void bucket_contains_value(void)
@@ -370,10 +361,7 @@ static void table_drops_columns(void)
 	table_free(table);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct unit_test tests[] = {
 	{ "bucket contains value", bucket_contains_value },
 	{ "buckets adjoin", buckets_adjoin },
 	{ "percentile of nothing", percentile_of_nothing },
@@ -399,12 +387,5 @@ static const struct {
 
 int main(void)
 {
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		failures = 0;
-		tests[i].run();
-		ksft_test_result(!failures, "%s\n", tests[i].name);
-	}
-	ksft_finished();
+	run_tests(tests, ARRAY_SIZE(tests));
 }

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "kselftest.h"
+#include "expect.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -26,15 +26,6 @@
 #define MINOR 7
 #define LINK 3
 #define BYTES 4096
-
-static unsigned int failures;
-
-#define EXPECT(condition) do {						\
-	if (!(condition)) {						\
-		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
-		failures++;						\
-	}								\
-} while (0)
 
 static struct lag_bpf *load(uint32_t minor)
 {
@@ -233,10 +224,7 @@ static void cost_of_an_event(void)
 	lag_bpf__destroy(bpf);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct unit_test tests[] = {
 	{ "stages are kept apart", stages_are_kept_apart },
 	{ "others are ignored", others_are_ignored },
 	{ "filter by minor", filter_by_minor },
@@ -250,15 +238,10 @@ int main(void)
 {
 	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
 
-	ksft_print_header();
-	if (!bpf && (errno == EPERM || errno == ENOSYS))
+	if (!bpf && (errno == EPERM || errno == ENOSYS)) {
+		ksft_print_header();
 		ksft_exit_skip("BPF is not permitted here\n");
-	lag_bpf__destroy(bpf);
-	ksft_set_plan(ARRAY_SIZE(tests));
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++) {
-		failures = 0;
-		tests[i].run();
-		ksft_test_result(!failures, "%s\n", tests[i].name);
 	}
-	ksft_finished();
+	lag_bpf__destroy(bpf);
+	run_tests(tests, ARRAY_SIZE(tests));
 }

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "expect.h"
 
 #include "tools/lib/util.h"
 #include "tools/snapshot/ring.h"
@@ -23,15 +23,6 @@
 #define PIECE	16384
 #define PIECES	64
 #define ROUNDS	600
-
-static unsigned int failures;
-
-#define EXPECT(condition) do {						\
-	if (!(condition)) {						\
-		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
-		failures++;						\
-	}								\
-} while (0)
 
 /* ---- kernels ---- */
 
@@ -179,7 +170,7 @@ static void requests_are_done_once_and_right(void)
 			finished++;
 		}
 		EXPECT(ring_room(&bench.ring) == DEPTH - (started - finished));
-		if (failures)
+		if (expect_failures)
 			break;
 	}
 	for (i = 0; i < PIECES; i++)
@@ -286,10 +277,7 @@ static void exit_waits_for_what_is_in_flight(void)
 
 int main(void)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-	} tests[] = {
+	static const struct unit_test tests[] = {
 		{ "requests are done once and right", requests_are_done_once_and_right },
 		{ "ends and errors are told", ends_and_errors_are_told },
 		{ "others can wake it", others_can_wake_it },
@@ -302,9 +290,9 @@ int main(void)
 	srandom(1);
 	for (kernel = 0; kernel < KERNELS; kernel++) {
 		for (i = 0; i < BC_ARRAY_SIZE(tests); i++) {
-			failures = 0;
-			tests[i].run();
-			ksft_test_result(!failures, "%s: %s\n", kernel_name[kernel],
+			expect_failures = 0;
+			tests[i].fn();
+			ksft_test_result(!expect_failures, "%s: %s\n", kernel_name[kernel],
 					 tests[i].name);
 		}
 	}

@@ -15,33 +15,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "selftests/unit/expect.h"
 
 #include "tools/lib/util.h"
 #include "tools/snapshot/create.h"
 #include "tools/snapshot/extract.h"
 #include "tools/snapshot/have.h"
 
-static unsigned int __attribute__((unused)) failures;
-
-#define EXPECT(condition) do {						\
-	if (!(condition)) {						\
-		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
-		failures++;						\
-	}								\
-} while (0)
-
 /* What cannot fail. */
 #define MUST(condition) do {						\
 	if (!(condition))						\
 		ksft_exit_fail_msg("line %d: %s: %s\n", __LINE__,	\
 				   #condition, strerror(errno));	\
-} while (0)
-
-#define REPORT(test) do {						\
-	failures = 0;							\
-	test();								\
-	ksft_test_result(!failures, "%s\n", #test);			\
 } while (0)
 
 /* xorshift: the same numbers on every machine. */

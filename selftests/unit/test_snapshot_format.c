@@ -6,24 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kselftest.h"
+#include "expect.h"
 
 #include "tools/snapshot/seektable.h"
-
-static unsigned int failures;
-
-#define EXPECT(condition) do {						\
-	if (!(condition)) {						\
-		ksft_print_msg("line %d: %s\n", __LINE__, #condition);	\
-		failures++;						\
-	}								\
-} while (0)
-
-#define REPORT(test) do {						\
-	failures = 0;							\
-	test();								\
-	ksft_test_result(!failures, "%s\n", #test);			\
-} while (0)
 
 struct frame {
 	struct snap_head head;
