@@ -20,7 +20,7 @@
 
 PROGRESS=120	# seconds in which at least one write must be done
 LEFT=40		# MiB that remain available
-FILE=96		# MiB of each file; two at a time
+FILE=32		# MiB of each file; two at a time
 pressure=/blkcast/selftests/guest/memory_pressure.py
 MEMORY=384
 
