@@ -140,7 +140,7 @@ static void group_copy(struct blkcast_volume *v, u32 group,
 	bool doubtful;
 
 	spin_lock_irq(&v->lock);
-	if (group < DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS)) {
+	if (group < blkcast_map_groups(v)) {
 		doubtful = g->active || g->pending || g->doubts || g->unsure;
 		__assign_bit(group, active, doubtful);
 		blkcast_map_fill(v, group, doubtful, b);
@@ -148,9 +148,7 @@ static void group_copy(struct blkcast_volume *v, u32 group,
 		blkcast_map_fill(v, group, false, b);
 	}
 	spin_unlock_irq(&v->lock);
-	b->generation = cpu_to_le64(1);
-	b->crc = cpu_to_le32(blkcast_block_crc(b,
-				offsetof(struct blkcast_map_block, crc)));
+	blkcast_map_seal(b, 1);
 }
 
 /* Step 1: write the blocks from group @first on. */
@@ -182,7 +180,7 @@ static int blocks_copy(struct blkcast_volume *v, const struct place *p, u32 firs
 /* The map is where it was copied to: slot 0, active as written. */
 static void groups_moved(struct blkcast_volume *v, const unsigned long *active)
 {
-	u32 g, groups = DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS);
+	u32 g, groups = blkcast_map_groups(v);
 
 	spin_lock_irq(&v->lock);
 	for (g = 0; g < groups; g++) {
@@ -270,8 +268,7 @@ int blkcast_grow_prepare(struct blkcast_volume *v, u64 sectors)
 	else if (p.map_offset != map_offset(v))
 		err = map_move(v, &p);
 	else
-		err = blocks_copy(v, &p, DIV_ROUND_UP(v->regions,
-						      BLKCAST_MAP_STAMPS), NULL);
+		err = blocks_copy(v, &p, blkcast_map_groups(v), NULL);
 	mutex_unlock(&v->map.pen);
 	return err ?: tail_zero(v, sectors);
 }

@@ -19,7 +19,7 @@
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
  *	view.c		the volume at one LSN		view_save.c  copy before write
- *	view_read.c	reading it
+ *	view_read.c	reading it			map_block.c  the map on disk
  *	view_store.c	what was there before	view_spill.c  ... on disk
  */
 #include <linux/module.h>

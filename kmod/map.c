@@ -34,40 +34,11 @@
 #define MAP_CLEAN_EVERY	HZ
 #define MAP_IDLE	(5 * HZ)		/* before a group is cleaned */
 #define MAP_ACTIVE_LEAST	(2 * BLKCAST_MAP_BATCH)	/* groups, whatever the limit */
-#define MAP_BLOCKS_READ	128			/* blocks read at once, both slots */
-
-static u32 group_of(u32 region)
-{
-	return region / BLKCAST_MAP_STAMPS;
-}
-
-static u32 group_first(u32 group)
-{
-	return group * BLKCAST_MAP_STAMPS;
-}
-
-static u32 group_count(struct blkcast_volume *v)
-{
-	return DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS);
-}
-
-static u32 group_size(struct blkcast_volume *v, u32 group)
-{
-	if (group >= group_count(v))
-		return 0;
-	return min_t(u32, BLKCAST_MAP_STAMPS, v->regions - group_first(group));
-}
-
-static u64 block_pos(struct blkcast_volume *v, u32 group, u8 slot)
-{
-	return le64_to_cpu(v->super->map_offset) +
-	       (2ULL * group + slot) * BLKCAST_BLOCK_SIZE;
-}
 
 /* Set a stamp, keep count of doubts.  Caller holds vol->lock. */
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
 {
-	struct blkcast_group *g = &v->map.groups[group_of(region)];
+	struct blkcast_group *g = &v->map.groups[blkcast_map_group(region)];
 	u64 *slot = __blkcast_map_slot(v, region);
 
 	lockdep_assert_held(&v->lock);
@@ -90,7 +61,7 @@ void blkcast_map_set_active(struct blkcast_volume *v, u32 group, bool active)
 /* Caller holds vol->lock. */
 void blkcast_map_begin(struct blkcast_op *op)
 {
-	struct blkcast_group *g = &op->vol->map.groups[group_of(op->region)];
+	struct blkcast_group *g = &op->vol->map.groups[blkcast_map_group(op->region)];
 
 	lockdep_assert_held(&op->vol->lock);
 	g->pending++;
@@ -100,7 +71,7 @@ void blkcast_map_begin(struct blkcast_op *op)
 /* Caller holds vol->lock. */
 void blkcast_map_end(struct blkcast_op *op)
 {
-	struct blkcast_group *g = &op->vol->map.groups[group_of(op->region)];
+	struct blkcast_group *g = &op->vol->map.groups[blkcast_map_group(op->region)];
 
 	lockdep_assert_held(&op->vol->lock);
 	g->pending--;
@@ -111,7 +82,7 @@ void blkcast_map_end(struct blkcast_op *op)
 /* Keep the region's group active, @n: 1, or cease to.  Caller holds vol->lock. */
 void blkcast_map_hold(struct blkcast_volume *v, u32 region, int n)
 {
-	struct blkcast_group *g = &v->map.groups[group_of(region)];
+	struct blkcast_group *g = &v->map.groups[blkcast_map_group(region)];
 
 	lockdep_assert_held(&v->lock);
 	g->doubts += n;
@@ -120,27 +91,21 @@ void blkcast_map_hold(struct blkcast_volume *v, u32 region, int n)
 
 static bool map_open(struct blkcast_volume *v, u32 region)
 {
-	const struct blkcast_group *g = &v->map.groups[group_of(region)];
+	const struct blkcast_group *g = &v->map.groups[blkcast_map_group(region)];
 
 	return g->active && !g->unsure && blkcast_map_touched(v, region);
 }
 
-static unsigned long *touched_bits(struct blkcast_volume *v)
-{
-	return rcu_dereference_protected(v->map.touched,
-					 lockdep_is_held(&v->lock));
-}
-
 /* Caller holds vol->lock, or nobody else knows the volume yet. */
-static void touched_set(struct blkcast_volume *v, u32 region)
+void blkcast_map_touch(struct blkcast_volume *v, u32 region)
 {
-	v->map.touched_count += !test_and_set_bit(region, touched_bits(v));
+	v->map.touched_count += !test_and_set_bit(region, blkcast_map_touched_bits(v));
 }
 
 /* Caller holds vol->lock.  Was it touched? */
 static bool touched_clear(struct blkcast_volume *v, u32 region)
 {
-	bool touched = test_and_clear_bit(region, touched_bits(v));
+	bool touched = test_and_clear_bit(region, blkcast_map_touched_bits(v));
 
 	v->map.touched_count -= touched;
 	return touched;
@@ -170,44 +135,6 @@ bool blkcast_map_ready(struct blkcast_op *op)
 }
 
 /* ---- blocks on disk ---- */
-
-/*
- * Fill a block with what memory holds, nothing for a group beyond the end; all but
- * generation and checksum.  Caller holds vol->lock.
- */
-void blkcast_map_fill(struct blkcast_volume *v, u32 group, bool active,
-		      struct blkcast_map_block *b)
-{
-	u32 i, first = group_first(group);
-
-	memset(b, 0, sizeof(*b));
-	b->magic = cpu_to_le32(BLKCAST_MAP_MAGIC);
-	b->index = cpu_to_le32(group);
-	b->flags = cpu_to_le32(active ? BLKCAST_MAP_ACTIVE : 0);
-	memcpy(b->volume, v->super->volume, sizeof(b->volume));
-	for (i = 0; i < group_size(v, group); i++) {
-		b->stamps[i] = cpu_to_le64(blkcast_map_get(v, first + i));
-		if (test_bit(first + i, touched_bits(v)))
-			b->touched[i / 8] |= 1 << (i % 8);
-	}
-}
-
-static void block_touch(struct blkcast_map_block *b, u32 region)
-{
-	u32 i = region % BLKCAST_MAP_STAMPS;
-
-	b->touched[i / 8] |= 1 << (i % 8);
-}
-
-static bool block_valid(struct blkcast_volume *v, u32 group,
-			const struct blkcast_map_block *b)
-{
-	return le32_to_cpu(b->magic) == BLKCAST_MAP_MAGIC &&
-	       le32_to_cpu(b->index) == group &&
-	       !memcmp(b->volume, v->super->volume, sizeof(b->volume)) &&
-	       le32_to_cpu(b->crc) ==
-	       blkcast_block_crc(b, offsetof(struct blkcast_map_block, crc));
-}
 
 struct map_io {
 	atomic_t left;
@@ -246,12 +173,10 @@ static int blocks_write_once(struct blkcast_volume *v, const u32 *groups,
 		struct blkcast_map_block *b = blocks[i];
 		struct bio *bio;
 
-		b->generation = cpu_to_le64(g->generation + 1);
-		b->crc = cpu_to_le32(blkcast_block_crc(b,
-				offsetof(struct blkcast_map_block, crc)));
+		blkcast_map_seal(b, g->generation + 1);
 		bio = bio_alloc(v->meta.bdev, 1,
 				REQ_OP_WRITE | REQ_META | REQ_SYNC, GFP_NOIO);
-		bio->bi_iter.bi_sector = block_pos(v, groups[i], !g->slot) >>
+		bio->bi_iter.bi_sector = blkcast_map_pos(v, groups[i], !g->slot) >>
 					 SECTOR_SHIFT;
 		bio->bi_private = &io;
 		bio->bi_end_io = map_end_io;
@@ -329,7 +254,7 @@ static void clean_pick(struct blkcast_volume *v, struct clean_batch *c, u32 *nex
 		       unsigned long cutoff)
 {
 	c->n = 0;
-	for (; *next < group_count(v) && c->n < BLKCAST_MAP_BATCH; ++*next) {
+	for (; *next < blkcast_map_groups(v) && c->n < BLKCAST_MAP_BATCH; ++*next) {
 		struct blkcast_group *g = &v->map.groups[*next];
 
 		spin_lock_irq(&v->lock);
@@ -372,7 +297,7 @@ static int clean_groups(struct blkcast_volume *v, unsigned long cutoff, u32 batc
 	int err = 0;
 
 	lockdep_assert_held(&v->map.pen);
-	while (next < group_count(v) && !err && batches--) {
+	while (next < blkcast_map_groups(v) && !err && batches--) {
 		clean_pick(v, &c, &next, cutoff);
 		if (!c.n)
 			break;
@@ -420,7 +345,7 @@ static unsigned long active_oldest(struct blkcast_volume *v)
 	unsigned long now = jiffies, oldest = now;
 	u32 g;
 
-	for (g = 0; g < group_count(v); g++) {
+	for (g = 0; g < blkcast_map_groups(v); g++) {
 		spin_lock_irq(&v->lock);
 		if (group_idle(&v->map.groups[g]) &&
 		    time_before(v->map.groups[g].idle_since, oldest))
@@ -486,12 +411,12 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	int err;
 
 	list_for_each_entry_safe(op, next, ops, node) {
-		struct blkcast_group *g = &v->map.groups[group_of(op->region)];
+		struct blkcast_group *g = &v->map.groups[blkcast_map_group(op->region)];
 
 		if (!op->error && !g->penned) {
 			if (n == BLKCAST_MAP_BATCH)
 				continue;
-			groups[n++] = group_of(op->region);
+			groups[n++] = blkcast_map_group(op->region);
 			g->penned = true;
 		}
 		list_move_tail(&op->node, done);
@@ -502,8 +427,8 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	spin_unlock_irq(&v->lock);
 	list_for_each_entry(op, done, node)
 		for (i = 0; i < n && !op->error; i++)
-			if (groups[i] == group_of(op->region))
-				block_touch(blocks[i], op->region);
+			if (groups[i] == blkcast_map_group(op->region))
+				blkcast_map_block_touch(blocks[i], op->region);
 	err = n ? blocks_write(v, groups, blocks, n) : 0;
 
 	spin_lock_irq(&v->lock);
@@ -515,7 +440,7 @@ static void pen_batch(struct blkcast_volume *v, struct list_head *ops,
 	list_for_each_entry(op, done, node) {
 		op->error = op->error ?: err;
 		if (!op->error)
-			touched_set(v, op->region);
+			blkcast_map_touch(v, op->region);
 	}
 	spin_unlock_irq(&v->lock);
 	list_for_each_entry(op, done, node)
@@ -589,8 +514,8 @@ void blkcast_map_doubt_active(struct blkcast_volume *v)
 		 */
 		if (primary && !(r % MAP_WALK))
 			v->log_floor = lsn = ++v->lsn;
-		if (!v->map.groups[group_of(r)].active ||
-		    !test_bit(r, touched_bits(v)))
+		if (!v->map.groups[blkcast_map_group(r)].active ||
+		    !test_bit(r, blkcast_map_touched_bits(v)))
 			continue;
 		blkcast_map_stamp(v, r, lsn);
 		list_for_each_entry(l, &v->links, node)
@@ -632,7 +557,7 @@ static int group_activate(struct blkcast_volume *v, u32 group,
 /* Is a region in doubt that was never written here? */
 static bool group_has_hole(struct blkcast_volume *v, u32 group)
 {
-	u32 r = group_first(group), end = r + group_size(v, group);
+	u32 r = blkcast_map_first(group), end = r + blkcast_map_group_size(v, group);
 	bool hole = false;
 
 	spin_lock_irq(&v->lock);
@@ -660,7 +585,7 @@ int blkcast_map_keep_doubts(struct blkcast_volume *v)
 	u32 g;
 
 	mutex_lock(&v->map.pen);
-	for (g = 0; g < group_count(v) && !err; g++) {
+	for (g = 0; g < blkcast_map_groups(v) && !err; g++) {
 		if (!READ_ONCE(v->map.groups[g].doubts))
 			continue;
 		hole |= group_has_hole(v, g);
@@ -706,9 +631,9 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		/* One that an earlier try could not make durable comes again. */
 		if (!reign_unknown(common, stamp) &&
 		    !(stamp == BLKCAST_LSN_DOUBT &&
-		      !v->map.groups[group_of(r)].active))
+		      !v->map.groups[blkcast_map_group(r)].active))
 			continue;
-		err = group_activate(v, group_of(r), b);
+		err = group_activate(v, blkcast_map_group(r), b);
 		if (err)
 			break;
 		spin_lock_irq(&v->lock);
@@ -732,12 +657,12 @@ u32 blkcast_map_exposed(struct blkcast_volume *v)
 	u32 g, r, n = 0;
 
 	spin_lock_irq(&v->lock);
-	for (g = 0; g < group_count(v); g++) {
-		walk_pause(v, group_first(g));
+	for (g = 0; g < blkcast_map_groups(v); g++) {
+		walk_pause(v, blkcast_map_first(g));
 		if (!v->map.groups[g].active)
 			continue;
-		for (r = group_first(g); r < group_first(g) + group_size(v, g); r++)
-			n += test_bit(r, touched_bits(v));
+		for (r = blkcast_map_first(g); r < blkcast_map_first(g) + blkcast_map_group_size(v, g); r++)
+			n += test_bit(r, blkcast_map_touched_bits(v));
 	}
 	spin_unlock_irq(&v->lock);
 	return n;
@@ -750,7 +675,7 @@ bool blkcast_map_in_doubt(struct blkcast_volume *v)
 	u32 g;
 
 	spin_lock_irq(&v->lock);
-	for (g = 0; g < group_count(v) && !doubt; g++)
+	for (g = 0; g < blkcast_map_groups(v) && !doubt; g++)
 		doubt = v->map.groups[g].doubts;
 	spin_unlock_irq(&v->lock);
 	return doubt;
@@ -782,7 +707,7 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 		walk_pause(v, r);
 		if (blkcast_map_get(v, r) != BLKCAST_LSN_DOUBT)
 			continue;
-		blkcast_map_stamp(v, r, test_bit(r, touched_bits(v)) ?
+		blkcast_map_stamp(v, r, test_bit(r, blkcast_map_touched_bits(v)) ?
 				  lsn : BLKCAST_LSN_NEVER);
 		n++;
 	}
@@ -801,7 +726,7 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
 int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 {
 	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
-	u32 group = group_of(region);
+	u32 group = blkcast_map_group(region);
 	bool touched;
 	int err;
 
@@ -816,7 +741,7 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 	err = blocks_write(v, &group, &b, 1);
 	if (err && touched) {
 		spin_lock_irq(&v->lock);
-		touched_set(v, region);
+		blkcast_map_touch(v, region);
 		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
 		/* Which slot a reader takes is not known: the next op pens. */
 		v->map.groups[group].unsure = 1;
@@ -840,7 +765,7 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 {
 	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
-	u32 group = group_of(regions - 1), end, r, g;
+	u32 group = blkcast_map_group(regions - 1), end, r, g;
 	int err;
 
 	if (!b)
@@ -856,7 +781,7 @@ int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 		touched_clear(v, r);
 		blkcast_map_stamp(v, r, BLKCAST_LSN_NEVER);
 	}
-	for (g = group + 1; g <= group_of(end - 1); g++)
+	for (g = group + 1; g <= blkcast_map_group(end - 1); g++)
 		blkcast_map_set_active(v, g, false);
 	blkcast_map_fill(v, group, v->map.groups[group].active, b);
 	spin_unlock_irq(&v->lock);
@@ -867,98 +792,6 @@ int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 }
 
 /* ---- loading and closing ---- */
-
-/* Caller holds vol->lock. */
-static void group_load(struct blkcast_volume *v, u32 group,
-		       const struct blkcast_map_block *slots)
-{
-	struct blkcast_group *g = &v->map.groups[group];
-	const struct blkcast_map_block *b = NULL;
-	u32 i, first = group_first(group);
-
-	for (i = 0; i < 2; i++) {
-		if (!block_valid(v, group, &slots[i]) ||
-		    (b && le64_to_cpu(b->generation) >=
-			  le64_to_cpu(slots[i].generation)))
-			continue;
-		b = &slots[i];
-		g->slot = i;
-		g->generation = le64_to_cpu(b->generation);
-	}
-	if (!b) {
-		vol_warn(v, "map block %u is damaged: its regions are in doubt\n",
-			 group);
-		v->map.damaged++;
-	}
-	blkcast_map_set_active(v, group,
-			       !b || le32_to_cpu(b->flags) & BLKCAST_MAP_ACTIVE);
-	/*
-	 * What could not be read now may be read the next time, and must not be
-	 * taken for newer then: time outruns any count.
-	 */
-	if (!b) {
-		g->unsure = 2;
-		g->generation = (u64)ktime_get_real_seconds() << 20;
-	}
-	g->idle_since = jiffies;
-	for (i = 0; i < group_size(v, group); i++) {
-		bool touched = !b || b->touched[i / 8] & 1 << (i % 8);
-		u64 stamp = BLKCAST_LSN_NEVER;
-
-		if (touched)
-			stamp = g->active ? BLKCAST_LSN_DOUBT :
-					    le64_to_cpu(b->stamps[i]);
-		if (touched)
-			touched_set(v, first + i);
-		if (stamp == BLKCAST_LSN_DOUBT)
-			g->doubts++;
-		else
-			v->lsn = max(v->lsn, stamp);
-		*__blkcast_map_slot(v, first + i) = stamp;
-	}
-	if (g->doubts)
-		blkcast_map_set_active(v, group, true);
-}
-
-/*
- * Read blocks one by one.  A slot that cannot be read may be the newer one: then
- * neither counts.
- */
-static void blocks_read_each(struct blkcast_volume *v, u32 group, u32 n,
-			     struct blkcast_map_block *buf)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++, buf += 2)
-		if (blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
-				    block_pos(v, group + i, 0), buf,
-				    2 * BLKCAST_BLOCK_SIZE))
-			memset(buf, 0, 2 * BLKCAST_BLOCK_SIZE);
-}
-
-static int map_read(struct blkcast_volume *v)
-{
-	u32 group = 0, groups = group_count(v), i, n;
-	struct blkcast_map_block *buf;
-
-	buf = kvmalloc_array(MAP_BLOCKS_READ, BLKCAST_BLOCK_SIZE, GFP_KERNEL);
-	if (!buf)
-		return -ENOMEM;
-	for (; group < groups; group += n) {
-		n = min_t(u32, groups - group, MAP_BLOCKS_READ / 2);
-		if (blkcast_disk_rw(v->meta.bdev, REQ_OP_READ | REQ_META,
-				    block_pos(v, group, 0), buf,
-				    2 * n * BLKCAST_BLOCK_SIZE))
-			blocks_read_each(v, group, n, buf);
-		spin_lock_irq(&v->lock);
-		for (i = 0; i < n; i++)
-			group_load(v, group + i, &buf[2 * i]);
-		spin_unlock_irq(&v->lock);
-		cond_resched();
-	}
-	kvfree(buf);
-	return 0;
-}
 
 /**
  * blkcast_map_load() - read the map and start the pen
@@ -994,7 +827,7 @@ int blkcast_map_load(struct blkcast_volume *v)
 		spin_unlock_irq(&v->lock);
 	}
 	blkcast_map_arrays_free(&arrays);
-	return err ?: map_read(v);
+	return err ?: blkcast_map_read(v);
 }
 
 /**

@@ -54,7 +54,7 @@ struct blkcast_group {
  * @clean_work: writes exact stamps of idle groups and clears their bits
  * @writes: L: blocks written, superblocks included
  * @active: L: number of active groups
- * @damaged: blocks whose both slots were bad when they were read
+ * @damaged: blocks that were lost when they were read
  * @active_max: L: bytes of the volume that may be active before groups that have
  *	been idle longest are cleaned early
  */
@@ -98,6 +98,26 @@ void blkcast_map_arrays_install(struct blkcast_volume *v,
 				struct blkcast_map_arrays *a);
 void blkcast_map_arrays_free(struct blkcast_map_arrays *a);
 
+static inline u32 blkcast_map_group(u32 region)
+{
+	return region / BLKCAST_MAP_STAMPS;
+}
+
+/* The first region of a group. */
+static inline u32 blkcast_map_first(u32 group)
+{
+	return group * BLKCAST_MAP_STAMPS;
+}
+
+/* map_block.c */
+u32 blkcast_map_group_size(struct blkcast_volume *v, u32 group);
+u64 blkcast_map_pos(struct blkcast_volume *v, u32 group, u8 slot);
+void blkcast_map_fill(struct blkcast_volume *v, u32 group, bool active,
+		      struct blkcast_map_block *b);
+void blkcast_map_block_touch(struct blkcast_map_block *b, u32 region);
+void blkcast_map_seal(struct blkcast_map_block *b, u64 generation);
+int blkcast_map_read(struct blkcast_volume *v);
+
 /* map.c */
 int blkcast_map_load(struct blkcast_volume *v);
 int blkcast_map_clean(struct blkcast_volume *v);
@@ -112,9 +132,8 @@ void blkcast_map_end(struct blkcast_op *op);
 void blkcast_map_hold(struct blkcast_volume *v, u32 region, int n);
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn);
 int blkcast_map_forget(struct blkcast_volume *v, u32 region);
+void blkcast_map_touch(struct blkcast_volume *v, u32 region);
 void blkcast_map_set_active(struct blkcast_volume *v, u32 group, bool active);
-void blkcast_map_fill(struct blkcast_volume *v, u32 group, bool active,
-		      struct blkcast_map_block *b);
 int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions);
 u32 blkcast_map_exposed(struct blkcast_volume *v);
 bool blkcast_map_in_doubt(struct blkcast_volume *v);

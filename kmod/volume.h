@@ -383,6 +383,18 @@ static inline bool blkcast_map_touched(struct blkcast_volume *v, u32 region)
 	return touched;
 }
 
+static inline u32 blkcast_map_groups(const struct blkcast_volume *v)
+{
+	return DIV_ROUND_UP(v->regions, BLKCAST_MAP_STAMPS);
+}
+
+/* Caller holds vol->lock, or nobody else knows the volume yet. */
+static inline unsigned long *blkcast_map_touched_bits(struct blkcast_volume *v)
+{
+	return rcu_dereference_protected(v->map.touched,
+					 lockdep_is_held(&v->lock));
+}
+
 static inline u64 *__blkcast_map_slot(struct blkcast_volume *v, u32 region)
 {
 	return &v->map.stamps[region / BLKCAST_STAMP_PAGE]

@@ -18,9 +18,13 @@
  * The map holds one stamp (an LSN) for each region of the volume, in blocks of
  * 4 KiB.  Block i has two slots, at map_offset + 8192 * i and 4096 behind it.
  * A writer overwrites the slot that does not hold the current block and counts
- * generation up; a reader takes the valid slot of the higher generation: a torn
- * write costs nothing.  A block whose both slots are bad puts its regions in
- * doubt and counts them as touched.
+ * generation up; a reader takes the slot of the higher generation.  The head of a
+ * block, all but its stamps, has a checksum of its own and lies in one sector, which
+ * is written whole or not at all.  So a torn write has the old head, or the new one
+ * with stamps that do not fit it: then what it marks as touched is in doubt, as in
+ * one whose stamps have rotted.  A slot without a good head may have been the newer
+ * one (unless it is empty and the other's generation is 1): the block is lost, its
+ * regions are in doubt and count as touched.
  *
  * One block's regions form a *group*, which has one active bit.  The bit is on
  * stable storage before the first write into the group.  While it is set, the
@@ -139,6 +143,7 @@ struct blkcast_super {
 };
 
 #define BLKCAST_MAP_STAMPS	480
+#define BLKCAST_MAP_HEAD	256	/* bytes before the stamps */
 #define BLKCAST_MAP_BITS_BYTES	(BLKCAST_MAP_STAMPS / 8)
 
 /* blkcast_map_block.flags */
@@ -152,6 +157,8 @@ struct blkcast_super {
  * @volume: uuid of the volume, so that a block of an older life is not taken
  * @index: number of the block
  * @flags: BLKCAST_MAP_*
+ * @head_crc: crc32c of the bytes from @generation to @stamps, with this field as
+ *	zero; computed before @crc (0: written before there was this field)
  * @touched: a bit a region, least significant first: was ever written
  * @bad: a bit a region: the backing device failed here (reserved, 0)
  * @stamps: LSN of the last write to each region; BLKCAST_LSN_DOUBT in a
@@ -165,7 +172,8 @@ struct blkcast_map_block {
 	__u8   volume[16];
 	__le32 index;
 	__le32 flags;
-	__u8   reserved[96];
+	__le32 head_crc;
+	__u8   reserved[92];
 	__u8   touched[BLKCAST_MAP_BITS_BYTES];
 	__u8   bad[BLKCAST_MAP_BITS_BYTES];
 	__le64 stamps[BLKCAST_MAP_STAMPS];
@@ -174,6 +182,7 @@ struct blkcast_map_block {
 #ifdef __KERNEL__
 static_assert(sizeof(struct blkcast_super) == BLKCAST_BLOCK_SIZE);
 static_assert(sizeof(struct blkcast_map_block) == BLKCAST_BLOCK_SIZE);
+static_assert(offsetof(struct blkcast_map_block, stamps) == BLKCAST_MAP_HEAD);
 #else
 _Static_assert(sizeof(struct blkcast_super) == BLKCAST_BLOCK_SIZE, "super");
 _Static_assert(sizeof(struct blkcast_map_block) == BLKCAST_BLOCK_SIZE, "map");

@@ -7,7 +7,8 @@
     Copy    superblock, map and content on such disks (kmod/uapi/blkcast_disk.h)
 
 A region without a touched mark reads as zeros, whatever the disk holds. A region
-of an active group is in doubt; only the stamps of inactive groups mean anything.
+of an active group is in doubt, as is one whose stamps do not fit their head; only
+the stamps of inactive groups mean anything.
 """
 
 import socket
@@ -20,10 +21,10 @@ SUPER = struct.Struct("<8sIIQ16s16sQQQIIIIII64s")
 SUPER_MAGIC = b"blkcast\x01"
 HISTORY_MAX, REIGN = 128, struct.Struct("<IIQQ")
 MEMBERS_AT = SUPER.size + HISTORY_MAX * REIGN.size + 8
-MAP = struct.Struct("<IIQ16sII")
+MAP = struct.Struct("<IIQ16sIII")
 MAP_MAGIC = 0x70616d62
 STAMPS = 480
-TOUCHED_AT, STAMPS_AT = 136, 256
+HEAD_CRC_AT, TOUCHED_AT, STAMPS_AT = 40, 136, 256
 INCONSISTENT = 1
 ACTIVE = 1
 DOUBT = (1 << 64) - 1
@@ -108,6 +109,12 @@ def block_crc(block, at):
     return crc ^ 0xffffffff
 
 
+def head_crc(block):
+    """crc32c of a map block's head, but for its first two fields."""
+    head = block[8:STAMPS_AT]
+    return block_crc(head, HEAD_CRC_AT - 8)
+
+
 class Super:
     """The newer valid superblock of a metadata device."""
 
@@ -158,21 +165,27 @@ class Copy:
         return self.meta.read(self.super.map_offset, 2 * BLOCK * self.super.groups)
 
     def group(self, blocks, index):
-        """The regions of one map block, by the newer of its slots that are valid."""
-        best = None
-        slots = blocks[2 * BLOCK * index:2 * BLOCK * (index + 1)]
-        for block in slots[:BLOCK], slots[BLOCK:]:
-            magic, crc, generation, volume, number, flags = MAP.unpack_from(block)
-            if (magic == MAP_MAGIC and number == index
-                    and volume == self.super.volume and block_crc(block, 4) == crc
-                    and (not best or generation > best[0])):
-                best = generation, flags, block
+        """The regions of one map block, by the newer of its slots."""
+        both = blocks[2 * BLOCK * index:2 * BLOCK * (index + 1)]
+        slots = [self.slot(block, index) for block in (both[:BLOCK], both[BLOCK:])]
         count = min(STAMPS, self.super.regions - index * STAMPS)
-        if not best:
+        older, newer = sorted(slots) if None not in slots else (None, None)
+        if not newer or not older[0] and newer[0] != 1:
             return [Region(True, DOUBT)] * count
-        _, flags, block = best
+        _, active, block = newer
         stamps = struct.unpack_from(f"<{count}Q", block, STAMPS_AT)
-        return [self.region(block, i, flags & ACTIVE, stamps[i]) for i in range(count)]
+        return [self.region(block, i, active, stamps[i]) for i in range(count)]
+
+    def slot(self, block, index):
+        """Generation, are the stamps in doubt, block; None: it is lost."""
+        if not any(block[:STAMPS_AT]):
+            return 0, True, block
+        magic, crc, generation, volume, number, flags, head = MAP.unpack_from(block)
+        whole = block_crc(block, 4) == crc
+        if (magic != MAP_MAGIC or number != index or volume != self.super.volume
+                or not whole and head_crc(block) != head):
+            return None
+        return generation, flags & ACTIVE or not whole, block
 
     def close(self):
         self.data.close()

@@ -102,12 +102,15 @@ fresh super '*' flags=0
 found "metadata of another device" fatal not-internal $SUPER0 'elsewhere'
 fresh reign 1 2 9 0.0
 found "a history out of order" error history $SUPER0 'term 2 comes after term 3'
+fresh flip $((MAP + 8192 + 50))
+found "a block without a head" error block-lost $((MAP + 8192)) \
+	'map block 1, regions 480 to 959: .*in doubt'
 fresh flip $((MAP + 8192 + 300))
-found "a block without a good slot" error block-lost $((MAP + 8192)) \
+found "rotten stamps" warning stamps-lost $((MAP + 8192)) \
 	'map block 1, regions 480 to 959: .*in doubt'
 fresh map 1 1 generation=2
 "$image" flip img $((MAP + 8192 + 300))
-found "a torn slot" warning slot-damaged $((MAP + 8192)) 'the other slot counts'
+found "a torn slot" warning slot-torn $((MAP + 8192)) 'the other slot is newer and counts'
 fresh map 1 1 generation=4
 found "a lost map write" error slots-apart $((MAP + 12288)) 'write between them was lost'
 fresh map 0 0 stamp.7-9=6.1

@@ -137,6 +137,13 @@ static uint32_t crc(const void *block, size_t at)
 	return bc_crc32c(copy, sizeof(copy));
 }
 
+static uint32_t head_crc(const struct blkcast_map_block *block)
+{
+	size_t from = offsetof(struct blkcast_map_block, generation);
+
+	return bc_crc32c((const uint8_t *)block + from, BLKCAST_MAP_HEAD - from);
+}
+
 static void super_write(struct story *s, int copy, uint64_t flags)
 {
 	struct blkcast_super super = {
@@ -170,6 +177,7 @@ static void map_write(struct story *s, int slot, bool active, uint64_t stamp)
 		.stamps = { [TOUCHED] = htole64(stamp) },
 	};
 
+	block.head_crc = htole32(head_crc(&block));
 	block.crc = htole32(crc(&block, offsetof(struct blkcast_map_block, crc)));
 	entry(s, MAP + PIECE * slot, PIECE, LW_META, &block, sizeof(block));
 }
@@ -193,12 +201,12 @@ enum mistake {
 	DATA_BEFORE_ACTIVE_BIT,
 	DATA_BEFORE_TOUCHED,
 	NOT_ZEROED,
-	CURRENT_SLOT,
 	SUPERS_TOGETHER,
 	OLD_STAMP,
 	NEW_STAMP,
 	DATA_AFTER_FORGETTING,
 	NO_BARRIER,
+	CURRENT_SLOT,
 };
 
 #define LSN(seq) blkcast_lsn(1, seq)
@@ -328,6 +336,8 @@ static void test_right(void)
 	EXPECT(story_cut(NONE, true, 20) == 0);
 	/* A primary may take a write before an earlier flush is done. */
 	EXPECT(story_cut(NO_BARRIER, false, 20) == 0);
+	/* Torn where the only whole block stood: its head is whole, so doubt is all. */
+	EXPECT(story_cut(CURRENT_SLOT, false, 20) == 0);
 }
 
 /* A second recording, after a power cut that has lost the newest writes. */

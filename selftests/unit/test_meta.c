@@ -376,10 +376,14 @@ static void map_torn_write(void)
 	EXPECT(!bc_meta_map_write(&meta, stamps, &error));
 	stamps[BLKCAST_MAP_STAMPS] = blkcast_lsn(1, 2);
 	EXPECT(!bc_meta_map_write(&meta, stamps, &error));
-	flip(fd, second + 512);	/* the newest, in slot 0: the older one counts */
+	flip(fd, second + 4096 + 512);	/* the older one: the newest, in slot 0, counts */
 	EXPECT(!map_read(&meta, stamps));
-	EXPECT(stamps[BLKCAST_MAP_STAMPS] == blkcast_lsn(1, 1));
-	flip(fd, second + 4096 + 512);	/* both: in doubt, and nothing else is */
+	EXPECT(stamps[BLKCAST_MAP_STAMPS] == blkcast_lsn(1, 2));
+	flip(fd, second + 512);	/* what was touched is known */
+	EXPECT(!map_read(&meta, stamps));
+	EXPECT(stamps[BLKCAST_MAP_STAMPS] == BLKCAST_LSN_DOUBT);
+	EXPECT(stamps[BLKCAST_MAP_STAMPS + 1] == BLKCAST_LSN_NEVER);
+	flip(fd, second + 4096 + 50);	/* a lost head: all is in doubt */
 	EXPECT(!map_read(&meta, stamps));
 	EXPECT(stamps[BLKCAST_MAP_STAMPS - 1] == BLKCAST_LSN_NEVER);
 	for (uint32_t i = BLKCAST_MAP_STAMPS;
@@ -481,7 +485,7 @@ int main(void)
 		{ "superblock: wiped is gone", wiped_is_gone },
 		{ "map: written and read", map_round_trip },
 		{ "map: doubt spreads over its block", map_doubt },
-		{ "map: a torn write loses nothing, two bad slots are doubt",
+		{ "map: a torn write loses nothing, lost stamps and a lost head are doubt",
 		  map_torn_write },
 		{ "map: formatting forgets an older life", format_forgets },
 		{ "an enlarged device: found where the end was", enlarged },

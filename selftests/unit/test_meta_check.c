@@ -462,20 +462,28 @@ static void super_state(void)
 static void slot_damage(void)
 {
 	device_new();
-	flip(slot_at(1, 1) + 700);
-	EXPECT_ONE(WARNING, "slot-damaged", slot_at(1, 1),
-		   "map block 1, regions 480 to 959: one slot is damaged");
-	EXPECT(summary.bad_slots == 1 && !summary.lost);
+	flip(slot_at(1, !CURRENT) + 700);
+	EXPECT_ONE(WARNING, "slot-torn", slot_at(1, !CURRENT),
+		   "map block 1, regions 480 to 959: the older slot");
+	EXPECT(summary.bad_slots == 1 && !summary.lost && !summary.active);
+	device_new();
+	flip(slot_at(1, CURRENT) + 700);
+	EXPECT_ONE(WARNING, "stamps-lost", slot_at(1, CURRENT), "wrong checksum");
+	EXPECT(summary.bad_slots == 1 && !summary.lost && summary.active == 1);
+	EXPECT(summary.regions[BC_REGION_DOUBT] == 320);
 	device_new();
 	bad_from = slot_at(1, 0) + 512;
 	bad_to = bad_from + 512;
-	EXPECT_ONE(WARNING, "slot-damaged", slot_at(1, 0), "unreadable");
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 0 is unreadable");
+	device_new();
+	flip(slot_at(1, !CURRENT) + 50);
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 1 is damaged");
 	device_new();
 	slot_put(1, 0, slot_get(0, 0));
-	EXPECT_ONE(WARNING, "slot-damaged", slot_at(1, 0), "another volume or place");
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "another volume or place");
 	device_new();
 	zero(slot_at(1, 1));
-	EXPECT_ONE(WARNING, "slot-damaged", slot_at(1, 1), "empty");
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 1 is empty");
 }
 
 static void slot_lost(void)

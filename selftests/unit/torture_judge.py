@@ -177,11 +177,12 @@ def with_crc(block, at):
 def map_block(generation, active, stamps):
     block = bytearray(copies.BLOCK)
     copies.MAP.pack_into(block, 0, copies.MAP_MAGIC, 0, generation, b"V" * 16, 0,
-                         active)
+                         active, 0)
     for i, stamp in enumerate(stamps):
         if stamp:
             block[copies.TOUCHED_AT + i // 8] |= 1 << i % 8
         struct.pack_into("<Q", block, copies.STAMPS_AT + 8 * i, stamp)
+    struct.pack_into("<I", block, copies.HEAD_CRC_AT, copies.head_crc(bytes(block)))
     return with_crc(block, 4)
 
 
@@ -211,15 +212,24 @@ def copy_tests():
     content = copy.content()
     check("untouched reads as zeros", not any(content[2 << 16:3 << 16])
           and content[:2 << 16] == data.data[:2 << 16])
-    torn = bytearray(new)
-    torn[2048:2560] = bytes(512)
-    torn[100] ^= 1
-    copy = copies.Copy(data, metadata([old, torn]))
-    check("a torn slot leaves the older one",
-          [r.stamp for r in copy.regions] == stamps)
-    copy = copies.Copy(data, metadata([torn, torn]))
-    check("two torn slots are doubt", all(r == (True, copies.DOUBT)
-                                          for r in copy.regions))
+    third = map_block(3, 0, stamps)
+    torn = bytearray(old)
+    torn[512:] = third[512:]
+    torn[-1] ^= 1
+    copy = copies.Copy(data, metadata([torn, new]))
+    check("a torn slot with the old head leaves the other one",
+          [r.stamp for r in copy.regions] == [copies.DOUBT] * 2 + [0, copies.DOUBT])
+    torn = bytearray(third)
+    torn[512] ^= 1
+    copy = copies.Copy(data, metadata([torn, map_block(2, 0, stamps)]))
+    check("under a new head stamps are in doubt",
+          [r.stamp for r in copy.regions] == [copies.DOUBT] * 2 + [0, copies.DOUBT])
+    rotten = bytearray(third)
+    rotten[100] ^= 1
+    for slots in [rotten, new], [bytes(copies.BLOCK), new]:
+        copy = copies.Copy(data, metadata(slots))
+        check("without a head it may have been the newer one",
+              all(r == (True, copies.DOUBT) for r in copy.regions))
 
     one = copies.Copy(data, metadata([old]))
     changed = bytearray(content)

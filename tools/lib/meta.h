@@ -45,10 +45,11 @@ struct bc_super {
 
 /* What stands where a block of metadata should be. */
 enum bc_block_state {
-	BC_BLOCK_NONE,		/* superblock: no magic; map: all zeros, never written */
+	BC_BLOCK_NONE,		/* superblock: no magic; map: no head, never written */
 	BC_BLOCK_UNREADABLE,	/* the device reports an error */
 	BC_BLOCK_DAMAGED,	/* wrong checksum */
 	BC_BLOCK_FOREIGN,	/* map: whole, but of another volume or another place */
+	BC_BLOCK_HEAD,		/* map: the head is good, the stamps are torn or rotten */
 	BC_BLOCK_GOOD,
 };
 
@@ -95,10 +96,10 @@ enum bc_region_state {
  * @index: its number
  * @first, @count: its regions
  * @state: of the two slots
- * @generation: of the slots that are BC_BLOCK_GOOD
- * @current: the slot that counts, -1: neither is good
+ * @generation: of the slots that are BC_BLOCK_HEAD or BC_BLOCK_GOOD
+ * @current: the slot that counts; -1: the newest may be lost
  * @disk: that slot, NULL without one
- * @active: its active bit; true without a slot that counts
+ * @active: its active bit; true without a slot that counts, or if its stamps do not
  * @touched, @regions, @stamps: for each of its regions: was it ever written, its
  *	state, its stamp
  */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* See meta_block.h. */
 #include <endian.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,13 +30,6 @@ static uint32_t block_crc(const void *block, const __le32 *crc)
 	sum = bc_crc32c_update(sum, (const uint8_t *)block + at,
 			       BLKCAST_BLOCK_SIZE - at);
 	return ~sum;
-}
-
-static bool block_is_zero(const void *block)
-{
-	const uint8_t *bytes = block;
-
-	return !bytes[0] && !memcmp(bytes, bytes + 1, BLKCAST_BLOCK_SIZE - 1);
 }
 
 /* --- superblock ------------------------------------------------------- */
@@ -123,19 +117,43 @@ static void bit_set(uint8_t *bits, unsigned int i)
 	bits[i / 8] |= 1U << (i % 8);
 }
 
+static bool head_is_zero(const struct blkcast_map_block *block)
+{
+	const uint8_t *bytes = (const uint8_t *)block;
+
+	return !bytes[0] && !memcmp(bytes, bytes + 1, BLKCAST_MAP_HEAD - 1);
+}
+
+/* The checksum of a block's head: see blkcast_disk.h. */
+static uint32_t head_crc(const struct blkcast_map_block *block)
+{
+	uint8_t head[BLKCAST_MAP_HEAD];
+	size_t from = offsetof(struct blkcast_map_block, generation);
+
+	memcpy(head, block, sizeof(head));
+	memset(head + offsetof(struct blkcast_map_block, head_crc), 0,
+	       sizeof(block->head_crc));
+	return ~bc_crc32c_update(~0U, head + from, sizeof(head) - from);
+}
+
 enum bc_block_state bc_map_slot_state(const struct bc_super *super,
 				      const struct blkcast_map_block *slot,
 				      uint32_t index)
 {
-	if (block_is_zero(slot))
+	enum bc_block_state state = BC_BLOCK_GOOD;
+
+	if (head_is_zero(slot))
 		return BC_BLOCK_NONE;
-	if (le32toh(slot->magic) != BLKCAST_MAP_MAGIC ||
-	    le32toh(slot->crc) != block_crc(slot, &slot->crc))
+	if (le32toh(slot->crc) != block_crc(slot, &slot->crc))
+		state = le32toh(slot->head_crc) == head_crc(slot) ?
+			BC_BLOCK_HEAD : BC_BLOCK_DAMAGED;
+	if (le32toh(slot->magic) != BLKCAST_MAP_MAGIC)
 		return BC_BLOCK_DAMAGED;
-	if (le32toh(slot->index) != index ||
-	    memcmp(slot->volume, super->volume, sizeof(slot->volume)))
+	if (state != BC_BLOCK_DAMAGED &&
+	    (le32toh(slot->index) != index ||
+	     memcmp(slot->volume, super->volume, sizeof(slot->volume))))
 		return BC_BLOCK_FOREIGN;
-	return BC_BLOCK_GOOD;
+	return state;
 }
 
 uint32_t bc_map_block_regions(const struct bc_super *super, uint32_t index)
@@ -145,17 +163,21 @@ uint32_t bc_map_block_regions(const struct bc_super *super, uint32_t index)
 	return left < BLKCAST_MAP_STAMPS ? left : BLKCAST_MAP_STAMPS;
 }
 
-/* Which of two slots holds the current block; -1: neither. */
+/*
+ * Which of two slots holds the current block; -1: the newest may be lost.  The
+ * kernel judges by the same rules: kmod/map_block.c.
+ */
 static int current_slot(const struct bc_map_block *block)
 {
-	bool good0 = block->state[0] == BC_BLOCK_GOOD;
-	bool good1 = block->state[1] == BC_BLOCK_GOOD;
+	bool head0 = block->state[0] >= BC_BLOCK_HEAD;
+	bool head1 = block->state[1] >= BC_BLOCK_HEAD;
 
-	if (good0 && good1)
+	if (head0 && head1)
 		return block->generation[1] > block->generation[0];
-	if (!good0 && !good1)
+	if ((!head0 && !head1) || block->state[head0] != BC_BLOCK_NONE ||
+	    block->generation[head1] > 1)
 		return -1;
-	return good1;
+	return head1;
 }
 
 static void region_decode(struct bc_map_block *block, uint32_t i)
@@ -186,12 +208,13 @@ void bc_map_block_decode(const struct bc_super *super, struct bc_map_block *bloc
 		if (block->state[i] != BC_BLOCK_UNREADABLE)
 			block->state[i] = bc_map_slot_state(super, &slots[i],
 							    block->index);
-		block->generation[i] = block->state[i] == BC_BLOCK_GOOD ?
+		block->generation[i] = block->state[i] >= BC_BLOCK_HEAD ?
 				       le64toh(slots[i].generation) : 0;
 	}
 	block->current = current_slot(block);
 	block->disk = block->current < 0 ? NULL : &slots[block->current];
 	block->active = !block->disk ||
+			block->state[block->current] == BC_BLOCK_HEAD ||
 			le32toh(block->disk->flags) & BLKCAST_MAP_ACTIVE;
 	for (uint32_t i = 0; i < block->count; i++)
 		region_decode(block, i);
@@ -216,5 +239,6 @@ void bc_map_block_encode(const struct bc_super *super,
 	memcpy(disk->volume, super->volume, sizeof(disk->volume));
 	disk->index = htole32(index);
 	disk->flags = htole32(flags);
+	disk->head_crc = htole32(head_crc(disk));
 	disk->crc = htole32(block_crc(disk, &disk->crc));
 }

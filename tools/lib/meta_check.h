@@ -27,7 +27,7 @@ enum bc_finding_level {
 /**
  * struct bc_finding - something that is not as it should be
  * @level: how bad it is
- * @kind: a word for programs, such as "slot-damaged"
+ * @kind: a word for programs, such as "slot-torn"
  * @offset: where on the metadata device, in bytes
  * @of_map: it is about the map: @first_block .. @last_region mean something
  * @text: what was found, and what it means; no newline
@@ -45,8 +45,8 @@ struct bc_finding {
  * struct bc_map_summary - counts over the whole map
  * @blocks: of the map, each a group of regions
  * @active: of these, with the active bit
- * @bad_slots: damaged, unreadable or foreign slots
- * @lost: blocks both slots of which are bad
+ * @bad_slots: torn, damaged, unreadable or foreign slots
+ * @lost: blocks whose newest slot may be lost
  * @regions: by enum bc_region_state
  * @touched: regions with the touched mark
  * @newest: the newest stamp

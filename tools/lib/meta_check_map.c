@@ -16,7 +16,8 @@
 #include "util.h"
 
 enum kind {
-	SLOT_BAD,
+	SLOT_TORN,
+	STAMPS_LOST,
 	BLOCK_LOST,
 	SLOTS_EQUAL,
 	SLOTS_APART,
@@ -40,8 +41,10 @@ static const struct kind_info {
 	bool regions;
 	const char *means;
 } infos[KINDS] = {
-	[SLOT_BAD] = { "slot-damaged", BC_FINDING_WARNING, false,
-		"the other slot counts: nothing is lost if power failed while this one was written, else what it says may be old" },
+	[SLOT_TORN] = { "slot-torn", BC_FINDING_WARNING, false,
+		"the other slot is newer and counts: nothing is lost" },
+	[STAMPS_LOST] = { "stamps-lost", BC_FINDING_WARNING, false,
+		"power failed while it was written, or it has rotted: what was ever written there is known, and in doubt: it is compared with the primary's" },
 	[BLOCK_LOST] = { "block-lost", BC_FINDING_ERROR, false,
 		"all of these regions count as written and are in doubt: they are compared with the primary's" },
 	[SLOTS_EQUAL] = { "slots-equal", BC_FINDING_ERROR, false,
@@ -88,7 +91,7 @@ struct map_check {
 bool bc_map_slot_bad(const struct bc_map_block *block, int slot)
 {
 	if (block->state[slot] == BC_BLOCK_NONE)
-		return block->state[!slot] != BC_BLOCK_GOOD ||
+		return block->state[!slot] < BC_BLOCK_HEAD ||
 		       block->generation[!slot] > 1;
 	return block->state[slot] != BC_BLOCK_GOOD;
 }
@@ -118,6 +121,7 @@ static const char *slot_word(uint64_t state)
 		[BC_BLOCK_UNREADABLE] = "unreadable",
 		[BC_BLOCK_DAMAGED] = "damaged (wrong checksum)",
 		[BC_BLOCK_FOREIGN] = "of another volume or place",
+		[BC_BLOCK_HEAD] = "of stamps with a wrong checksum",
 		[BC_BLOCK_GOOD] = "good",
 	};
 
@@ -128,8 +132,11 @@ static void say_what(char *text, size_t size, enum kind kind, uint64_t detail,
 		     const struct bc_super *super)
 {
 	switch (kind) {
-	case SLOT_BAD:
-		snprintf(text, size, "one slot is %s", slot_word(detail));
+	case SLOT_TORN:
+		snprintf(text, size, "the older slot was not written whole");
+		break;
+	case STAMPS_LOST:
+		snprintf(text, size, "the stamps have a wrong checksum");
 		break;
 	case BLOCK_LOST:
 		snprintf(text, size, "slot 0 is %s, slot 1 is %s",
@@ -259,13 +266,15 @@ static void note_block(struct map_check *check, enum kind kind,
 static void check_slots(struct map_check *check, const struct bc_map_block *block)
 {
 	uint64_t gen0 = block->generation[0], gen1 = block->generation[1];
-	int bad = bc_map_slot_bad(block, 0) ? 0 : 1;
+	int current = block->current;
 
-	if (block->current < 0)
+	if (current < 0)
 		note_block(check, BLOCK_LOST, block, 0,
 			   block->state[0] * 8 + block->state[1]);
-	else if (bc_map_slot_bad(block, bad))
-		note_block(check, SLOT_BAD, block, bad, block->state[bad]);
+	else if (block->state[current] == BC_BLOCK_HEAD)
+		note_block(check, STAMPS_LOST, block, current, 0);
+	else if (block->state[!current] == BC_BLOCK_HEAD)
+		note_block(check, SLOT_TORN, block, !current, 0);
 	else if (gen0 == gen1)
 		note_block(check, SLOTS_EQUAL, block, 0, 0);
 	else if (gen0 + 1 != gen1 && gen1 + 1 != gen0)
@@ -274,6 +283,8 @@ static void check_slots(struct map_check *check, const struct bc_map_block *bloc
 
 static bool beyond_end(const struct bc_map_block *block)
 {
+	if (block->state[block->current] == BC_BLOCK_HEAD)
+		return false;
 	for (uint32_t i = block->count; i < BLKCAST_MAP_STAMPS; i++) {
 		if (block->disk->stamps[i] ||
 		    block->disk->touched[i / 8] >> (i % 8) & 1)

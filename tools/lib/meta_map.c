@@ -108,7 +108,10 @@ int bc_meta_map_walk(struct bc_meta *meta, uint32_t first, uint32_t blocks,
 	return ret;
 }
 
-/* Put block @i into the slot that does not hold the current one (inv. 2). */
+/*
+ * Put block @i into the slot that does not hold the current one (inv. 2).  Without a
+ * current one, the other must not be taken for a newer one that was lost.
+ */
 static void batch_encode(const struct bc_meta *meta, struct batch *batch,
 			 uint32_t i, const uint64_t *stamps)
 {
@@ -117,6 +120,8 @@ static void batch_encode(const struct bc_meta *meta, struct batch *batch,
 
 	batch_decode(meta, batch, i, &block);
 	generation = block.current < 0 ? 0 : block.generation[block.current];
+	if (block.current < 0)
+		memset(&batch->slots[2 * i + 1], 0, BLKCAST_BLOCK_SIZE);
 	bc_map_block_encode(&meta->super,
 			    &batch->slots[2 * i + (block.current == 0)],
 			    block.index, generation + 1,

@@ -66,35 +66,67 @@ static const struct blkcast_map_block *slot_at(const struct lw_meta *meta,
 			(2ULL * g + slot) * BLKCAST_BLOCK_SIZE);
 }
 
+static uint32_t head_crc(const struct blkcast_map_block *block)
+{
+	size_t from = offsetof(struct blkcast_map_block, generation);
+	struct blkcast_map_block copy = *block;
+
+	copy.head_crc = 0;
+	return ~bc_crc32c_update(~0U, (uint8_t *)&copy + from, BLKCAST_MAP_HEAD - from);
+}
+
+static enum lw_slot slot_judge(const struct lw_meta *meta, uint32_t g,
+			       const struct blkcast_map_block *block)
+{
+	static const uint8_t blank[BLKCAST_MAP_HEAD];
+
+	if (!memcmp(block, blank, sizeof(blank)))
+		return LW_SLOT_BLANK;
+	if (le32toh(block->magic) != BLKCAST_MAP_MAGIC || le32toh(block->index) != g ||
+	    memcmp(block->volume, meta->volume, sizeof(block->volume)) ||
+	    le32toh(block->head_crc) != head_crc(block))
+		return LW_SLOT_LOST;
+	return le32toh(block->crc) ==
+	       block_crc(block, offsetof(struct blkcast_map_block, crc)) ?
+	       LW_SLOT_WHOLE : LW_SLOT_HEAD;
+}
+
 static void slot_read(struct lw_meta *meta, uint32_t g, int slot)
 {
 	const struct blkcast_map_block *block = slot_at(meta, g, slot);
 	struct lw_group *group = &meta->groups[g];
 
-	group->valid[slot] =
-		le32toh(block->magic) == BLKCAST_MAP_MAGIC &&
-		le32toh(block->index) == g &&
-		!memcmp(block->volume, meta->volume, sizeof(block->volume)) &&
-		le32toh(block->crc) ==
-		block_crc(block, offsetof(struct blkcast_map_block, crc));
+	group->state[slot] = slot_judge(meta, g, block);
 	group->generation[slot] = le64toh(block->generation);
+}
+
+/* A slot that is lost may have been the newer one. */
+static int slots_pick(const struct lw_group *group)
+{
+	int best = group->generation[1] > group->generation[0];
+
+	if (group->state[0] < LW_SLOT_HEAD || group->state[1] < LW_SLOT_HEAD)
+		best = group->state[1] > group->state[0];
+	if (group->state[best] < LW_SLOT_HEAD || group->state[!best] == LW_SLOT_LOST ||
+	    (group->state[!best] == LW_SLOT_BLANK && group->generation[best] > 1))
+		return -1;
+	return best;
 }
 
 static void group_read(struct lw_meta *meta, uint32_t g)
 {
 	uint8_t *changed = &meta->disk->meta_changed[2 * g];
 	struct lw_group *group = &meta->groups[g];
-	int best = -1;
+	int best;
 
 	for (int slot = 0; slot < 2; slot++) {
 		if (changed[slot])
 			slot_read(meta, g, slot);
 		changed[slot] = 0;
-		if (group->valid[slot] &&
-		    (best < 0 || group->generation[slot] > group->generation[best]))
-			best = slot;
 	}
+	best = slots_pick(group);
 	group->block = best < 0 ? NULL : slot_at(meta, g, best);
+	group->doubtful = best < 0 || group->state[best] == LW_SLOT_HEAD;
 }
 
 void lw_meta_read(struct lw_meta *meta)
@@ -117,7 +149,8 @@ uint64_t lw_meta_stamp(const struct lw_meta *meta, uint32_t region, bool *active
 		meta->groups[region / BLKCAST_MAP_STAMPS].block;
 	uint32_t i = region % BLKCAST_MAP_STAMPS;
 
-	*active = !block || le32toh(block->flags) & BLKCAST_MAP_ACTIVE;
+	*active = meta->groups[region / BLKCAST_MAP_STAMPS].doubtful ||
+		  le32toh(block->flags) & BLKCAST_MAP_ACTIVE;
 	if (!block)
 		return BLKCAST_LSN_DOUBT;
 	if (!(block->touched[i / 8] >> (i % 8) & 1))

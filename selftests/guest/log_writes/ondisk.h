@@ -12,14 +12,16 @@
 
 /**
  * struct lw_group - the two slots of a map block
- * @valid: of each slot
- * @generation: of each valid slot
- * @block: the current one, NULL: both are bad
+ * @state: of each slot
+ * @generation: of each slot with a head
+ * @block: the current one, NULL: the newest may be lost
+ * @doubtful: its stamps mean nothing
  */
 struct lw_group {
-	bool valid[2];
+	enum lw_slot { LW_SLOT_LOST, LW_SLOT_BLANK, LW_SLOT_HEAD, LW_SLOT_WHOLE } state[2];
 	uint64_t generation[2];
 	const struct blkcast_map_block *block;
+	bool doubtful;
 };
 
 /**
