@@ -91,6 +91,9 @@ is "nothing was touched" "$(block g2 100)" "$mine"
 check "it is told to" vm_exec g2 'blkcast replica data --discard-mine'
 check "it follows" connect g1 g2
 check "in sync" wait_until 60 in_sync g1 g2
+like "one that follows has nothing to give up" \
+	"$(vm_exec g2 'blkcast replica data --discard-mine')" 'follows g1 already'
+is "and is not told to" "$(field g2 'v["discards_own"]')" False
 equal "equal to the new primary"
 check "the write is gone" test "$(block g2 100)" != "$mine"
 

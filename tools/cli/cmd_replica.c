@@ -85,6 +85,27 @@ static int end_reign(struct bc_kernel *kernel, const char *name,
 	return ret;
 }
 
+/*
+ * One that follows a primary has given up whatever it had; the word would wait for
+ * the next primary, and be taken for one about what it has by then.
+ */
+static int discard_needed(struct bc_kernel *kernel, const char *name,
+			  struct bc_error *error)
+{
+	struct bc_volume volume;
+	int ret = bc_kernel_get(kernel, name, &volume, error);
+
+	if (ret)
+		return ret;
+	if (volume.role == BLKCAST_ROLE_REPLICA && volume.links) {
+		printf("Volume %s follows %s already: there is nothing to give up.\n",
+		       name, volume.link[0].name);
+		discard_mine = false;
+	}
+	bc_volume_release(&volume);
+	return ret;
+}
+
 int cmd_replica(int argc, char **argv)
 {
 	struct control *hold = NULL;
@@ -102,7 +123,9 @@ int cmd_replica(int argc, char **argv)
 	}
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
-	ret = end_reign(kernel, rest[0], &error);
+	ret = discard_mine ? discard_needed(kernel, rest[0], &error) : 0;
+	if (!ret)
+		ret = end_reign(kernel, rest[0], &error);
 	if (!ret && discard_mine)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret && discard_mine)
