@@ -4,7 +4,7 @@
  * comes up.  uapi/blkcast_disk.h has the format.
  *
  * Rot must not be taken for a torn write, or the copy would be what it was one write
- * earlier and equal to what it is not.  A device writes a sector whole or not at
+ * earlier and equal to what it is not (rule 8).  A device writes a sector whole or not at
  * all, and the head of a block lies in one:
  *
  *  1. A torn write has left the old head, and counts for nothing; or the new one.

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The stamp map of one copy, in memory and on disk, and the pen that writes it.
 
-Regions of a group share a map block, which stands in two slots; the valid one of
-the higher generation counts.  One at a time holds the pen: who sets an active bit
+Regions of a group share a map block, which stands in two slots; the one of the higher
+generation counts.  A slot may lose its stamps, torn or rotten, or its head.  One at a
+time holds the pen: who sets an active bit
 or a touched mark, cleans a group, forgets a region, grows the volume."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from world import B, DOUBT, GROUP, NEVER, NG, R, blocks_of, group, until
 
@@ -16,6 +17,10 @@ class Block:
     active: bool
     stamps: tuple
     touched: tuple
+    whole: bool = True              # the stamps fit the head
+
+
+LOST = object()                     # a slot without a head; None: never written
 
 
 def members(g):
@@ -36,8 +41,23 @@ class RegionMap:
     # ---- what a crash leaves, what is found
 
     def _write_lands(self, g, slot, block):
-        """It is there, torn, or has not begun."""
-        self.slots[g][slot] = self.sim.rng.choice([self.slots[g][slot], None, block])
+        """It is there, torn, or has not begun.  The head lies in one sector."""
+        old = self.slots[g][slot]
+        torn = [replace(b, whole=False) if isinstance(b, Block) else b
+                for b in (old, block)]
+        self.slots[g][slot] = self.sim.rng.choice([old, block] + torn)
+
+    def damage(self, g, what):
+        """Rot while the copy is down.  Return what was lost."""
+        slots = self.slots[g]
+        newer = max((b.generation, i) for i, b in enumerate(slots) if isinstance(b, Block))[1]
+        if what == 'stamps':
+            slots[newer] = replace(slots[newer], whole=False)
+        else:
+            slots[newer] = LOST
+        if what == 'both':
+            slots[1 - newer] = LOST
+        return what
 
     def power_cut(self):
         if self.flying:
@@ -55,18 +75,36 @@ class RegionMap:
         self.unsure = set()                     # is the touched mark on disk?
         self.generation, self.slot = [0] * NG, [0] * NG
         self.lost = []
+        self.both = set()                       # both slots have to be written
         for g in range(NG):
             self._load_group(g)
 
+    def _pick(self, g):
+        """Generation and number of the slot that counts; None: the newest may be lost."""
+        slots = self.slots[g]
+        heads = [(b.generation, i) for i, b in enumerate(slots) if isinstance(b, Block)
+                 and (b.whole or self.rule('headdoubt'))]
+        if not heads:
+            return None
+        generation, i = max(heads)
+        if self.rule('lostnewer') and (slots[1 - i] is LOST or
+                                       slots[1 - i] is None and generation > 1):
+            return None
+        return generation, i
+
     def _load_group(self, g):
-        good = [(b.generation, i) for i, b in enumerate(self.slots[g]) if b]
-        if good:
-            self.generation[g], self.slot[g] = max(good)
+        pick = self._pick(g)
+        if pick:
+            self.generation[g], self.slot[g] = pick
             block = self.slots[g][self.slot[g]]
         else:
             self.lost.append(g)
+            self.both.add(g)
+            self.generation[g] = 1 + max(b.generation if isinstance(b, Block) else 0
+                                         for b in self.slots[g])
             known = self.rule('lostdoubt')
             block = Block(0, known, (NEVER,) * GROUP, (known,) * GROUP)
+        block = replace(block, active=block.active or not block.whole)
         self.active[g] = block.active
         for i, r in enumerate(members(g)):
             self.touched[r] = block.touched[i] and r * B < self.node.size
@@ -121,7 +159,16 @@ class RegionMap:
                      tuple(self.touched[r] or r in touched for r in members(g)))
 
     def write(self, g, block):
-        """Write a block to the slot that is not the current one.  Holds the pen."""
+        """Write a block beside the current one.  Holds the pen.  Return success."""
+        done = yield from self._write_once(g, block)
+        if done and g in self.both:
+            done = yield from self._write_once(
+                g, replace(block, generation=block.generation + 1))
+            if done:
+                self.both.discard(g)
+        return done
+
+    def _write_once(self, g, block):
         slot = 1 - self.slot[g] if self.rule('twoslots') else self.slot[g]
         self.flying = (g, slot, block)
         yield None
@@ -260,6 +307,5 @@ class RegionMap:
 
     def describe(self):
         current = [self.slots[g][self.slot[g]] for g in range(NG)]
-        return ' '.join('lost' if b is None else
-                        f'{"active" if b.active else ""}{list(b.stamps)}'
-                        for b in current)
+        return ' '.join(f'{"active" if b.active else ""}{list(b.stamps)}'
+                        if isinstance(b, Block) else 'lost' for b in current)

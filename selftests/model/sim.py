@@ -232,12 +232,12 @@ class Sim:
         self.boot(node)
 
     def damage(self, node):
-        """A map block is lost in both slots, once in a run."""
+        """A map block loses both slots, the newer one, or its stamps, once in a run."""
         self.has.discard('damage')
         g = self.rng.randrange(NG)
-        node.map.slots[g] = [None, None]
-        node.damaged = not node.sup.inconsistent
-        self.trace(f'{node} map block {g} is lost')
+        what = node.map.damage(g, self.rng.choice(['both', 'newer', 'stamps']))
+        node.damaged = what != 'stamps' and not node.sup.inconsistent
+        self.trace(f'{node} map block {g} has lost {what}')
 
     def ev_promote(self):
         if self.primaries() and self.rng.random() > .1:

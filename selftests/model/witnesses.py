@@ -16,6 +16,8 @@ WITNESSES = {
     'doubtfirst': ('metafail cleaning handover cuts', None),
     'twoslots': ('cleaning crashes', 891),
     'lostdoubt': ('damage crashes', 72),
+    'lostnewer': ('damage crashes handover', 191),
+    'headdoubt': ('damage crashes handover', 137),
     'lostblock': ('damage crashes', 0),
     'writefail': ('wfail cuts', 13),
     'applyfail': ('applyfail cuts', 9),

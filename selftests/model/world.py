@@ -21,7 +21,9 @@ RULES = {
     'doubtkeeps': 'a region in doubt keeps its active bit',
     'doubtfirst': 'a doubt is on disk before any exact stamp is',
     'twoslots': 'a map block is written beside the current one, never over it',
-    'lostdoubt': 'regions of a map block lost in both slots are in doubt and count as touched',
+    'lostdoubt': 'regions of a lost map block are in doubt and count as touched',
+    'lostnewer': 'a map block is lost with one slot: that may have been the newer one',
+    'headdoubt': 'a newer slot with a head alone counts: what it marks as touched is in doubt',
     'lostblock': 'a copy that has lost a map block is inconsistent until a resync is done',
     'writefail': 'a failed local write restamps its region and dirties it on every link',
     'applyfail': 'a write that fails on a replica puts its region in doubt and ends the link',
@@ -93,7 +95,7 @@ FEATURES = {
     'applyfail': .05,   # a replica's does
     'flushfail': .12,   # a flush fails and the cache is dropped
     'metafail': .08,    # a map block cannot be written
-    'damage': .3,       # a map block is lost in both slots while its copy is down
+    'damage': .3,       # a map block rots while its copy is down
     'down': 1,          # copies go down and come up in order
     'views': 1,         # views, snapshots, restores
     'grow': 1,          # volumes begin small and grow

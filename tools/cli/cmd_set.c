@@ -2,11 +2,12 @@
 /* blkcast set: the policy, in the configuration and, when up, at once. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "policy.h"
 
-static const char *policy_text, *ack_text, *on_loss_text;
+static const char *policy_text, *ack_text, *on_loss_text, *fallback;
 static uint64_t resync_rate, active_max;
 static uint32_t min_isr;
 
@@ -23,16 +24,22 @@ static const struct cli_option options[] = {
 	  "a second, while writers are at work: 64K..1T (8M)" },
 	{ "active-max", CLI_SIZE, &active_max, "SIZE",
 	  "of the volume in use at once, to compare after a crash: 64M..64T (64G)" },
+	{ "fallback", CLI_TEXT, &fallback, "STORE|none",
+	  "a replica here keeps a view of what it was until it has been made equal (none)" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
 	"NAME [--policy PRESET] [--ack local|memory|disk] [--min-isr COPIES]\n"
-	"       [--on-loss suspend|error] [--resync-rate SIZE] [--active-max SIZE]",
+	"       [--on-loss suspend|error] [--resync-rate SIZE] [--active-max SIZE]\n"
+	"       [--fallback STORE]",
 	"Change a volume's policy, at once and for good. --policy stands for --ack,\n"
 	"--min-isr and --on-loss together; what is given beside it counts. A resync gives\n"
 	"way to writers down to its rate; a volume that nobody writes to gives it all there\n"
-	"is. What is active needs no more metadata written, and is compared after a crash.",
+	"is. What is active needs no more metadata written, and is compared after a crash.\n"
+	"While a replica is made equal, its content is of no one moment: with --fallback it\n"
+	"keeps the view VOLUME@fallback of what it was before, should the primary be lost\n"
+	"meanwhile. STORE is as for 'blkcast view create'; without room there, no link.",
 	options, 1, 1
 };
 
@@ -72,6 +79,9 @@ static int change(const char *name, const struct bc_set *set, struct bc_error *e
 		config.min_isr = set->min_isr;
 	if (set->on_loss >= 0)
 		config.on_loss = set->on_loss;
+	if (fallback)
+		snprintf(config.fallback, sizeof(config.fallback), "%s",
+			 strcmp(fallback, "none") ? fallback : "");
 	ret = bc_volume_config_save(&config, error);
 	bc_volume_config_release(&config);
 	return ret ? ret : apply(name, set, error);
@@ -100,6 +110,9 @@ static bool settings(struct bc_set *set)
 		return cli_failf("--resync-rate must be 64K..1T"), false;
 	if (active_max && !bc_active_max_valid(active_max))
 		return cli_failf("--active-max must be 64M..64T"), false;
+	if (fallback && strcmp(fallback, "none") && !bc_fallback_valid(fallback))
+		return cli_failf("--fallback must be memory:SIZE, /FILE:SIZE, /DEVICE or none"),
+		       false;
 	set->min_isr = min_isr ? min_isr : set->min_isr;
 	set->resync_rate = resync_rate;
 	set->active_max = active_max;
@@ -117,7 +130,7 @@ int cmd_set(int argc, char **argv)
 	if (exit_code != CLI_GO)
 		return exit_code;
 	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !resync_rate &&
-	    !active_max) {
+	    !active_max && !fallback) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}

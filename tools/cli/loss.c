@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "config.h"
 #include "loss.h"
 #include "util.h"
 
@@ -73,6 +74,9 @@ void loss_print(const struct bc_volume *volume, FILE *out)
 	print_whose(volume, out);
 	if (inconsistent(volume))
 		fprintf(out, "It is inconsistent: a resync has not finished, or its map is damaged. Its content is of no one moment; a filesystem on it may be damaged.\n");
+	if (inconsistent(volume) && bc_volume_view(volume, BC_FALLBACK_VIEW))
+		fprintf(out, "The view %s@" BC_FALLBACK_VIEW " is what it was before the resync: blkcast(8) says how to go back to that.\n",
+			volume->name);
 	if (volume->doubt)
 		fprintf(out, "%u of its regions are in doubt: what is here counts from now on.\n",
 			volume->doubt);

@@ -46,9 +46,13 @@ static int ops_link_add(void *arg, const struct bc_link_add *add,
 			struct bc_error *error)
 {
 	struct daemon *daemon = arg;
+	int ret = 0;
 
-	return daemon->kernel ? bc_kernel_link_add(daemon->kernel, add, error) :
-	       no_module(error);
+	if (!daemon->kernel)
+		return no_module(error);
+	if (add->history)	/* this is the replica's end */
+		ret = fallback_make(daemon, add->name, error);
+	return ret ? ret : bc_kernel_link_add(daemon->kernel, add, error);
 }
 
 static int ops_link_del(void *arg, const char *volume, const char *link,

@@ -68,6 +68,13 @@ int daemon_reload(struct daemon *daemon, struct bc_error *error);
 int watcher_start(struct daemon *daemon, struct bc_error *error);
 void watcher_stop(struct daemon *daemon);
 
+/* --- a view of what a replica was, fallback.c --- */
+
+/* Before a link is made here; an error: it must not be. */
+int fallback_make(struct daemon *daemon, const char *volume, struct bc_error *error);
+/* The copy is in sync. */
+void fallback_drop(struct daemon *daemon, const char *volume);
+
 /* --- links to be, peers.c --- */
 
 /* Make the list of peers from the configuration; drop what left it. */

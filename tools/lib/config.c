@@ -218,6 +218,23 @@ static int take_on_loss(void *to, size_t size, const char *value,
 	return 0;
 }
 
+bool bc_fallback_valid(const char *store)
+{
+	return *store == '/' || !strncmp(store, "memory:", strlen("memory:"));
+}
+
+static int take_store(void *to, size_t size, const char *value,
+		      struct bc_error *error)
+{
+	if (!bc_fallback_valid(value))
+		return bc_fail(error, -EINVAL,
+			       "fallback '%s' must be memory:SIZE, /FILE:SIZE or /DEVICE", value);
+	if (strlen(value) >= size)
+		return bc_fail(error, -EINVAL, "the path is too long");
+	strcpy(to, value);
+	return 0;
+}
+
 static int take_bool(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -300,6 +317,7 @@ static const struct key volume_keys[] = {
 	  sizeof(uint32_t) },
 	{ "on-loss", take_on_loss, offsetof(struct bc_volume_config, on_loss),
 	  sizeof(uint8_t) },
+	KEY(struct bc_volume_config, fallback, take_store),
 	{ NULL, NULL, 0, 0 }
 };
 

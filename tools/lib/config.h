@@ -23,6 +23,7 @@ struct bc_kernel;
 #define BC_PATH_MAX	4096
 #define BC_HOST_MAX	256
 #define BC_PORT_DEFAULT	"7790"
+#define BC_FALLBACK_VIEW "fallback"	/* of what a replica was before a resync */
 #define BC_PEER_MAX	40	/* characters of a peer or node name */
 
 struct bc_address {
@@ -58,6 +59,7 @@ struct bc_volume_config {
 	uint64_t active_max;	/* bytes; 0: the kernel's default */
 	uint32_t min_isr;	/* copies; 0: the kernel's default */
 	uint8_t on_loss;	/* enum blkcast_on_loss */
+	char fallback[BC_PATH_MAX];	/* store of a view, see viewstore.h; empty: none */
 	size_t links;
 	struct bc_link_config *link;
 };
@@ -66,6 +68,9 @@ struct bc_volume_config {
 const char *bc_config_dir(void);
 /* /run/blkcast or $BLKCAST_RUN_DIR. */
 const char *bc_run_dir(void);
+
+/* May it be a store of a view?  Whether there is such a one shows when it is opened. */
+bool bc_fallback_valid(const char *store);
 
 /* Missing blkcast.conf: the defaults. */
 int bc_daemon_config_load(struct bc_daemon_config *config,

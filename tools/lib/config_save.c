@@ -104,6 +104,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 		fprintf(out, "min-isr = %u\n", config->min_isr);
 	if (config->on_loss != BLKCAST_ON_LOSS_SUSPEND)
 		fprintf(out, "on-loss = %s\n", bc_on_loss_name(config->on_loss));
+	if (config->fallback[0])
+		fprintf(out, "fallback = %s\n", config->fallback);
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }
@@ -176,6 +178,8 @@ static int check_config(const struct bc_volume_config *config,
 	ret = check_path(config->backing, error);
 	if (!ret)
 		ret = check_path(config->meta, error);
+	if (!ret)
+		ret = check_path(config->fallback, error);
 	for (size_t i = 0; i < config->links && !ret; i++)
 		ret = check_link(&config->link[i], error);
 	return ret;
