@@ -60,3 +60,19 @@ int folder_lock_of(const char *path, int *lock, struct bc_error *error)
 	free(copy);
 	return err;
 }
+
+int folder_sync_of(const char *path, struct bc_error *error)
+{
+	char *copy = strdup(path);
+	int fd, err = 0;
+
+	if (!copy)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		err = bc_fail_errno(error, -errno, "cannot sync the folder of %s", path);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return err;
+}

@@ -23,4 +23,7 @@ int folder_lock(const char *folder, bool shared, int *lock, struct bc_error *err
 /* The same of the folder that file @path is in, shared. */
 int folder_lock_of(const char *path, int *lock, struct bc_error *error);
 
+/* Make durable that file @path is there. */
+int folder_sync_of(const char *path, struct bc_error *error);
+
 #endif /* SNAPSHOT_FOLDER_H */

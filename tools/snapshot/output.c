@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "../lib/util.h"
+#include "folder.h"
 #include "output.h"
 
 static const int fatal_signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -115,22 +115,6 @@ int output_write(struct output *output, const void *data, size_t length,
 	return 0;
 }
 
-static int sync_folder(const char *path, struct bc_error *error)
-{
-	char *copy = strdup(path);
-	int fd, err = 0;
-
-	if (!copy)
-		return bc_fail(error, -ENOMEM, "out of memory");
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
-		err = bc_fail_errno(error, -errno, "cannot sync the folder of %s", path);
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return err;
-}
-
 static int rename_temporary(struct output *output)
 {
 	if (!output->force &&
@@ -157,7 +141,7 @@ int output_commit(struct output *output, struct bc_error *error)
 	doomed = NULL;
 	free(output->temporary);
 	output->temporary = NULL;
-	return sync_folder(output->path, error);
+	return folder_sync_of(output->path, error);
 }
 
 void output_close(struct output *output)

@@ -11,6 +11,7 @@
 
 #include "../lib/util.h"
 #include "blkcast_lsn.h"
+#include "folder.h"
 #include "target.h"
 
 #define FILE_ALIGN	4096
@@ -106,7 +107,8 @@ static int create_file(struct target *target, struct bc_error *error)
 	if (fd < 0)
 		return bc_fail_errno(error, -errno, "cannot create %s", target->name);
 	close(fd);
-	return bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
+	return folder_sync_of(target->name, error) ?:
+	       bc_blockdev_open(&target->raw, target->name, RAW_FLAGS, error);
 }
 
 /* From nothing, so that all of it is a hole, or what is beyond the image's end. */
