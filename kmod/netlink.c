@@ -655,6 +655,7 @@ static int view_put(struct sk_buff *msg, struct blkcast_view *view)
 	    nla_put_u8(msg, BLKCAST_V_STATE, READ_ONCE(view->state)) ||
 	    nla_put_u32(msg, BLKCAST_V_ERROR, -READ_ONCE(view->error)) ||
 	    put_u64(msg, BLKCAST_V_LSN, view->lsn) ||
+	    put_u64(msg, BLKCAST_V_REIGN, view->reign) ||
 	    put_u64(msg, BLKCAST_V_AGE_NS, ktime_get_boottime_ns() - view->born) ||
 	    put_u64(msg, BLKCAST_V_SECTORS, view->sectors) ||
 	    nla_put_u32(msg, BLKCAST_V_DOUBT, view->doubts) ||

@@ -305,6 +305,13 @@ static u32 ops_enlisted(struct blkcast_volume *v)
 	return n;
 }
 
+static u64 newest_reign(const struct blkcast_super *s)
+{
+	u32 n = le32_to_cpu(s->reigns);
+
+	return n ? le64_to_cpu(s->history[n - 1].reign) : 0;
+}
+
 /* The instant.  Inv. 1, 6 and 7: the mark is set before the first such frame. */
 static int view_begin(struct blkcast_view *view)
 {
@@ -320,6 +327,7 @@ static int view_begin(struct blkcast_view *view)
 	} else {
 		view->seq = ++v->view_seq;
 		view->lsn = v->role == BLKCAST_ROLE_PRIMARY ? v->lsn : 0;
+		view->reign = newest_reign(v->super);
 		view->born = ktime_get_boottime_ns();
 		v->view_older = ops_enlisted(v);
 		v->view_new = view;

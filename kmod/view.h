@@ -96,6 +96,7 @@ struct blkcast_view {
 	struct list_head	node;		/* L: vol->views */
 	u32			seq;		/* I: view.c, inv. 1 */
 	u64			lsn;		/* I: newest write that it shows */
+	u64			reign;		/* I: id of the newest then; 0: there was none */
 	u64			born;		/* I: ktime_get_boottime_ns() */
 	sector_t		sectors;	/* I */
 	u32			regions;	/* I */

@@ -472,6 +472,7 @@ enum blkcast_view_attr {
 	BLKCAST_V_PASSED,	/* u32 regions given up */
 	BLKCAST_V_STORE,	/* u8 enum blkcast_store_kind */
 	BLKCAST_V_FLAGS,	/* u32 BLKCAST_F_REPLACE: a newer one has its name */
+	BLKCAST_V_REIGN,	/* u64 id of the newest reign of the history it had */
 	__BLKCAST_V_MAX,
 };
 

@@ -75,10 +75,24 @@ vm_power_cut g1
 check "the copy is of no one moment" test "$(content g2)" != "$was"
 is "the view is what it was" "$(vm_exec g2 'dd if=/dev/blkcast/data@fallback bs=1M iflag=direct status=none | md5sum')" "$was"
 refuses "it is not promoted unasked" 'data@fallback' vm_exec g2 'blkcast primary data'
-check "falling back" vm_exec g2 'blkcast snapshot /dev/blkcast/data@fallback /var/tmp/before.snap --quiet &&
+check "falling back" vm_exec g2 'blkcast snapshot data@fallback /var/tmp/before.snap --quiet &&
 	blkcast down data && blkcast restore /var/tmp/before.snap data --quiet &&
 	blkcast up data && blkcast primary data --force --yes'
 is "the volume is what it was" "$(content g2)" "$was"
 check "and is written to" vm_exec g2 \
 	'dd if=/dev/urandom of=/dev/blkcast/data bs=1M count=1 oflag=direct conv=fsync status=none'
+
+# ---- the primary that was lost comes back ----
+
+check "g1 is back" vm_start g1
+host_start g1
+vm_exec g1 "mkdir -p /etc/blkcast/volumes.d
+	printf '[volume]\nbacking = /dev/vda\nack = local\n' > /etc/blkcast/volumes.d/data.conf
+	blkcast up data && blkcast replica data --discard-mine"
+check "it follows" vm_exec g2 'blkcast connect data --peer g1 --address g1'
+check "in sync" wait_until 60 field_is g2 "link['g1']['state'], link['g1']['lag_writes']" 'in-sync 0'
+is "equal to what g2 fell back on" "$(content g1)" "$(content g2)"
+sent=$(field g2 'link["g1"]["resync_bytes"]')
+ktap_comment "$sent bytes of content were sent"
+check "by stamps" test "$sent" -lt $((20 << 20))
 ktap_done

@@ -62,7 +62,7 @@ struct bc_view {
 	char name[BLKCAST_NAME_MAX];
 	uint8_t state, store;
 	uint32_t minor, error, doubt, openers, passed, flags;
-	uint64_t lsn, age_ns, sectors, store_bytes, store_used;
+	uint64_t lsn, reign, age_ns, sectors, store_bytes, store_used;
 };
 
 /**

@@ -120,6 +120,7 @@ static const struct field view_fields[__BLKCAST_V_MAX] = {
 	[BLKCAST_V_STATE] = FIXED(struct bc_view, state),
 	[BLKCAST_V_ERROR] = FIXED(struct bc_view, error),
 	[BLKCAST_V_LSN] = FIXED(struct bc_view, lsn),
+	[BLKCAST_V_REIGN] = FIXED(struct bc_view, reign),
 	[BLKCAST_V_AGE_NS] = FIXED(struct bc_view, age_ns),
 	[BLKCAST_V_SECTORS] = FIXED(struct bc_view, sectors),
 	[BLKCAST_V_DOUBT] = FIXED(struct bc_view, doubt),

@@ -40,10 +40,10 @@ static const struct cli_option options[] = {
 };
 
 static const struct cli_syntax syntax = {
-	"VOLUME|PATH FILE|- [OPTION...]",
-	"Write the content of a volume that is up, or of a plain device or file (a name\n"
-	"with a '/'), to a snapshot file or, with -, to standard output. 'zstd -dc FILE'\n"
-	"gives the raw image.",
+	"VOLUME[@VIEW]|PATH FILE|- [OPTION...]",
+	"Write the content of a volume that is up, or of a view of it, or of a plain device\n"
+	"or file (a name with a '/'), to a snapshot file or, with -, to standard output.\n"
+	"'zstd -dc FILE' gives the raw image.",
 	options, 2, 2
 };
 
@@ -68,6 +68,10 @@ static int take_options(int argc, char **argv)
 	}
 	if (live && store) {
 		cli_failf("--live and --store exclude each other");
+		return CLI_USAGE;
+	}
+	if (!strchr(from, '/') && strchr(from, '@') && (live || store)) {
+		cli_failf("a view is there already: --live and --store mean nothing for it");
 		return CLI_USAGE;
 	}
 	if (json && !strcmp(file, "-")) {

@@ -2,6 +2,7 @@
 /*
  * What a snapshot is taken of (see source.h).
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,8 +90,45 @@ static int source_make_view(struct source *source, const char *store, uint32_t *
 		err = new_reign(source, error);
 	bc_volume_release(&now);
 	source->begin.lsn = made.lsn;
+	source->owned = true;
 	*minor = made.minor;
 	return err;
+}
+
+/* Its stamps are of reigns up to the one that was the newest when it was made. */
+static int cut_history(struct bc_volume *volume, const struct bc_view *view)
+{
+	uint32_t i = volume->reigns;
+
+	while (i && view->reign && le64toh(volume->history[i - 1].reign) != view->reign)
+		i--;
+	if (!i && view->reign)
+		return -ESTALE;
+	volume->reigns = view->reign ? i : 0;
+	if (volume->reigns)
+		volume->term = le32toh(volume->history[i - 1].term);
+	return 0;
+}
+
+/* One that is there already. */
+static int source_take_view(struct source *source, uint32_t *minor, struct bc_error *error)
+{
+	const struct bc_view *view = bc_volume_view(&source->begin, source->view);
+
+	if (!view)
+		return bc_fail(error, -ENOENT, "volume %s has no view %s", source->name,
+			       source->view);
+	if (view->state != BLKCAST_VIEW_WHOLE)
+		return bc_fail(error, -EIO, "view %s@%s is broken: %s", source->name,
+			       source->view, bc_view_state_name(view->state));
+	if (cut_history(&source->begin, view))
+		return bc_fail(error, -ESTALE,
+			       "view %s@%s shows a reign that the volume has given up: its content is on /dev/blkcast/%s@%s all the same",
+			       source->name, source->view, source->name, source->view);
+	source->begin.lsn = view->lsn;
+	source->begin.sectors = view->sectors;
+	*minor = view->minor;
+	return 0;
 }
 
 static int source_open_volume(struct source *source, const char *store,
@@ -108,7 +146,9 @@ static int source_open_volume(struct source *source, const char *store,
 	}
 	source->volume = true;
 	minor = source->begin.minor;
-	if (store)
+	if (source->view[0])
+		err = source_take_view(source, &minor, error);
+	else if (store)
 		err = source_make_view(source, store, &minor, error);
 	if (!err)
 		err = source_open_device(source, minor, error);
@@ -120,6 +160,17 @@ static int source_open_volume(struct source *source, const char *store,
 			   error);
 }
 
+/* VOLUME@VIEW.  One that is too long is none that there is. */
+static void name_view(struct source *source, const char *name)
+{
+	const char *at = strchr(name, '@');
+
+	snprintf(source->volume_name, sizeof(source->volume_name), "%.*s", (int)(at - name),
+		 name);
+	snprintf(source->view, sizeof(source->view), "%s", at[1] ? at + 1 : "?");
+	source->name = source->volume_name;
+}
+
 int source_open(struct source *source, const char *name, const char *store,
 		struct bc_error *error)
 {
@@ -128,6 +179,8 @@ int source_open(struct source *source, const char *name, const char *store,
 	memset(source, 0, sizeof(*source));
 	source->name = name;
 	source->blockdev.fd = -1;
+	if (!strchr(name, '/') && strchr(name, '@'))
+		name_view(source, name);
 	err = strchr(name, '/') ? source_open_path(source, error) :
 				  source_open_volume(source, store, error);
 	if (err)
@@ -183,7 +236,7 @@ static int view_check(const struct source *source, const struct bc_volume *now,
 		return 0;
 	return bc_fail(error, -EIO, "volume %s: its view for this snapshot broke: %s%s",
 		       source->name, view ? bc_view_state_name(view->state) : "it is gone",
-		       view && view->state == BLKCAST_VIEW_FULL ?
+		       source->owned && view && view->state == BLKCAST_VIEW_FULL ?
 		       "; give it a larger --store, or read the volume --live" : "");
 }
 
@@ -204,7 +257,7 @@ void source_pass(void *arg, uint64_t start)
 	uint32_t region = start >> source->begin.region_shift;
 	struct bc_error ignored;
 
-	if (!source->view[0] || region <= source->passed)
+	if (!source->owned || region <= source->passed)
 		return;
 	source->passed = region;
 	bc_kernel_view_pass(source->kernel, source->name, source->view, region, &ignored);

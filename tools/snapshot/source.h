@@ -7,6 +7,9 @@
  * snapshot carries the identity and the history that the volume has then.  A view
  * that breaks, because its store is full say, fails the snapshot.
  *
+ * VOLUME@VIEW is a view that is there already, whatever the volume has become since:
+ * the snapshot then carries the history that the volume had when it was made.
+ *
  * On demand (@live) a volume is read through its own device.  Should its history
  * have changed at the end, the stamps read in between cannot be told apart, and the
  * snapshot fails (rule 25).  The image is of one moment (not fuzzy) if nothing at
@@ -22,18 +25,20 @@
 
 /**
  * struct source - an open source
- * @name: as given; borrowed
+ * @name: as given, borrowed; of a volume without the view
  * @volume: it is a volume
  * @begin: its state at the beginning
  * @view: the name of its view; empty: read live
+ * @owned: the view was made for this
  * @passed: regions that the view need not show any more
  * @stamps: its map, filled while it is read
  * @mounted: a plain device that somebody may write to
  */
 struct source {
 	const char *name;
+	char volume_name[BLKCAST_NAME_MAX];
 	struct bc_blockdev blockdev;
-	bool volume, mounted;
+	bool volume, owned, mounted;
 	struct bc_kernel *kernel;
 	struct bc_volume begin;
 	char view[BLKCAST_NAME_MAX];
@@ -48,8 +53,9 @@ struct source_end {
 };
 
 /*
- * @name with a '/' is a path, else a volume, read through a view that keeps old
- * content in @store (viewstore.h), or live if that is NULL.
+ * @name with a '/' is a path, with an '@' a view of a volume (@store means nothing
+ * then), else a volume, read through a view that keeps old content in @store
+ * (viewstore.h), or live if that is NULL.
  */
 int source_open(struct source *source, const char *name, const char *store,
 		struct bc_error *error);
