@@ -46,6 +46,7 @@ static void volume_round_trip(void)
 	config.backlog = 5 << 20;
 	config.min_isr = 3;
 	config.on_loss = BLKCAST_ON_LOSS_ERROR;
+	strcpy(config.fallback, "/var/tmp/old:20G");
 	link = bc_volume_config_add_link(&config, "g2");
 	EXPECT(!bc_address_parse(&link->address, "[fe80::1]:99", &error));
 	link->async = true;
@@ -59,6 +60,7 @@ static void volume_round_trip(void)
 	EXPECT(!memcmp(again.uuid, config.uuid, 16));
 	EXPECT(again.backlog == config.backlog && again.ack == BLKCAST_ACK_DISK);
 	EXPECT(again.min_isr == 3 && again.on_loss == BLKCAST_ON_LOSS_ERROR);
+	EXPECT(!strcmp(again.fallback, config.fallback));
 	EXPECT(again.links == 2);
 	link = bc_volume_config_find_link(&again, "g2");
 	EXPECT(link && !strcmp(link->address.host, "fe80::1") &&
@@ -99,6 +101,7 @@ static void volume_refused(void)
 		{ "[volume]\nack=disk\n", "without backing" },
 		{ "[volume]\nbacking=/dev/x\nack=maybe\n", "v.conf:3: ack 'maybe'" },
 		{ "[volume]\nbacking=/dev/x\nbacklog=1K\n", "v.conf:3: backlog '1K'" },
+		{ "[volume]\nbacking=/dev/x\nfallback=old:1G\n", "v.conf:3: fallback 'old:1G'" },
 		{ "[volume]\nbacking=/dev/x\nuuid=1\n", "v.conf:3: '1' is no uuid" },
 		{ "[volume]\nbacking=/dev/x\n[link ../x]\naddress=a\n", "v.conf:4: '../x' is no name" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\ntimeout=5\n", "v.conf:4: timeout '5'" },

@@ -3,7 +3,7 @@
  * blkcast prune: the rules on known days; random chains and policies against a model
  * of their own; real folders, with damaged and foreign files in them; killed at work.
  */
-/* links: tools/snapshot/prune.c tools/snapshot/writer.c tools/snapshot/output.c */
+/* links: tools/snapshot/prune.c tools/snapshot/writer.c tools/snapshot/output.c tools/snapshot/folder.c */
 /* links: tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c */
 /* libs: libzstd uuid */

@@ -6,7 +6,7 @@
  * for a copy.
  */
 /* links: tools/snapshot/create.c tools/snapshot/stamps.c tools/snapshot/writer.c */
-/* links: tools/snapshot/output.c tools/snapshot/format.c tools/snapshot/seektable.c */
+/* links: tools/snapshot/output.c tools/snapshot/folder.c tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/snapshot/ring.c tools/snapshot/pool.c tools/lib/progress.c */
 /* links: tools/snapshot/extract.c tools/snapshot/reader.c tools/snapshot/input.c */
 /* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/head.c tools/snapshot/target.c tools/snapshot/receive.c */
