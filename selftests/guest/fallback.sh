@@ -20,7 +20,7 @@
 . "$(dirname "$0")/../lib/hosts.sh"
 
 in_sync() { field_is g1 "link['g2']['state'], link['g2']['lag_writes']" 'in-sync 0'; }
-connect() { vm_exec g1 "blkcast connect data --peer g2 --address g2 $*"; }
+connect() { vm_exec g1 "blkcast connect data --peer g2 --address g2"; }
 views() { vm_exec g2 'blkcast view list data --json' | grep -c '"name"'; }
 
 # More than the backlog holds.
@@ -48,7 +48,8 @@ check "in sync" wait_until 60 in_sync
 # ---- without room ----
 
 part_and_write
-refuses "without room there is no link" 'no view to fall back on.*/nowhere/store' connect --wait 5
+refuses "without room there is no link" 'no view to fall back on.*/nowhere/store' \
+	vm_exec g1 'blkcast connect data --peer g2 --address g2 --wait 5'
 is "nothing was touched" "$(field g2 'v["inconsistent"]')" False
 
 # ---- one that ends well ----
@@ -76,7 +77,7 @@ check "the copy is of no one moment" test "$(content g2)" != "$was"
 is "the view is what it was" "$(vm_exec g2 'dd if=/dev/blkcast/data@fallback bs=1M iflag=direct status=none | md5sum')" "$was"
 refuses "it is not promoted unasked" 'data@fallback' vm_exec g2 'blkcast primary data'
 check "falling back" vm_exec g2 'blkcast snapshot data@fallback /var/tmp/before.snap --quiet &&
-	blkcast down data && blkcast restore /var/tmp/before.snap data --quiet &&
+	blkcast down data && blkcast restore /var/tmp/before.snap data --force --quiet &&
 	blkcast up data && blkcast primary data --force --yes'
 is "the volume is what it was" "$(content g2)" "$was"
 check "and is written to" vm_exec g2 \
