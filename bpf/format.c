@@ -83,26 +83,3 @@ char *format_count(char text[FORMAT_MAX], uint64_t count)
 		format_scaled(text, (double)count / 1e6, 1000, units);
 	return text;
 }
-
-bool parse_duration(const char *text, uint64_t *ns)
-{
-	static const struct { const char *unit; double ns; } units[] = {
-		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 },
-		{ "h", 3600e9 },
-	};
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text)
-		return false;
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (strcmp(end, units[i].unit))
-			continue;
-		value *= units[i].ns;
-		if (!(value >= 0 && value < 1e18))
-			return false;
-		*ns = (uint64_t)value;
-		return true;
-	}
-	return false;
-}

@@ -20,10 +20,4 @@ char *format_bytes(char text[FORMAT_MAX], uint64_t bytes);
 /* exact below a million, then "1.23M" */
 char *format_count(char text[FORMAT_MAX], uint64_t count);
 
-/*
- * The other way: a number with a unit, ns, us, ms, s, m or h, at most some years.
- * False: not such a text.
- */
-bool parse_duration(const char *text, uint64_t *ns);
-
 #endif /* _BLKCAST_FORMAT_H */

@@ -26,6 +26,7 @@
 #include "format.h"
 #include "report.h"
 #include "screen.h"
+#include "util.h"
 
 #define INTERVAL_MIN 0.1
 #define INTERVAL_MAX 3600.0
@@ -120,7 +121,7 @@ static bool parse_slow(struct options *options, const char *text)
 
 static bool parse_max_lag(struct options *options, const char *text)
 {
-	options->bounded = parse_duration(text, &options->max_lag);
+	options->bounded = !bc_duration_parse(text, &options->max_lag);
 	if (!options->bounded)
 		fprintf(stderr, "blkcast lag: --max-lag %s: want a time such as 500ms, 5s, 2m\n",
 			text);

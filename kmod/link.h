@@ -112,6 +112,8 @@ struct blkcast_link {
 	u64			room;		/* L: sectors its devices could hold; 0 not known */
 	bool			parked;		/* L: keeps still while the volume grows */
 	bool			ping_due;	/* L: an answer is wanted at once */
+	u64			ping_wish;	/* L: ns between two at most; 0: none */
+	u64			ping_when;	/* X: ktime_get_ns() of the last */
 	bool			map_due;	/* L: the replica has to send its map */
 	u64			resync_start;	/* L: ktime_get_ns() */
 	u32			resynced;	/* L: regions made equal since */
@@ -213,6 +215,9 @@ int blkcast_frame_recv_data(struct blkcast_link *l,
 int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
 			  struct blkcast_op *op);
 u32 blkcast_op_crc(struct blkcast_op *op);
+
+/* fresh.c */
+u64 blkcast_fresh_tell(const struct blkcast_link *l, u64 now);
 
 /* reads.c */
 void blkcast_reads_told(struct blkcast_link *l, u64 reads);

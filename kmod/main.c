@@ -18,6 +18,7 @@
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
+ *	fresh.c		how old what is read may be
  *	view.c		the volume at one LSN		view_save.c  copy before write
  *	view_read.c	reading it			map_block.c  the map on disk
  *	view_store.c	what was there before	view_spill.c  ... on disk

@@ -34,6 +34,7 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_META_END] = { .type = NLA_U64 },
 	[BLKCAST_A_SECTORS] = { .type = NLA_U64 },
 	[BLKCAST_A_RESYNC_RATE] = { .type = NLA_U64 },
+	[BLKCAST_A_MAX_LAG] = { .type = NLA_U32 },
 	[BLKCAST_A_ACTIVE_MAX] = { .type = NLA_U64 },
 	[BLKCAST_A_NODE] = NLA_POLICY_EXACT_LEN(16),
 	[BLKCAST_A_MIN_ISR] = NLA_POLICY_RANGE(NLA_U32, 1, BLKCAST_MEMBERS_MAX + 1),
@@ -276,15 +277,25 @@ static int range_get(struct genl_info *info, int attr, u64 min, u64 max,
 }
 
 struct settings {
-	struct nlattr *ack, *min_isr, *on_loss;
+	struct nlattr *ack, *min_isr, *on_loss, *max_lag;
 	u64 resync_rate, active_max;
 };
+
+static bool max_lag_valid(u32 ms)
+{
+	return !ms || (ms >= BLKCAST_MAX_LAG_MIN && ms <= BLKCAST_MAX_LAG_MAX);
+}
 
 static int settings_get(struct genl_info *info, struct settings *s)
 {
 	s->ack = info->attrs[BLKCAST_A_ACK];
 	s->min_isr = info->attrs[BLKCAST_A_MIN_ISR];
 	s->on_loss = info->attrs[BLKCAST_A_ON_LOSS];
+	s->max_lag = info->attrs[BLKCAST_A_MAX_LAG];
+	if (s->max_lag && !max_lag_valid(nla_get_u32(s->max_lag))) {
+		NL_SET_ERR_MSG(info->extack, "max lag must be 100 ms to 24 hours, or 0");
+		return -ERANGE;
+	}
 	return range_get(info, BLKCAST_A_RESYNC_RATE, BLKCAST_RESYNC_RATE_MIN,
 			 BLKCAST_RESYNC_RATE_MAX,
 			 "resync rate must be 64 KiB/s to 1 TiB/s",
@@ -314,6 +325,8 @@ static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 		v->resync_rate = s.resync_rate;
 	if (s.active_max && !err)
 		v->map.active_max = s.active_max;
+	if (s.max_lag && !err)
+		WRITE_ONCE(v->max_lag, nla_get_u32(s.max_lag) * (u64)NSEC_PER_MSEC);
 	spin_unlock_irq(&v->lock);
 	if ((s.min_isr || s.on_loss) && !err)
 		blkcast_policy_set(v, s.min_isr ? nla_get_u32(s.min_isr) : 0,
@@ -744,6 +757,15 @@ static int fails_put(struct sk_buff *msg, struct blkcast_volume *v)
 	return nla_put(msg, BLKCAST_A_READ_FAILS, sizeof(f), &f);
 }
 
+static int age_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	u64 age = blkcast_fresh_age(v);
+
+	if (v->role == BLKCAST_ROLE_PRIMARY || age == BLKCAST_AGE_UNKNOWN)
+		return 0;
+	return put_u64(msg, BLKCAST_A_AGE_NS, age);
+}
+
 /* What I/O changes.  Caller holds vol->lock. */
 static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 {
@@ -757,6 +779,8 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    policy_put(msg, v) ||
 	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
 	    put_u64(msg, BLKCAST_A_ACTIVE_MAX, v->map.active_max) ||
+	    nla_put_u32(msg, BLKCAST_A_MAX_LAG, v->max_lag / NSEC_PER_MSEC) ||
+	    put_u64(msg, BLKCAST_A_TURNED_AWAY, atomic64_read(&v->turned_away)) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
 	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||
 	    nla_put_u32(msg, BLKCAST_A_REGIONS, v->regions) ||
@@ -775,7 +799,7 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	list_for_each_entry(l, &v->links, node)
 		if (link_put(msg, l))
 			return -EMSGSIZE;
-	return aways_put(msg, v) ?: views_put(msg, v);
+	return age_put(msg, v) ?: aways_put(msg, v) ?: views_put(msg, v);
 }
 
 static int volume_put(struct sk_buff *msg, struct blkcast_volume *v)

@@ -96,6 +96,7 @@ struct blkcast_op {
 
 	struct list_head	apply_node;	/* L: link->applying */
 	u64			seq;		/* I: replica: its frame */
+	u64			as_of;		/* I: replica, PING: fresh.c; 0: no PING */
 	bool			applied;	/* L */
 
 	struct work_struct	work;		/* S: zeroes sleep */

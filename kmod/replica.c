@@ -57,6 +57,8 @@ void blkcast_applied_advance(struct blkcast_link *l)
 			l->seq_applied = op->seq;
 			l->applied = max(l->applied, op->lsn);
 			position_advance(l);
+			if (op->as_of)
+				WRITE_ONCE(l->vol->fresh_as_of, op->as_of);
 		}
 		l->applying_bytes -= blkcast_op_memory(op);
 		list_del_init(&op->apply_node);
@@ -363,6 +365,7 @@ static int gap_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	drain(l);
 	spin_lock_irq(&l->vol->lock);
 	l->vol->position = 0;
+	WRITE_ONCE(l->vol->fresh_as_of, 0);
 	if (l->state == BLKCAST_LINK_IN_SYNC)
 		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
 	spin_unlock_irq(&l->vol->lock);
@@ -554,9 +557,13 @@ static int handover_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 
 static int ping_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
+	struct blkcast_op *op;
+
 	if (f->length || f->lsn)
 		return -EPROTO;
-	apply_nothing(blkcast_frame_op(l, f, BLKCAST_OP_NOP));
+	op = blkcast_frame_op(l, f, BLKCAST_OP_NOP);
+	op->as_of = blkcast_fresh_told(le64_to_cpu(f->sector));
+	apply_nothing(op);
 	spin_lock_irq(&l->vol->lock);
 	l->ack_due = true;
 	l->room_due = true;
@@ -714,6 +721,7 @@ static int ack_send(struct blkcast_link *l)
 	struct blkcast_frame f = {
 		.type = cpu_to_le16(BLKCAST_FRAME_ACK),
 		.length = cpu_to_le32(sizeof(struct blkcast_ack)),
+		.sectors = cpu_to_le32(blkcast_fresh_wish(l->vol)),
 	};
 	struct blkcast_ack a = { .reads = cpu_to_le64(blkcast_reads(l->vol)) };
 

@@ -28,6 +28,7 @@
 #include "lag.h"
 #include "trace.h"
 
+#define PING_WISH_MIN	20U	/* ms */
 #define STREAM_BATCH	64	/* entries before resync gets its turn */
 
 static struct blkcast_op *log_after(struct blkcast_op *op)
@@ -242,16 +243,30 @@ static void park(struct blkcast_link *l)
 
 static u64 ping_ns(const struct blkcast_link *l)
 {
-	return (u64)l->timeout * NSEC_PER_MSEC / 4;
+	u64 wish = READ_ONCE(l->ping_wish), ns = (u64)l->timeout * NSEC_PER_MSEC / 4;
+
+	return wish ? min(wish, ns) : ns;
+}
+
+/* A replica that has a wish wants them under load, too. */
+static bool ping_is_due(const struct blkcast_link *l)
+{
+	u64 last = READ_ONCE(l->ping_wish) ? l->ping_when : l->tx_when;
+
+	return READ_ONCE(l->ping_due) || ktime_get_ns() - last >= ping_ns(l);
 }
 
 static int ping(struct blkcast_link *l)
 {
 	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_PING) };
 
-	if (!READ_ONCE(l->ping_due) && ktime_get_ns() - l->tx_when < ping_ns(l))
+	if (!ping_is_due(l))
 		return 0;
 	WRITE_ONCE(l->ping_due, false);
+	l->ping_when = ktime_get_ns();
+	spin_lock_irq(&l->vol->lock);
+	f.sector = cpu_to_le64(blkcast_fresh_tell(l, l->ping_when));
+	spin_unlock_irq(&l->vol->lock);
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
@@ -519,6 +534,14 @@ static void rtt_update(struct blkcast_link *l, const struct blkcast_frame *f,
 		l->rtt_ns = max(trip - held, 1ULL);
 }
 
+/* Bounded: nobody has us do nothing but ping. */
+static u64 ping_wish(const struct blkcast_frame *f)
+{
+	u32 ms = le32_to_cpu(f->sectors);
+
+	return ms ? max(ms, PING_WISH_MIN) * NSEC_PER_MSEC : 0;
+}
+
 static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	struct blkcast_volume *v = l->vol;
@@ -545,6 +568,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->flush_ns = le64_to_cpu(a.flush_ns);
 		blkcast_reads_told(l, le64_to_cpu(a.reads));
 		l->room = a.room ? le64_to_cpu(a.room) : l->room;
+		WRITE_ONCE(l->ping_wish, ping_wish(f));
 		rtt_update(l, f, &a);
 		ack_advance(l);
 		blkcast_members_join(l);

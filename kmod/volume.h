@@ -40,6 +40,10 @@
 #define BLKCAST_BACKLOG_MIN	(1ULL << 20)
 #define BLKCAST_BACKLOG_MAX	(4ULL << 30)
 #define BLKCAST_BACKLOG_DEFAULT	(64ULL << 20)
+#define BLKCAST_MAX_LAG_MIN	100U		/* ms */
+#define BLKCAST_MAX_LAG_MAX	(24U * 3600 * 1000)
+#define BLKCAST_AGE_UNKNOWN	U64_MAX
+
 #define BLKCAST_RESYNC_RATE_MIN	(64ULL << 10)
 #define BLKCAST_RESYNC_RATE_MAX	(1ULL << 40)
 #define BLKCAST_RESYNC_RATE_DEFAULT (8ULL << 20)
@@ -105,6 +109,9 @@ struct blkcast_volume {
 	u32			members;	/* L: how many are in the set on disk */
 	u8			member[BLKCAST_MEMBERS_MAX][16]; /* L: these */
 	u64			resync_rate;	/* L: bytes a second under load */
+	u64			max_lag;	/* L for writing: ns; 0: readers are welcome */
+	u64			fresh_as_of;	/* L for writing: fresh.c; 0: not known */
+	atomic64_t		turned_away;	/* reads, by max_lag */
 	u64			write_when;	/* L: ktime_get_ns() of the last write */
 	u64			position;	/* L: replica: see replica.c, inv. 6 */
 	bool			accepting;	/* L: primary: takes writes */
@@ -229,6 +236,12 @@ int blkcast_grow_prepare(struct blkcast_volume *v, u64 sectors);
 int blkcast_grow(struct blkcast_volume *v, u64 sectors,
 		 struct netlink_ext_ack *extack);
 int blkcast_grow_follow(struct blkcast_volume *v, u64 sectors);
+
+/* fresh.c */
+u32 blkcast_fresh_wish(const struct blkcast_volume *v);
+u64 blkcast_fresh_age(const struct blkcast_volume *v);
+bool blkcast_fresh_refuse(struct blkcast_volume *v);
+u64 blkcast_fresh_told(u64 age);
 
 /* disk.c */
 int blkcast_disk_rw(struct block_device *bdev, blk_opf_t opf, u64 pos,

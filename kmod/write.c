@@ -440,6 +440,11 @@ static void write_begin(struct blkcast_op *op)
 
 static void read_submit(struct blkcast_volume *v, struct bio *bio)
 {
+	if (unlikely(blkcast_fresh_refuse(v))) {
+		bio->bi_status = BLK_STS_TIMEOUT;
+		bio_endio(bio);
+		return;
+	}
 	this_cpu_inc(*v->reads);
 	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
 		zero_fill_bio(bio);

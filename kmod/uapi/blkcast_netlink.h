@@ -69,6 +69,9 @@
  *				sync for a write to be taken and, unless
  *				BLKCAST_ACK_LOCAL, acknowledged; 1.., default 1
  *	BLKCAST_A_ON_LOSS	u8 enum blkcast_on_loss
+ *	BLKCAST_A_MAX_LAG	u32, ms; on a replica reads of the device fail while what
+ *				it shows is older, or of unknown age: ETIMEDOUT;
+ *				100..86400000, default 0: none
  *
  * LINK_ADD	hand over a connected stream socket, both daemons having agreed
  *	BLKCAST_A_NAME
@@ -395,6 +398,10 @@ enum blkcast_attr {
 	BLKCAST_A_STORE_FD,	/* u32 */
 	BLKCAST_A_STORE_DEV,	/* u32 device number */
 	BLKCAST_A_READ_FAILS,	/* struct blkcast_read_fails	[GET] */
+	BLKCAST_A_MAX_LAG,	/* u32 ms; 0: no limit		[GET] */
+	/* Replica: */
+	BLKCAST_A_AGE_NS,	/* u64 age of what is shown here; absent: not known [GET] */
+	BLKCAST_A_TURNED_AWAY,	/* u64 reads that failed by MAX_LAG [GET] */
 	__BLKCAST_A_MAX,
 };
 

@@ -30,7 +30,9 @@
  *			that changes the copy
  *	SIZE		the volume has @sector sectors from here on; what is beyond
  *			the size before was never written
- *	PING		answer with an ACK that tells the room
+ *	PING		answer with an ACK that tells the room.  @sector: ns for which
+ *			the oldest write that was not sent yet had been waiting, and a
+ *			round trip; all ones: not known.  0 in the first version
  *	READ		answer with DATA: what the stream up to here has made of these
  *			sectors.  Only if agreed (BLKCAST_WIRE_READ), and of a copy
  *			that is in sync
@@ -44,7 +46,8 @@
  *			sends SIZE first if its own is another
  *	STAMPS		once, in ascending pieces: the replica's stamp map
  *	HASHES		answer to COMPARE: a hash of each block of the region
- *	ACK		positions reached, cumulative
+ *	ACK		positions reached, cumulative.  @sectors: PINGs are wanted at
+ *			least every so many ms, under load too; 0: no wish
  *	DONE_OK		answer to DONE, echoing its @lsn
  *	HANDED		answer to HANDOVER, echoing its @lsn: all is durable
  *	DATA		answer to the READ whose @seq is @lsn, echoing its @sector and

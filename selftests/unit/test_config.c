@@ -46,6 +46,7 @@ static void volume_round_trip(void)
 	config.backlog = 5 << 20;
 	config.min_isr = 3;
 	config.on_loss = BLKCAST_ON_LOSS_ERROR;
+	config.max_lag_ms = 1500;
 	strcpy(config.fallback, "/var/tmp/old:20G");
 	link = bc_volume_config_add_link(&config, "g2");
 	EXPECT(!bc_address_parse(&link->address, "[fe80::1]:99", &error));
@@ -60,6 +61,7 @@ static void volume_round_trip(void)
 	EXPECT(!memcmp(again.uuid, config.uuid, 16));
 	EXPECT(again.backlog == config.backlog && again.ack == BLKCAST_ACK_DISK);
 	EXPECT(again.min_isr == 3 && again.on_loss == BLKCAST_ON_LOSS_ERROR);
+	EXPECT(again.max_lag_ms == 1500);
 	EXPECT(!strcmp(again.fallback, config.fallback));
 	EXPECT(again.links == 2);
 	link = bc_volume_config_find_link(&again, "g2");
@@ -102,6 +104,7 @@ static void volume_refused(void)
 		{ "[volume]\nbacking=/dev/x\nack=maybe\n", "v.conf:3: ack 'maybe'" },
 		{ "[volume]\nbacking=/dev/x\nbacklog=1K\n", "v.conf:3: backlog '1K'" },
 		{ "[volume]\nbacking=/dev/x\nfallback=old:1G\n", "v.conf:3: fallback 'old:1G'" },
+		{ "[volume]\nbacking=/dev/x\nmax-lag=5\n", "v.conf:3: max-lag '5'" },
 		{ "[volume]\nbacking=/dev/x\nuuid=1\n", "v.conf:3: '1' is no uuid" },
 		{ "[volume]\nbacking=/dev/x\n[link ../x]\naddress=a\n", "v.conf:4: '../x' is no name" },
 		{ "[volume]\nbacking=/dev/x\n[link a]\ntimeout=5\n", "v.conf:4: timeout '5'" },
@@ -225,6 +228,23 @@ static void daemon_config(void)
 	EXPECT_SAYS(error.text, "blkcast.conf:2");
 }
 
+static void durations_parsed(void)
+{
+	static const struct { const char *text; uint64_t ns; } good[] = {
+		{ "5s", 5000000000 }, { "500ms", 500000000 }, { "1.5m", 90000000000 },
+		{ "0s", 0 }, { "2h", 7200000000000 }, { "10us", 10000 }, { "7ns", 7 },
+	};
+	static const char *const bad[] = {
+		"", "5", "s", "5 s", "-1s", "5sec", "nans", "infs", "1e30h",
+	};
+	uint64_t ns;
+
+	for (size_t i = 0; i < BC_ARRAY_SIZE(good); i++)
+		EXPECT(!bc_duration_parse(good[i].text, &ns) && ns == good[i].ns);
+	for (size_t i = 0; i < BC_ARRAY_SIZE(bad); i++)
+		EXPECT(bc_duration_parse(bad[i], &ns) < 0);
+}
+
 static void clean_up(void)
 {
 	char command[256];
@@ -244,6 +264,7 @@ int main(void)
 		{ "all volumes, by name", all_volumes },
 		{ "where metadata end is remembered", metadata_end },
 		{ "the daemon's file", daemon_config },
+		{ "times with a unit", durations_parsed },
 		{ "clean up", clean_up },
 	};
 

@@ -40,21 +40,21 @@ static void stale_link_makes_way(void)
 	sides_init();
 	replica.fake.volume.links = 1;
 	replica.fake.links[0] = (struct bc_link){
-		.known = 1ULL << BLKCAST_L_CONTACT_NS, .name = "g1",
+		.known = BC_ATTR(BLKCAST_L_CONTACT_NS), .name = "g1",
 		.contact_ns = 9000000000ULL
 	};
 	converse();
 	EXPECT(primary.linked && replica.fake.deleted == 1);
 	sides_init();
 	replica.fake.volume.links = 1;
-	replica.fake.links[0].known = 1ULL << BLKCAST_L_CONTACT_NS;
+	replica.fake.links[0].known = BC_ATTR(BLKCAST_L_CONTACT_NS);
 	strcpy(replica.fake.links[0].name, "g9");
 	expect_refused("live link from g9", false);
 	EXPECT(!replica.fake.deleted);
 	/* A newer reign takes over, live or not. */
 	sides_init();
 	replica.fake.volume.links = 1;
-	replica.fake.links[0].known = 1ULL << BLKCAST_L_CONTACT_NS;
+	replica.fake.links[0].known = BC_ATTR(BLKCAST_L_CONTACT_NS);
 	replica.fake.volume.term = 1;
 	replica.fake.volume.reigns = 1;
 	converse();

@@ -193,23 +193,6 @@ static void bytes_and_counts(void)
 	EXPECT(FORMAT_MAX > strlen(format_count(text, UINT64_MAX)));
 }
 
-static void durations_parsed(void)
-{
-	static const struct { const char *text; uint64_t ns; } good[] = {
-		{ "5s", 5 * SECOND }, { "500ms", 500 * MS }, { "1.5m", 90 * SECOND },
-		{ "0s", 0 }, { "2h", 7200 * SECOND }, { "10us", 10000 }, { "7ns", 7 },
-	};
-	static const char *const bad[] = {
-		"", "5", "s", "5 s", "-1s", "5sec", "nans", "infs", "1e30h",
-	};
-	uint64_t ns;
-
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		EXPECT(parse_duration(good[i].text, &ns) && ns == good[i].ns);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		EXPECT(!parse_duration(bad[i], &ns));
-}
-
 static void breakdown_in_proportion(void)
 {
 	struct breakdown b = { 0 };
@@ -373,7 +356,6 @@ static const struct unit_test tests[] = {
 	{ "merge adds cpus and takes the epoch", merge_adds_cpus_and_takes_the_epoch },
 	{ "add sums up", add_sums_up },
 	{ "durations", durations },
-	{ "durations parsed", durations_parsed },
 	{ "breakdown in proportion", breakdown_in_proportion },
 	{ "breakdown, extremes", breakdown_extremes },
 	{ "bytes and counts", bytes_and_counts },

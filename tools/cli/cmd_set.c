@@ -6,8 +6,9 @@
 
 #include "cli.h"
 #include "policy.h"
+#include "util.h"
 
-static const char *policy_text, *ack_text, *on_loss_text, *fallback;
+static const char *policy_text, *ack_text, *on_loss_text, *fallback, *max_lag;
 static uint64_t resync_rate, active_max;
 static uint32_t min_isr;
 
@@ -24,6 +25,8 @@ static const struct cli_option options[] = {
 	  "a second, while writers are at work: 64K..1T (8M)" },
 	{ "active-max", CLI_SIZE, &active_max, "SIZE",
 	  "of the volume in use at once, to compare after a crash: 64M..64T (64G)" },
+	{ "max-lag", CLI_TEXT, &max_lag, "TIME|none",
+	  "a replica here turns readers away while what it shows is older: 100ms..24h (none)" },
 	{ "fallback", CLI_TEXT, &fallback, "STORE|none",
 	  "a replica here keeps a view of what it was until it has been made equal (none)" },
 	{ NULL, 0, NULL, NULL, NULL }
@@ -32,11 +35,13 @@ static const struct cli_option options[] = {
 static const struct cli_syntax syntax = {
 	"NAME [--policy PRESET] [--ack local|memory|disk] [--min-isr COPIES]\n"
 	"       [--on-loss suspend|error] [--resync-rate SIZE] [--active-max SIZE]\n"
-	"       [--fallback STORE]",
+	"       [--max-lag TIME] [--fallback STORE]",
 	"Change a volume's policy, at once and for good. --policy stands for --ack,\n"
 	"--min-isr and --on-loss together; what is given beside it counts. A resync gives\n"
 	"way to writers down to its rate; a volume that nobody writes to gives it all there\n"
 	"is. What is active needs no more metadata written, and is compared after a crash.\n"
+	"With --max-lag, set on a replica's host, its device shows nothing that is older:\n"
+	"reads fail instead, as they do when nobody can say how old it is.\n"
 	"While a replica is made equal, its content is of no one moment: with --fallback it\n"
 	"keeps the view VOLUME@fallback of what it was before, should the primary be lost\n"
 	"meanwhile. STORE is as for 'blkcast view create'; without room there, no link.",
@@ -79,12 +84,26 @@ static int change(const char *name, const struct bc_set *set, struct bc_error *e
 		config.min_isr = set->min_isr;
 	if (set->on_loss >= 0)
 		config.on_loss = set->on_loss;
+	if (set->max_lag_ms >= 0)
+		config.max_lag_ms = set->max_lag_ms;
 	if (fallback)
 		snprintf(config.fallback, sizeof(config.fallback), "%s",
 			 strcmp(fallback, "none") ? fallback : "");
 	ret = bc_volume_config_save(&config, error);
 	bc_volume_config_release(&config);
 	return ret ? ret : apply(name, set, error);
+}
+
+static bool max_lag_parse(int64_t *ms)
+{
+	uint64_t ns = 0;
+
+	if (strcmp(max_lag, "none") &&
+	    (bc_duration_parse(max_lag, &ns) || ns < 1000000 ||
+	     !bc_max_lag_valid(ns / 1000000)))
+		return false;
+	*ms = ns / 1000000;
+	return true;
 }
 
 /* From the options; false: one has no such value. */
@@ -110,6 +129,9 @@ static bool settings(struct bc_set *set)
 		return cli_failf("--resync-rate must be 64K..1T"), false;
 	if (active_max && !bc_active_max_valid(active_max))
 		return cli_failf("--active-max must be 64M..64T"), false;
+	if (max_lag && !max_lag_parse(&set->max_lag_ms))
+		return cli_failf("--max-lag must be 100ms..24h, or none, not '%s'", max_lag),
+		       false;
 	if (fallback && strcmp(fallback, "none") && !bc_fallback_valid(fallback))
 		return cli_failf("--fallback must be memory:SIZE, /FILE:SIZE, /DEVICE or none"),
 		       false;
@@ -121,7 +143,7 @@ static bool settings(struct bc_set *set)
 
 int cmd_set(int argc, char **argv)
 {
-	struct bc_set set = { .ack = -1, .on_loss = -1 };
+	struct bc_set set = { .ack = -1, .on_loss = -1, .max_lag_ms = -1 };
 	struct bc_error error;
 	int exit_code;
 	char **rest;
@@ -130,7 +152,7 @@ int cmd_set(int argc, char **argv)
 	if (exit_code != CLI_GO)
 		return exit_code;
 	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !resync_rate &&
-	    !active_max && !fallback) {
+	    !active_max && !max_lag && !fallback) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}

@@ -125,7 +125,8 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 					      .resync_rate = config->resync_rate,
 					      .active_max = config->active_max,
 					      .min_isr = config->min_isr,
-					      .on_loss = config->on_loss }, error);
+					      .on_loss = config->on_loss,
+					      .max_lag_ms = config->max_lag_ms }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);
 	if (!ret)

@@ -261,6 +261,9 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "writes", live->writes);
 	add_number(to, "write_bytes", live->write_bytes);
 	add_number(to, "reads", live->reads);
+	add_number(to, "max_lag_ms", live->max_lag_ms);
+	ADD_KNOWN(add_seconds, to, "age_seconds", live, BLKCAST_A_AGE_NS, age_ns);
+	add_number(to, "reads_turned_away", live->turned_away);
 	json_object_object_add(to, "views", view_list_json(live));
 }
 

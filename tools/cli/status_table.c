@@ -36,6 +36,19 @@ static void print_policy(const struct bc_volume *live)
 		printf(" %u writes wait\n", live->parked);
 }
 
+/* What readers of a replica get. */
+static void print_age(const struct bc_volume *live)
+{
+	char age[BC_SIZE_TEXT], limit[BC_SIZE_TEXT];
+	bool known = bc_known(live, BLKCAST_A_AGE_NS);
+
+	bc_duration_format(live->max_lag_ms * 1000000ULL, limit);
+	printf("  shows what is %s old: readers %s (max-lag %s; %" PRIu64 " reads turned away)\n",
+	       known ? bc_duration_format(live->age_ns, age) : "nobody knows how",
+	       known && live->age_ns <= live->max_lag_ms * 1000000ULL ? "are served" :
+	       "are turned away", limit, live->turned_away);
+}
+
 static void print_volume(const struct status_volume *volume)
 {
 	const struct bc_volume *live = volume->live;
@@ -60,6 +73,8 @@ static void print_volume(const struct status_volume *volume)
 	    !memcmp(live->heir, live->node, sizeof(live->heir)))
 		printf("  holds all of the last reign and may begin the next: 'blkcast primary %s'\n",
 		       volume->name);
+	if (live->role == BLKCAST_ROLE_REPLICA && live->max_lag_ms)
+		print_age(live);
 	if (live->super_flags & BLKCAST_SUPER_DISCARD)
 		printf("  gives up what it alone has for the next primary's content\n");
 	if (live->active_groups)

@@ -218,6 +218,17 @@ static int take_on_loss(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_max_lag(void *to, size_t size, const char *value, struct bc_error *error)
+{
+	uint64_t ns;
+
+	(void)size;
+	if (bc_duration_parse(value, &ns) || !bc_max_lag_valid(ns / 1000000))
+		return bc_fail(error, -EINVAL, "max-lag '%s' must be 100ms..24h", value);
+	*(uint32_t *)to = ns / 1000000;
+	return 0;
+}
+
 bool bc_fallback_valid(const char *store)
 {
 	return *store == '/' || !strncmp(store, "memory:", strlen("memory:"));
@@ -317,6 +328,8 @@ static const struct key volume_keys[] = {
 	  sizeof(uint32_t) },
 	{ "on-loss", take_on_loss, offsetof(struct bc_volume_config, on_loss),
 	  sizeof(uint8_t) },
+	{ "max-lag", take_max_lag, offsetof(struct bc_volume_config, max_lag_ms),
+	  sizeof(uint32_t) },
 	KEY(struct bc_volume_config, fallback, take_store),
 	{ NULL, NULL, 0, 0 }
 };

@@ -59,6 +59,7 @@ struct bc_volume_config {
 	uint64_t active_max;	/* bytes; 0: the kernel's default */
 	uint32_t min_isr;	/* copies; 0: the kernel's default */
 	uint8_t on_loss;	/* enum blkcast_on_loss */
+	uint32_t max_lag_ms;	/* of what readers of a replica are shown; 0: any */
 	char fallback[BC_PATH_MAX];	/* store of a view, see viewstore.h; empty: none */
 	size_t links;
 	struct bc_link_config *link;

@@ -104,6 +104,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 		fprintf(out, "min-isr = %u\n", config->min_isr);
 	if (config->on_loss != BLKCAST_ON_LOSS_SUSPEND)
 		fprintf(out, "on-loss = %s\n", bc_on_loss_name(config->on_loss));
+	if (config->max_lag_ms)
+		fprintf(out, "max-lag = %ums\n", config->max_lag_ms);
 	if (config->fallback[0])
 		fprintf(out, "fallback = %s\n", config->fallback);
 	for (size_t i = 0; i < config->links; i++)

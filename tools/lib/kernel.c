@@ -329,6 +329,8 @@ int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		mnl_attr_put_u32(message, BLKCAST_A_MIN_ISR, set->min_isr);
 	if (set->on_loss >= 0)
 		mnl_attr_put_u8(message, BLKCAST_A_ON_LOSS, set->on_loss);
+	if (set->max_lag_ms >= 0)
+		mnl_attr_put_u32(message, BLKCAST_A_MAX_LAG, set->max_lag_ms);
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot change the policy", name);
 }

@@ -25,14 +25,19 @@
 struct bc_kernel;
 struct bc_events;
 
+/* A bit for each attribute that was there. */
+__extension__ typedef unsigned __int128 bc_attrs;
+
+#define BC_ATTR(attr) ((bc_attrs)1 << (attr))
+
 /**
  * struct bc_link - one link of a volume, as GET shows it
- * @known: bit 1 << BLKCAST_L_x for each attribute that was there; the value of
+ * @known: BC_ATTR(BLKCAST_L_x) for each attribute that was there; the value of
  *	another means nothing.  Ask with bc_known().
  * The rest: BLKCAST_L_* of the same name.
  */
 struct bc_link {
-	uint64_t known;
+	bc_attrs known;
 	char name[BLKCAST_NAME_MAX];
 	uint8_t state;
 	uint32_t flags, id, dirty;
@@ -54,11 +59,11 @@ struct bc_link {
 
 /**
  * struct bc_view - one view of a volume, as GET shows it
- * @known: bit 1 << BLKCAST_V_x, as in struct bc_link
+ * @known: BC_ATTR(BLKCAST_V_x), as in struct bc_link
  * The rest: BLKCAST_V_* of the same name.
  */
 struct bc_view {
-	uint64_t known;
+	bc_attrs known;
 	char name[BLKCAST_NAME_MAX];
 	uint8_t state, store;
 	uint32_t minor, error, doubt, openers, passed, flags;
@@ -67,14 +72,14 @@ struct bc_view {
 
 /**
  * struct bc_volume - state of a volume, as GET shows it
- * @known: bit 1 << BLKCAST_A_x for each attribute that was there
+ * @known: BC_ATTR(BLKCAST_A_x) for each attribute that was there
  * @history: @reigns entries, oldest first, still little-endian
  * @member: @members ids of copies
  * @away: @aways replicas without a link: name, lag and contact of each
  * The rest: BLKCAST_A_* of the same name.
  */
 struct bc_volume {
-	uint64_t known;
+	bc_attrs known;
 	char name[BLKCAST_NAME_MAX];
 	uint8_t role, ack, uuid[16], node[16];
 	uint32_t backing, meta, minor, term, region_shift, regions;
@@ -82,7 +87,8 @@ struct bc_volume {
 	uint64_t backlog, backlog_used, reign, sectors, lsn;
 	uint64_t meta_writes, writes, write_bytes;
 	uint64_t resync_rate, active_max, meta_end, reads, room;
-	uint32_t min_isr, isr, suspended, parked;
+	uint32_t min_isr, isr, suspended, parked, max_lag_ms;
+	uint64_t age_ns, turned_away;
 	uint8_t on_loss;
 	uint64_t suspended_ns;
 	uint64_t event_seq, errors;
@@ -102,19 +108,20 @@ struct bc_volume {
 	struct bc_view *view;
 };
 
-_Static_assert(__BLKCAST_A_MAX <= 64 && __BLKCAST_L_MAX <= 64, "known is a u64");
+_Static_assert(__BLKCAST_A_MAX <= 128 && __BLKCAST_L_MAX <= 128, "a bit for each");
 
-#define bc_known(object, attr) ((object)->known >> (attr) & 1)
+#define bc_known(object, attr) ((bool)((object)->known >> (attr) & 1))
 
 /**
  * struct bc_event - what bc_events_read() gives
- * @known: bit 1 << BLKCAST_A_x for each attribute that was there
+ * @known: BC_ATTR(BLKCAST_A_x) for each attribute that was there
  * @seq: its number; one that is left out is an event that was lost
  * @time_ns: of CLOCK_REALTIME
  * The rest: as in uapi, empty or 0 when not meant
  */
 struct bc_event {
-	uint64_t known, seq, time_ns, errors;
+	bc_attrs known;
+	uint64_t seq, time_ns, errors;
 	uint8_t event, role;
 	char name[BLKCAST_NAME_MAX], link[BLKCAST_NAME_MAX];
 	uint32_t error, term;
@@ -142,6 +149,7 @@ struct bc_set {
 	uint64_t active_max;	/* bytes, 0: as it is */
 	uint32_t min_isr;	/* copies, 0: as it is */
 	int on_loss;		/* enum blkcast_on_loss, -1: as it is */
+	int64_t max_lag_ms;	/* 0: none, -1: as it is */
 };
 
 /* What the module that has this volume knows of BLKCAST_WIRE_FEATURES. */
@@ -266,6 +274,7 @@ const char *bc_view_state_name(uint8_t state);
 const char *bc_store_name(uint8_t store);
 const char *bc_event_name(uint8_t event);
 
+bool bc_max_lag_valid(uint64_t ms);
 bool bc_resync_rate_valid(uint64_t bytes_a_second);
 bool bc_active_max_valid(uint64_t bytes);
 bool bc_min_isr_valid(uint64_t copies);

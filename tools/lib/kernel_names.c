@@ -137,6 +137,11 @@ const char *bc_event_name(uint8_t event)
 	return name_of(names, BC_ARRAY_SIZE(names), event);
 }
 
+bool bc_max_lag_valid(uint64_t ms)
+{
+	return !ms || (ms >= 100 && ms <= 24 * 3600 * 1000);
+}
+
 bool bc_resync_rate_valid(uint64_t bytes_a_second)
 {
 	return bytes_a_second >= 64 << 10 && bytes_a_second <= 1ULL << 40;

@@ -51,6 +51,9 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_EXPOSED] = FIXED(struct bc_volume, exposed),
 	[BLKCAST_A_RESYNC_RATE] = FIXED(struct bc_volume, resync_rate),
 	[BLKCAST_A_WRITE_BYTES] = FIXED(struct bc_volume, write_bytes),
+	[BLKCAST_A_MAX_LAG] = FIXED(struct bc_volume, max_lag_ms),
+	[BLKCAST_A_AGE_NS] = FIXED(struct bc_volume, age_ns),
+	[BLKCAST_A_TURNED_AWAY] = FIXED(struct bc_volume, turned_away),
 	[BLKCAST_A_READS] = FIXED(struct bc_volume, reads),
 	[BLKCAST_A_META_END] = FIXED(struct bc_volume, meta_end),
 	[BLKCAST_A_MIN_ISR] = FIXED(struct bc_volume, min_isr),
@@ -226,7 +229,7 @@ static int take_history(struct bc_volume *volume, const struct nlattr *attr)
 		return MNL_CB_ERROR;
 	memcpy(volume->history, mnl_attr_get_payload(attr), len);
 	volume->reigns = len / sizeof(*volume->history);
-	volume->known |= 1ULL << BLKCAST_A_HISTORY;
+	volume->known |= BC_ATTR(BLKCAST_A_HISTORY);
 	return MNL_CB_OK;
 }
 
@@ -256,7 +259,7 @@ static int take_link(struct bc_link **links, uint32_t *count, const struct nlatt
 	memset(link, 0, sizeof(*link));
 	mnl_attr_for_each_nested(attr, nest) {
 		if (field_take(link_fields, __BLKCAST_L_MAX, link, attr))
-			link->known |= 1ULL << mnl_attr_get_type(attr);
+			link->known |= BC_ATTR(mnl_attr_get_type(attr));
 	}
 	return MNL_CB_OK;
 }
@@ -274,9 +277,9 @@ static int take_view(struct bc_volume *volume, const struct nlattr *nest)
 	memset(view, 0, sizeof(*view));
 	mnl_attr_for_each_nested(attr, nest) {
 		if (field_take(view_fields, __BLKCAST_V_MAX, view, attr))
-			view->known |= 1ULL << mnl_attr_get_type(attr);
+			view->known |= BC_ATTR(mnl_attr_get_type(attr));
 	}
-	volume->known |= 1ULL << BLKCAST_A_VIEWS;
+	volume->known |= BC_ATTR(BLKCAST_A_VIEWS);
 	return MNL_CB_OK;
 }
 
@@ -291,7 +294,7 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 			ret = take_history(volume, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_MEMBERS &&
 			 take_members(volume->member, &volume->members, attr))
-			volume->known |= 1ULL << BLKCAST_A_MEMBERS;
+			volume->known |= BC_ATTR(BLKCAST_A_MEMBERS);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_LINKS)
 			ret = take_link(&volume->link, &volume->links, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_AWAY)
@@ -299,7 +302,7 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_VIEWS)
 			ret = take_view(volume, attr);
 		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))
-			volume->known |= 1ULL << mnl_attr_get_type(attr);
+			volume->known |= BC_ATTR(mnl_attr_get_type(attr));
 		if (ret != MNL_CB_OK)
 			break;
 	}
@@ -357,7 +360,7 @@ bool bc_parse_event(const struct nlmsghdr *message, struct bc_event *event)
 			     field_take(event_fields, __BLKCAST_A_MAX, event, attr);
 
 		if (taken)
-			event->known |= 1ULL << mnl_attr_get_type(attr);
+			event->known |= BC_ATTR(mnl_attr_get_type(attr));
 	}
 	return event->event != BLKCAST_EVENT_UNSPEC;
 }

@@ -199,3 +199,24 @@ uint64_t bc_now_ns(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+int bc_duration_parse(const char *text, uint64_t *ns)
+{
+	static const struct { const char *unit; double ns; } units[] = {
+		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 },
+		{ "h", 3600e9 },
+	};
+	char *end;
+	double value = strtod(text, &end);
+
+	for (size_t i = 0; end > text && i < BC_ARRAY_SIZE(units); i++) {
+		if (strcmp(end, units[i].unit))
+			continue;
+		value *= units[i].ns;
+		if (!(value >= 0 && value < 1e18))
+			return -ERANGE;
+		*ns = value;
+		return 0;
+	}
+	return -EINVAL;
+}

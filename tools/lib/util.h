@@ -28,6 +28,8 @@ bool bc_name_valid(const char *name);
 int bc_size_parse(const char *text, uint64_t *bytes);
 /* "64 KiB", "1.5 GiB"; returns @text. */
 char *bc_size_format(uint64_t bytes, char text[BC_SIZE_TEXT]);
+/* "500ms", "1.5s", "2m": with a unit.  -EINVAL or -ERANGE. */
+int bc_duration_parse(const char *text, uint64_t *ns);
 /* "0 s", "12 ms", "3.4 s", "2 h 5 min"; returns @text. */
 char *bc_duration_format(uint64_t ns, char text[BC_SIZE_TEXT]);
 
