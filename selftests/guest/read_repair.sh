@@ -187,7 +187,7 @@ on 'blkcast down a'
 turn a good
 on 'blkcast up a'
 check "what was bad is in doubt" field_is a 'v["doubt_regions"] >= 5' True
-refuses "this copy is no heir" 'handed over' on 'blkcast primary a'
+refuses "this copy is no heir" 'has not ended that reign' on 'blkcast primary a'
 on 'blkcast primary b --force --yes && pair b a'
 check "the next primary has it" wait_until 30 in_sync b a
 check "the copies are what was written" as_model a b
