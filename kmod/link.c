@@ -29,7 +29,8 @@ static void link_tell(struct blkcast_link *l, enum blkcast_link_state from,
 	if (from == BLKCAST_LINK_RESYNC && to > from)
 		blkcast_event(v, BLKCAST_EVENT_RESYNC_END, l->name, 0);
 	if (to == BLKCAST_LINK_IN_SYNC)
-		blkcast_event(v, BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
+		blkcast_event(v, l->apart ? BLKCAST_EVENT_CAUGHT_UP :
+					    BLKCAST_EVENT_LINK_IN_SYNC, l->name, 0);
 }
 
 /* Caller holds vol->lock. */
@@ -409,6 +410,7 @@ int blkcast_link_add(struct blkcast_volume *v,
 	blkcast_event(v, BLKCAST_EVENT_LINK_UP, l->name, 0);
 	/* Under the lock it cannot fail, hence not be freed, before both run. */
 	spin_lock_irq(&v->lock);
+	blkcast_members_meet(l);
 	list_add_tail(&l->node, &v->links);
 	if (l->dirty)
 		blkcast_lag_begin(l);

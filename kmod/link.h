@@ -66,6 +66,7 @@ struct blkcast_link {
 	bool			has_node;	/* I: @peer is known */
 	u8			peer[16];	/* I: primary: id of the replica's copy */
 	bool			member;		/* L: may be in the in-sync set on disk */
+	bool			apart;		/* L: managed: user space has not let it in */
 	u32			timeout;	/* I: ms */
 	struct socket		*sock;		/* I */
 	struct task_struct	*tx, *rx;	/* I */
@@ -163,7 +164,8 @@ struct blkcast_link {
 /* Primary: it is, or is about to be, in sync.  Caller holds vol->lock. */
 static inline bool blkcast_link_counts(const struct blkcast_link *l)
 {
-	return l->state >= BLKCAST_LINK_JOINING && !(l->flags & BLKCAST_F_ASYNC);
+	return l->state >= BLKCAST_LINK_JOINING && !l->apart &&
+	       !(l->flags & BLKCAST_F_ASYNC);
 }
 
 /*
@@ -223,6 +225,7 @@ u64 blkcast_fresh_tell(const struct blkcast_link *l, u64 now);
 void blkcast_reads_told(struct blkcast_link *l, u64 reads);
 
 /* members.c */
+void blkcast_members_meet(struct blkcast_link *l);
 void blkcast_members_join(struct blkcast_link *l);
 void blkcast_members_leave(struct blkcast_link *l);
 

@@ -19,6 +19,7 @@
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
  *	fresh.c		how old what is read may be
+ *	lease.c		until when it may serve
  *	view.c		the volume at one LSN		view_save.c  copy before write
  *	view_read.c	reading it			map_block.c  the map on disk
  *	view_store.c	what was there before	view_spill.c  ... on disk

@@ -43,6 +43,9 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_STORE_BYTES] = { .type = NLA_U64 },
 	[BLKCAST_A_STORE_FD] = { .type = NLA_U32 },
 	[BLKCAST_A_STORE_DEV] = { .type = NLA_U32 },
+	[BLKCAST_A_LEASE] = { .type = NLA_U64 },
+	[BLKCAST_A_MEMBERSHIP] = NLA_POLICY_MAX(NLA_U8, BLKCAST_MEMBERSHIP_MANAGED),
+	[BLKCAST_A_MEMBER] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 /* ---- what the handlers share ---- */
@@ -277,7 +280,7 @@ static int range_get(struct genl_info *info, int attr, u64 min, u64 max,
 }
 
 struct settings {
-	struct nlattr *ack, *min_isr, *on_loss, *max_lag;
+	struct nlattr *ack, *min_isr, *on_loss, *membership, *max_lag;
 	u64 resync_rate, active_max;
 };
 
@@ -296,6 +299,7 @@ static int settings_get(struct genl_info *info, struct settings *s)
 		NL_SET_ERR_MSG(info->extack, "max lag must be 100 ms to 24 hours, or 0");
 		return -ERANGE;
 	}
+	s->membership = info->attrs[BLKCAST_A_MEMBERSHIP];
 	return range_get(info, BLKCAST_A_RESYNC_RATE, BLKCAST_RESYNC_RATE_MIN,
 			 BLKCAST_RESYNC_RATE_MAX,
 			 "resync rate must be 64 KiB/s to 1 TiB/s",
@@ -303,6 +307,33 @@ static int settings_get(struct genl_info *info, struct settings *s)
 	       range_get(info, BLKCAST_A_ACTIVE_MAX, BLKCAST_ACTIVE_MIN,
 			 BLKCAST_ACTIVE_MAX,
 			 "active limit must be 64 MiB to 64 TiB", &s->active_max);
+}
+
+/* Who holds all that was acknowledged is known with ack=disk alone: members.c, inv. 4. */
+static int settings_check(const struct blkcast_volume *v, const struct settings *s,
+			  struct netlink_ext_ack *extack)
+{
+	bool managed = s->membership ? nla_get_u8(s->membership) : v->managed;
+	u8 ack = s->ack ? nla_get_u8(s->ack) : v->ack;
+
+	if (!managed || ack == BLKCAST_ACK_DISK || !(s->membership || s->ack))
+		return 0;
+	NL_SET_ERR_MSG(extack, "membership=managed goes with ack=disk");
+	return -EINVAL;
+}
+
+static int settings_record(struct blkcast_volume *v, const struct settings *s)
+{
+	int err = 0;
+
+	/* To managed with ack=disk, from managed before another. */
+	if (s->membership && !nla_get_u8(s->membership))
+		err = blkcast_members_manage(v, false);
+	if (s->ack && !err)
+		err = blkcast_members_set_ack(v, nla_get_u8(s->ack));
+	if (s->membership && nla_get_u8(s->membership) && !err)
+		err = blkcast_members_manage(v, true);
+	return err;
 }
 
 static int cmd_set(struct sk_buff *skb, struct genl_info *info)
@@ -316,8 +347,12 @@ static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 	v = volume_lock(skb, info);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	if (s.ack)
-		err = blkcast_members_set_ack(v, nla_get_u8(s.ack));
+	err = settings_check(v, &s, info->extack);
+	if (err) {
+		volume_unlock(v);
+		return err;
+	}
+	err = settings_record(v, &s);
 	if (err)
 		NL_SET_ERR_MSG(info->extack, "cannot write the metadata");
 	spin_lock_irq(&v->lock);
@@ -344,6 +379,40 @@ static int cmd_suspend(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(v);
 	err = blkcast_policy_halt(v, info->genlhdr->cmd == BLKCAST_CMD_SUSPEND,
 				  info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_member(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	const char *name;
+	int err = need(info, BLKCAST_A_MEMBER) ?: name_get(info, BLKCAST_A_LINK, &name);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = nla_get_u8(info->attrs[BLKCAST_A_MEMBER]) ?
+	      blkcast_member_in(v, name, info->extack) :
+	      blkcast_member_out(v, name, info->extack);
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_lease(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v;
+	int err = need(info, BLKCAST_A_LEASE);
+
+	if (err)
+		return err;
+	v = volume_lock(skb, info);
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_lease_set(v, nla_get_u64(info->attrs[BLKCAST_A_LEASE]),
+				info->extack);
 	volume_unlock(v);
 	return err;
 }
@@ -642,7 +711,8 @@ static int link_put(struct sk_buff *msg, struct blkcast_link *l)
 	if (!nest ||
 	    nla_put_string(msg, BLKCAST_L_NAME, l->name) ||
 	    nla_put_u8(msg, BLKCAST_L_STATE, l->state) ||
-	    nla_put_u32(msg, BLKCAST_L_FLAGS, l->flags) ||
+	    nla_put_u32(msg, BLKCAST_L_FLAGS,
+			l->flags | (l->apart ? BLKCAST_F_APART : 0)) ||
 	    nla_put_u32(msg, BLKCAST_L_ID, l->id) ||
 	    put_u64(msg, BLKCAST_L_RECEIVED, l->received) ||
 	    put_u64(msg, BLKCAST_L_APPLIED, l->applied) ||
@@ -714,6 +784,19 @@ static int super_put(struct sk_buff *msg, struct blkcast_volume *v)
 		       s->history);
 }
 
+static int missing_put(struct sk_buff *msg, struct blkcast_volume *v)
+{
+	const char *name;
+	u32 i;
+
+	for (i = 0; i < v->members; i++) {
+		name = blkcast_member_missing(v, i);
+		if (name && nla_put_string(msg, BLKCAST_A_MISSING, name))
+			return -EMSGSIZE;
+	}
+	return v->lease ? put_u64(msg, BLKCAST_A_LEASE, v->lease) : 0;
+}
+
 /* What the policy makes of the links.  Caller holds vol->lock. */
 static int policy_put(struct sk_buff *msg, struct blkcast_volume *v)
 {
@@ -728,7 +811,8 @@ static int policy_put(struct sk_buff *msg, struct blkcast_volume *v)
 	blkcast_policy_status(v, &s);
 	if (nla_put_u32(msg, BLKCAST_A_ISR, s.isr) ||
 	    nla_put_u32(msg, BLKCAST_A_SUSPENDED, s.suspended) ||
-	    nla_put_u32(msg, BLKCAST_A_PARKED, s.parked))
+	    nla_put_u32(msg, BLKCAST_A_PARKED, s.parked) ||
+	    missing_put(msg, v))
 		return -EMSGSIZE;
 	return s.since ? put_u64(msg, BLKCAST_A_SUSPENDED_NS,
 				 ktime_get_ns() - s.since) : 0;
@@ -1078,6 +1162,8 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_VIEW_CREATE, .doit = cmd_view_create },
 	{ .cmd = BLKCAST_CMD_VIEW_REMOVE, .doit = cmd_view_remove },
 	{ .cmd = BLKCAST_CMD_VIEW_PASS, .doit = cmd_view_pass },
+	{ .cmd = BLKCAST_CMD_MEMBER, .doit = cmd_member },
+	{ .cmd = BLKCAST_CMD_LEASE, .doit = cmd_lease },
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -10,8 +10,9 @@
  * The rule is all replicas in sync, never some of them: then each of them can take
  * over and nothing that was acknowledged is lost.
  *
- * min_isr copies, this one counted, have to be there.  While they are not, or while
- * the operator has halted it, the gate is closed:
+ * min_isr copies, this one counted, have to be there, and, if user space manages it,
+ * all that it has put into the in-sync set (members.c).  While they are not, while the
+ * lease is over (lease.c), or while the operator has halted it, the gate is closed:
  *
  *	submit_bio --gate--> open: on its way	(write.c)
  *		       `---> parked, or EIO with on_loss=error or on the way down
@@ -44,6 +45,19 @@ static u32 copies_count(struct blkcast_volume *v, enum blkcast_link_state state)
 	return n;
 }
 
+/* Why there are too few.  Caller holds vol->lock. */
+static u32 copies_lacking(struct blkcast_volume *v)
+{
+	u32 i, why = 0;
+
+	if (copies_count(v, BLKCAST_LINK_JOINING) < v->min_isr)
+		why |= BLKCAST_SUSPENDED_ISR;
+	for (i = 0; i < v->members; i++)
+		if (blkcast_member_missing(v, i))
+			why |= BLKCAST_SUSPENDED_MEMBER;
+	return why;
+}
+
 /* May a write come in?  Caller holds vol->lock. */
 enum blkcast_gate blkcast_policy_gate(struct blkcast_volume *v)
 {
@@ -52,7 +66,7 @@ enum blkcast_gate blkcast_policy_gate(struct blkcast_volume *v)
 		return BLKCAST_GATE_FAIL;
 	if (v->halted)
 		return BLKCAST_GATE_PARK;
-	if (!v->lacking)
+	if (!v->lacking && !blkcast_lease_over(v))
 		return BLKCAST_GATE_OPEN;
 	return v->on_loss == BLKCAST_ON_LOSS_ERROR ? BLKCAST_GATE_FAIL :
 						     BLKCAST_GATE_PARK;
@@ -82,10 +96,15 @@ static void parked_release(struct blkcast_volume *v)
 		l->progress_when = ktime_get_ns();
 }
 
+static const char *lacking_text(const struct blkcast_volume *v)
+{
+	return v->lacking & BLKCAST_SUSPENDED_ISR ? "of min-isr" : "in the in-sync set";
+}
+
 /* Tell that it has opened or closed.  Caller holds vol->lock. */
 static void gate_note(struct blkcast_volume *v)
 {
-	bool closed = v->halted || v->lacking;
+	bool closed = v->halted || v->lacking || v->lease_told;
 
 	if (closed == !!v->closed_since)
 		return;
@@ -93,10 +112,9 @@ static void gate_note(struct blkcast_volume *v)
 	if (v->role != BLKCAST_ROLE_PRIMARY)
 		return;
 	if (v->lacking)
-		vol_warn(v, "%u of %u copies are there: writes %s\n",
-			 copies_count(v, BLKCAST_LINK_JOINING), v->min_isr,
-			 v->on_loss == BLKCAST_ON_LOSS_ERROR ? "fail" : "wait");
-	else
+		vol_warn(v, "not all copies %s are there: writes %s\n",
+			 lacking_text(v), v->on_loss == BLKCAST_ON_LOSS_ERROR ? "fail" : "wait");
+	else if (!v->lease_told)
 		vol_info(v, "writes %s\n", closed ? "wait: suspended" : "go on");
 	blkcast_event(v, closed ? BLKCAST_EVENT_SUSPENDED :
 				  BLKCAST_EVENT_RESUMED, NULL, 0);
@@ -109,8 +127,7 @@ static void gate_note(struct blkcast_volume *v)
 void blkcast_policy_update(struct blkcast_volume *v)
 {
 	lockdep_assert_held(&v->lock);
-	v->lacking = v->role == BLKCAST_ROLE_PRIMARY &&
-		     copies_count(v, BLKCAST_LINK_JOINING) < v->min_isr;
+	v->lacking = v->role == BLKCAST_ROLE_PRIMARY ? copies_lacking(v) : 0;
 	gate_note(v);
 	if (blkcast_policy_gate(v) == BLKCAST_GATE_OPEN)
 		parked_release(v);
@@ -124,8 +141,10 @@ static void policy_work(struct work_struct *work)
 						policy_work);
 	struct blkcast_op *op, *next;
 	LIST_HEAD(refused);
+	LIST_HEAD(held);
 
 	spin_lock_irq(&v->lock);
+	list_splice_init(&v->held, &held);
 	if (blkcast_policy_gate(v) == BLKCAST_GATE_FAIL) {
 		list_splice_init(&v->parked, &refused);
 		v->parked_count = 0;
@@ -134,6 +153,10 @@ static void policy_work(struct work_struct *work)
 	list_for_each_entry_safe(op, next, &refused, node) {
 		list_del_init(&op->node);
 		blkcast_write_refuse(op, -EIO);
+	}
+	list_for_each_entry_safe(op, next, &held, node) {
+		list_del_init(&op->node);
+		blkcast_write_complete(op);
 	}
 	blkcast_write_reached(v);
 }
@@ -214,8 +237,11 @@ static u32 waiting_count(struct blkcast_volume *v)
 	struct blkcast_op *op;
 	u32 n = 0;
 
-	list_for_each_entry(op, &v->waiting, wait_node)
-		n += !!op->bio;
+	if (v->lacking)
+		list_for_each_entry(op, &v->waiting, wait_node)
+			n += !!op->bio;
+	list_for_each_entry(op, &v->held, node)
+		n++;
 	return n;
 }
 
@@ -225,10 +251,10 @@ void blkcast_policy_status(struct blkcast_volume *v,
 {
 	lockdep_assert_held(&v->lock);
 	s->isr = copies_count(v, BLKCAST_LINK_IN_SYNC);
-	s->suspended = (v->halted ? BLKCAST_SUSPENDED_HAND : 0) |
-		       (v->lacking ? BLKCAST_SUSPENDED_ISR : 0);
+	s->suspended = (v->halted ? BLKCAST_SUSPENDED_HAND : 0) | v->lacking |
+		       (v->lease_told ? BLKCAST_SUSPENDED_LEASE : 0);
 	s->since = v->closed_since;
-	s->parked = v->parked_count + (v->lacking ? waiting_count(v) : 0);
+	s->parked = v->parked_count + waiting_count(v);
 }
 
 void blkcast_policy_init(struct blkcast_volume *v)

@@ -184,6 +184,7 @@ int blkcast_super_load(struct blkcast_volume *v, u64 known,
 	v->regions = le32_to_cpu(v->super->regions);
 	v->term = le32_to_cpu(v->super->term);
 	v->position = le64_to_cpu(v->super->position);
+	v->managed = le32_to_cpu(v->super->flags) & BLKCAST_SUPER_MANAGED;
 	super_show(v);
 	return 0;
 }

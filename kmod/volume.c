@@ -271,6 +271,7 @@ static struct blkcast_volume *volume_alloc(const struct blkcast_volume_params *p
 	blkcast_views_setup(v);
 	blkcast_members_init(v);
 	blkcast_policy_init(v);
+	blkcast_lease_init(v);
 	blkcast_flush_init(v);
 	v->log_budget = p->backlog;
 	v->resync_rate = BLKCAST_RESYNC_RATE_DEFAULT;
@@ -550,6 +551,7 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	volume_quiesce(v);
 	blkcast_members_stop(v);
 	blkcast_views_drop(v);
+	blkcast_lease_stop(v);
 	blkcast_policy_stop(v);
 	volume_disk_del(v);
 	blkcast_repairs_stop(v);
@@ -598,6 +600,10 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
 		return -EUCLEAN;
+	}
+	if (v->managed && v->ack != BLKCAST_ACK_DISK) {
+		NL_SET_ERR_MSG(extack, "membership=managed goes with ack=disk");
+		return -EINVAL;
 	}
 	/* Rule 20. */
 	if (!blkcast_super_is_heir(v) && !force) {
@@ -652,6 +658,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	v->members_hold = false;
 	v->flush_lost = false;
 	v->halted = false;
+	blkcast_lease_end(v);
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
@@ -702,6 +709,7 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 	v->term = le32_to_cpu(v->super->term);
 	v->deposed = 0;
 	v->halted = false;
+	blkcast_lease_end(v);
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	volume_show_partitions(v, false);

@@ -101,13 +101,21 @@ struct blkcast_volume {
 	u32			min_isr;	/* L: copies: policy.c */
 	enum blkcast_on_loss	on_loss;	/* L */
 	bool			halted;		/* L: by hand */
-	bool			lacking;	/* L: fewer than min_isr are there */
+	u32			lacking;	/* L: BLKCAST_SUSPENDED_ISR, _MEMBER */
 	u64			closed_since;	/* L: ktime_get_ns(); 0: writes go on */
 	struct list_head	parked;		/* L: ops that came while it was closed */
 	u32			parked_count;	/* L */
 	struct work_struct	policy_work;
 	u32			members;	/* L: how many are in the set on disk */
 	u8			member[BLKCAST_MEMBERS_MAX][16]; /* L: these */
+	char			member_name[BLKCAST_MEMBERS_MAX][BLKCAST_NAME_MAX]; /* L */
+	char			member_next[BLKCAST_MEMBERS_MAX][BLKCAST_NAME_MAX]; /* L */
+	bool			managed;	/* A and L: members.c, inv. 6 */
+	const char		*member_out;	/* L: who is being put out */
+	u64			lease;		/* L, read without: lease.c */
+	bool			lease_told;	/* L: that it is over */
+	struct list_head	held;		/* L: ops that ended after it was */
+	struct delayed_work	lease_work;
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			max_lag;	/* L for writing: ns; 0: readers are welcome */
 	u64			fresh_as_of;	/* L for writing: fresh.c; 0: not known */
@@ -254,6 +262,7 @@ void blkcast_write_flush(struct blkcast_volume *v);
 void blkcast_write_reached(struct blkcast_volume *v);
 void blkcast_write_abort(struct blkcast_volume *v, int error);
 void blkcast_write_refuse(struct blkcast_op *op, int error);
+void blkcast_write_complete(struct blkcast_op *op);
 
 /* flush.c */
 void blkcast_flush_init(struct blkcast_volume *v);
@@ -315,6 +324,15 @@ int blkcast_policy_halt(struct blkcast_volume *v, bool halt,
 void blkcast_policy_status(struct blkcast_volume *v,
 			   struct blkcast_policy_status *s);
 
+/* lease.c */
+void blkcast_lease_init(struct blkcast_volume *v);
+void blkcast_lease_stop(struct blkcast_volume *v);
+int blkcast_lease_set(struct blkcast_volume *v, u64 until,
+		      struct netlink_ext_ack *extack);
+void blkcast_lease_end(struct blkcast_volume *v);
+bool blkcast_lease_keep(struct blkcast_op *op);
+struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio);
+
 /* reign.c */
 int blkcast_reign_hand_over(struct blkcast_volume *v, const char *heir,
 			    struct netlink_ext_ack *extack);
@@ -344,6 +362,12 @@ void blkcast_views_exit(void);
 void blkcast_members_init(struct blkcast_volume *v);
 void blkcast_members_stop(struct blkcast_volume *v);
 void blkcast_members_policy(struct blkcast_volume *v);
+const char *blkcast_member_missing(struct blkcast_volume *v, u32 i);
+int blkcast_members_manage(struct blkcast_volume *v, bool managed);
+int blkcast_member_in(struct blkcast_volume *v, const char *name,
+		      struct netlink_ext_ack *extack);
+int blkcast_member_out(struct blkcast_volume *v, const char *name,
+		       struct netlink_ext_ack *extack);
 int blkcast_members_set_ack(struct blkcast_volume *v, enum blkcast_ack_mode ack);
 
 /* backlog.c */
@@ -419,6 +443,14 @@ static inline u64 blkcast_map_get(struct blkcast_volume *v, u32 region)
 {
 	lockdep_assert_held(&v->lock);
 	return *__blkcast_map_slot(v, region);
+}
+
+/* Rule 23.  Any context; without a lease one look at one word. */
+static inline bool blkcast_lease_over(const struct blkcast_volume *v)
+{
+	u64 until = READ_ONCE(v->lease);
+
+	return unlikely(until) && ktime_get_boottime_ns() >= until;
 }
 
 /* As blkcast_op_submit(), but what views show is saved first. */

@@ -40,6 +40,9 @@ static void op_complete(struct blkcast_op *op)
 	/* Somebody else reigns: nothing is acknowledged any more. */
 	if (READ_ONCE(v->deposed) && !op->error)
 		op->error = -EIO;
+	/* Or may do so: not now. */
+	if (blkcast_lease_over(v) && blkcast_lease_keep(op))
+		return;
 	trace_blkcast_write_done(v->minor, op->lsn, blkcast_op_bytes(op),
 				 op->start, op->error, op->sector, op->pid);
 	if (parent) {
@@ -56,6 +59,12 @@ static void op_complete(struct blkcast_op *op)
 	if (!--v->ops)
 		wake_up(&v->idle);
 	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/* All that a completion waits for has come, and a lease. */
+void blkcast_write_complete(struct blkcast_op *op)
+{
+	op_complete(op);
 }
 
 /* One of the things that the completion waits for has come. */
@@ -440,18 +449,27 @@ static void write_begin(struct blkcast_op *op)
 
 static void read_submit(struct blkcast_volume *v, struct bio *bio)
 {
+	bool leased = READ_ONCE(v->lease);
+
 	if (unlikely(blkcast_fresh_refuse(v))) {
 		bio->bi_status = BLK_STS_TIMEOUT;
 		bio_endio(bio);
 		return;
 	}
 	this_cpu_inc(*v->reads);
+	if (unlikely(leased) && blkcast_lease_over(v)) {
+		bio_io_error(bio);
+		return;
+	}
 	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
 		zero_fill_bio(bio);
 		bio_endio(bio);
 		return;
 	}
-	bio = blkcast_repair_guard(v, bio);
+	if (unlikely(leased))
+		bio = blkcast_lease_read(v, bio);
+	if (bio)
+		bio = blkcast_repair_guard(v, bio);
 	if (!bio)
 		return;
 	if (bio->bi_bdev != v->backing.bdev)

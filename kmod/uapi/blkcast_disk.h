@@ -80,7 +80,8 @@ struct blkcast_reign {
 #define BLKCAST_SUPER_PRIMARY	   (1U << 3)	/* was primary and has not laid it down */
 #define BLKCAST_SUPER_DISCARD	   (1U << 4)	/* the operator gives this copy's own writes up */
 #define BLKCAST_SUPER_OWN	   (1U << 5)	/* the newest reign of @history was this copy's */
-#define BLKCAST_SUPER_KNOWN_FLAGS  0x3fU
+#define BLKCAST_SUPER_MANAGED	   (1U << 6)	/* user space alone changes the in-sync set */
+#define BLKCAST_SUPER_KNOWN_FLAGS  0x7fU
 
 /**
  * struct blkcast_super - the superblock, one 4 KiB block

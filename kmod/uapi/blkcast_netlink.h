@@ -72,6 +72,27 @@
  *	BLKCAST_A_MAX_LAG	u32, ms; on a replica reads of the device fail while what
  *				it shows is older, or of unknown age: ETIMEDOUT;
  *				100..86400000, default 0: none
+ *	BLKCAST_A_MEMBERSHIP	u8 enum blkcast_membership; kept in the superblock.
+ *				EINVAL managed without BLKCAST_ACK_DISK
+ *
+ * MEMBER	managed: put a replica into the in-sync set, or out of it.  When it
+ *		is out, that is on stable storage; it is in once GET says so
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_LINK		name of its link; who is out of reach is out by the name
+ *				that its link had
+ *	BLKCAST_A_MEMBER	u8: 1 in, 0 out
+ *	EINVAL a replica, not managed, or an asynchronous link; ENOENT no such link,
+ *	or nobody of that name is in; EAGAIN it is not caught up; ENOSPC the set is
+ *	full; ERANGE fewer than MIN_ISR would be left; EIO it could not be recorded,
+ *	and is in
+ *
+ * LEASE	until when this primary may serve; judged at each completion.  After
+ *		that nothing succeeds: reads fail, writes wait or fail (ON_LOSS), until
+ *		there is a new deadline, or none.  A new reign begins without
+ *	BLKCAST_A_NAME
+ *	BLKCAST_A_LEASE		u64, ns of CLOCK_BOOTTIME, at most a day from now;
+ *				0: no lease
+ *	EINVAL a replica; ESTALE a newer term has been seen; ERANGE too far away
  *
  * LINK_ADD	hand over a connected stream socket, both daemons having agreed
  *	BLKCAST_A_NAME
@@ -222,6 +243,8 @@ enum blkcast_cmd {
 	BLKCAST_CMD_VIEW_CREATE,
 	BLKCAST_CMD_VIEW_REMOVE,
 	BLKCAST_CMD_VIEW_PASS,
+	BLKCAST_CMD_MEMBER,
+	BLKCAST_CMD_LEASE,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -234,6 +257,7 @@ enum blkcast_cmd {
 #define BLKCAST_F_OWNED		(1U << 6)
 #define BLKCAST_F_READS		(1U << 7)	/* BLKCAST_WIRE_READ */
 #define BLKCAST_F_TLS		(1U << 8)	/* the link's socket encrypts */
+#define BLKCAST_F_APART		(1U << 9)	/* managed: not in the set; nobody waits for it */
 
 enum blkcast_role {
 	BLKCAST_ROLE_REPLICA,
@@ -252,9 +276,17 @@ enum blkcast_on_loss {
 	BLKCAST_ON_LOSS_ERROR,	/* ... fail */
 };
 
+/* Who decides who is in the in-sync set. */
+enum blkcast_membership {
+	BLKCAST_MEMBERSHIP_AUTO,
+	BLKCAST_MEMBERSHIP_MANAGED, /* MEMBER alone; one that is lost is waited for */
+};
+
 /* Why writes do not go on (bits). */
 #define BLKCAST_SUSPENDED_HAND	(1U << 0)	/* SUSPEND */
 #define BLKCAST_SUSPENDED_ISR	(1U << 1)	/* fewer than MIN_ISR are in sync */
+#define BLKCAST_SUSPENDED_MEMBER (1U << 2)	/* managed: see MISSING */
+#define BLKCAST_SUSPENDED_LEASE	(1U << 3)	/* it is over */
 
 /*
  * States of a link, as the primary sees it.  A replica's end is COMPARING until
@@ -315,6 +347,10 @@ enum blkcast_event {
 	BLKCAST_EVENT_ERROR,		/* ERROR, ERRORS: a device here has failed */
 	BLKCAST_EVENT_SIZE,		/* SECTORS or META_END have changed */
 	BLKCAST_EVENT_READ,		/* LINK: a replica has served what cannot be read here */
+	BLKCAST_EVENT_MEMBER_LOST,	/* LINK: managed: in the set; waited for until MEMBER */
+	BLKCAST_EVENT_CAUGHT_UP,	/* LINK: managed: may be put into the set */
+	BLKCAST_EVENT_LEASE_OVER,	/* nothing succeeds any more */
+	BLKCAST_EVENT_LEASE_RENEWED,	/* ... does so again */
 };
 
 /**
@@ -402,6 +438,10 @@ enum blkcast_attr {
 	/* Replica: */
 	BLKCAST_A_AGE_NS,	/* u64 age of what is shown here; absent: not known [GET] */
 	BLKCAST_A_TURNED_AWAY,	/* u64 reads that failed by MAX_LAG [GET] */
+	BLKCAST_A_LEASE,	/* u64 ns of CLOCK_BOOTTIME; absent: none [GET] */
+	BLKCAST_A_MEMBERSHIP,	/* u8 enum blkcast_membership: BLKCAST_SUPER_MANAGED */
+	BLKCAST_A_MEMBER,	/* u8 */
+	BLKCAST_A_MISSING,	/* string, repeated: in the set, and not there [GET] */
 	__BLKCAST_A_MAX,
 };
 
@@ -414,7 +454,7 @@ enum blkcast_link_attr {
 	BLKCAST_L_PAD,
 	BLKCAST_L_NAME,		/* string */
 	BLKCAST_L_STATE,	/* u8 enum blkcast_link_state */
-	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC, _READS, _TLS */
+	BLKCAST_L_FLAGS,	/* u32 BLKCAST_F_ASYNC, _READS, _TLS, _APART */
 	BLKCAST_L_ID,		/* u32, as in tracepoints; unique while loaded */
 	BLKCAST_L_SENT,		/* u64 LSN */
 	BLKCAST_L_RECEIVED,	/* u64 LSN */

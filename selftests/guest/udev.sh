@@ -98,7 +98,7 @@ on 'modprobe -a raid1 dm-mod && mdadm --create /dev/md7 --run --level=1 --raid-d
 	modprobe loop && truncate -s 24M /tmp/disk && losetup /dev/loop0 /tmp/disk &&
 	dmsetup create below --table "0 40960 linear /dev/loop0 2048"'
 kept_on /dev/md7 1
-is "its halves are what they are" "$(on 'blkcast member /dev/ram0; blkcast member /dev/ram1; echo')" ""
+is "its halves are what they are" "$(on 'blkcast holds /dev/ram0; blkcast holds /dev/ram1; echo')" ""
 is "it has its names" "$(on 'ls -d /dev/disk/by-id/md-uuid-* | wc -l')" 1
 on 'blkcast destroy m --force'
 kept_on /dev/mapper/below 2

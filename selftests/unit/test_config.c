@@ -48,6 +48,7 @@ static void volume_round_trip(void)
 	config.on_loss = BLKCAST_ON_LOSS_ERROR;
 	config.max_lag_ms = 1500;
 	strcpy(config.fallback, "/var/tmp/old:20G");
+	config.membership = BLKCAST_MEMBERSHIP_MANAGED + 1;
 	link = bc_volume_config_add_link(&config, "g2");
 	EXPECT(!bc_address_parse(&link->address, "[fe80::1]:99", &error));
 	link->async = true;
@@ -63,6 +64,7 @@ static void volume_round_trip(void)
 	EXPECT(again.min_isr == 3 && again.on_loss == BLKCAST_ON_LOSS_ERROR);
 	EXPECT(again.max_lag_ms == 1500);
 	EXPECT(!strcmp(again.fallback, config.fallback));
+	EXPECT(again.membership == BLKCAST_MEMBERSHIP_MANAGED + 1);
 	EXPECT(again.links == 2);
 	link = bc_volume_config_find_link(&again, "g2");
 	EXPECT(link && !strcmp(link->address.host, "fe80::1") &&

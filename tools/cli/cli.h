@@ -117,6 +117,8 @@ int cmd_replace(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_primary(int argc, char **argv);
 int cmd_replica(int argc, char **argv);
+int cmd_member(int argc, char **argv);
+int cmd_lease(int argc, char **argv);
 int cmd_grow(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_suspend(int argc, char **argv);
@@ -132,7 +134,7 @@ int cmd_lag(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
 int cmd_devname(int argc, char **argv);
-int cmd_member(int argc, char **argv);
+int cmd_holds(int argc, char **argv);
 /* From tools/snapshot/. */
 int cmd_snapshot(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

@@ -17,7 +17,7 @@
 #include "newcopy.h"
 #include "util.h"
 
-static const char *device, *meta_path, *uuid_text, *ack_text;
+static const char *device, *meta_path, *uuid_text, *ack_text, *membership_text;
 static uint64_t size, max_size, region_size, backlog;
 static bool keep_data, force;
 
@@ -35,6 +35,8 @@ static const struct cli_option options[] = {
 	  "what the device holds becomes the volume's content" },
 	{ "ack", CLI_TEXT, &ack_text, "local|memory|disk",
 	  "when a write counts as done; default: local" },
+	{ "membership", CLI_TEXT, &membership_text, "auto|managed",
+	  "who changes the in-sync set: the links, or 'blkcast member' alone; default: auto" },
 	{ "backlog", CLI_SIZE, &backlog, "SIZE", "1M..4G, default 64M" },
 	{ "force", CLI_FLAG, &force, NULL, "overwrite what the device holds" },
 	{ NULL, 0, NULL, NULL, NULL }
@@ -53,6 +55,8 @@ static int take_options(struct bc_volume_config *config, const char *name,
 			struct bc_error *error)
 {
 	int ack = ack_text ? bc_ack_parse(ack_text) : BLKCAST_ACK_LOCAL;
+	int membership = membership_text ? bc_membership_parse(membership_text) :
+					   BLKCAST_MEMBERSHIP_AUTO;
 	int ret;
 
 	memset(config, 0, sizeof(*config));
@@ -62,6 +66,12 @@ static int take_options(struct bc_volume_config *config, const char *name,
 	if (ack < 0)
 		return bc_fail(error, -EINVAL, "--ack must be local, memory or disk, not '%s'",
 			       ack_text);
+	if (membership < 0)
+		return bc_fail(error, -EINVAL,
+			       "--membership must be auto or managed, not '%s'",
+			       membership_text);
+	if (membership == BLKCAST_MEMBERSHIP_MANAGED && ack != BLKCAST_ACK_DISK)
+		return bc_fail(error, -EINVAL, "--membership managed goes with --ack disk");
 	if (backlog && (backlog < (1ULL << 20) || backlog > (4ULL << 30)))
 		return bc_fail(error, -EINVAL, "--backlog must be 1M..4G");
 	bc_uuid_generate(config->uuid);
@@ -74,6 +84,8 @@ static int take_options(struct bc_volume_config *config, const char *name,
 		return bc_fail(error, -EINVAL, "--region-size must be a power of two");
 	strcpy(config->name, name);
 	config->ack = ack;
+	if (membership_text)
+		config->membership = membership + 1;
 	config->backlog = backlog;
 	ret = cli_absolute(config->backing, sizeof(config->backing), device, error);
 	if (!ret && meta_path)
@@ -135,6 +147,8 @@ static void print_done(const struct bc_copy *copy,
 		printf(" --max-size %" PRIu64, max_size);
 	if (region_size)
 		printf(" --region-size %" PRIu64, region_size);
+	if (config->membership == BLKCAST_MEMBERSHIP_MANAGED + 1)
+		printf(" --ack disk --membership managed");
 	printf("\n");
 }
 

@@ -1,129 +1,96 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * blkcast member DEV: is DEV what a volume's copy is kept on?  For the udev rule,
- * which asks for each device, so nothing but what is needed is looked at: the
- * configuration, the volumes that are up, the superblock.
+ * blkcast member: who is in the in-sync set of a volume with --membership managed.
  *
- * What it prints takes the place of what blkid(8) would say of the content, which is
- * the volume's: whoever mounted it here would change one copy beneath all others.
+ * Out is done when the command is: a set without the replica is on stable storage, and
+ * no acknowledgement waits for it.  In is done when a set with it is, which takes as
+ * long as the replica needs to make all that is there so far durable.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <time.h>
 
-#include "blockdev.h"
 #include "cli.h"
-#include "meta.h"
+#include "util.h"
+
+static uint32_t wait_s = 60;
 
 static const struct cli_option options[] = {
+	{ "wait", CLI_NUMBER, &wait_s, "SECONDS", "in: for it to be recorded (60; 0: do not)" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
-	"DEV",
-	"Print the udev properties of a device that holds a volume's data or metadata.\n"
-	"Exit codes: 0 it does, 1 it does not, 2 wrong usage.",
-	options, 1, 1
+	"NAME REPLICA in|out [--wait SECONDS]",
+	"Put a replica into the set of those that every acknowledgement waits for, or out\n"
+	"of it, on the primary of a volume with --membership managed. A replica goes in when\n"
+	"it has caught up. One that is lost is waited for until it is back, or put out: what\n"
+	"is acknowledged from then on is not there, so never make it primary before it is in\n"
+	"again.",
+	options, 3, 3
 };
 
-static bool is_device(const char *path, dev_t dev)
+/* 1: it is in; 0: it is waited for; else a negative errno. */
+static int is_in(struct bc_kernel *kernel, const char *name, const char *replica,
+		 struct bc_error *error)
 {
-	struct stat st;
+	struct bc_volume volume;
+	int ret;
 
-	return *path && !stat(path, &st) && S_ISBLK(st.st_mode) && st.st_rdev == dev;
-}
+	ret = bc_kernel_get(kernel, name, &volume, error);
+	if (ret)
+		return ret;
+	ret = -ENOLINK;
+	for (uint32_t i = 0; i < volume.links; i++) {
+		const struct bc_link *link = &volume.link[i];
 
-static bool configured(dev_t dev)
-{
-	struct bc_volume_config *configs;
-	struct bc_error ignored;
-	bool found = false;
-	size_t count;
-
-	if (bc_volume_configs_load(&configs, &count, &ignored))
-		return false;
-	for (size_t i = 0; i < count; i++)
-		found |= is_device(configs[i].backing, dev) ||
-			 is_device(configs[i].meta, dev);
-	bc_volume_configs_free(configs, count);
-	return found;
-}
-
-static bool up(dev_t dev)
-{
-	uint32_t wanted = BLKCAST_DEV(major(dev), minor(dev));
-	struct bc_volume *volumes;
-	struct bc_kernel *kernel;
-	struct bc_error ignored;
-	bool found = false;
-	size_t count;
-
-	if (bc_kernel_open(&kernel, &ignored))
-		return false;
-	if (!bc_kernel_get_all(kernel, &volumes, &count, &ignored)) {
-		for (size_t i = 0; i < count; i++)
-			found |= volumes[i].backing == wanted ||
-				 volumes[i].meta == wanted;
-		bc_volumes_free(volumes, count);
+		if (!strcmp(link->name, replica) && !(link->flags & BLKCAST_F_APART))
+			ret = link->state == BLKCAST_LINK_IN_SYNC;
 	}
-	bc_kernel_close(kernel);
-	return found;
+	bc_volume_release(&volume);
+	if (ret == -ENOLINK)
+		bc_fail(error, ret, "volume %s: %s was lost before it was in: 'blkcast status %s' says whether it is waited for",
+			name, replica, name);
+	return ret;
 }
 
-static int find_block(const struct bc_map_block *block, void *found)
+static int wait_in(struct bc_kernel *kernel, const char *name, const char *replica,
+		   struct bc_error *error)
 {
-	*(bool *)found = block->current >= 0;
-	return 0;
-}
+	uint64_t until = bc_now_ns() + wait_s * 1000000000ULL;
+	int ret;
 
-/*
- * A device below the backing device, a half of a RAID-1 say, may end in the same
- * superblock; but its map is elsewhere then.
- */
-static bool map_is_here(struct bc_meta *meta)
-{
-	uint64_t map = bc_layout_meta_bytes(meta->super.sectors << 9,
-					    meta->super.region_shift);
-	struct bc_error ignored;
-	bool found = false;
-
-	if (meta->super.map_offset + map == meta->size)
-		return true;
-	return !bc_meta_map_walk(meta, 0, 1, find_block, &found, &ignored) && found;
-}
-
-static bool has_superblock(const char *path)
-{
-	struct bc_blockdev device;
-	struct bc_error ignored;
-	struct bc_meta meta;
-	bool here;
-
-	if (bc_blockdev_open(&device, path, BC_BLOCKDEV_DIRECT, &ignored))
-		return false;
-	here = !bc_meta_open(&meta, device.fd, device.bytes, path, &ignored) &&
-	       map_is_here(&meta);
-	bc_blockdev_close(&device);
-	return here;
+	while (!(ret = is_in(kernel, name, replica, error)) && bc_now_ns() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	if (!ret)
+		return bc_fail(error, -ETIMEDOUT, "volume %s: %s is waited for, but not in yet after %u s",
+			       name, replica, wait_s);
+	return ret < 0 ? ret : 0;
 }
 
 int cmd_member(int argc, char **argv)
 {
-	struct stat st;
-	int exit_code;
+	struct bc_kernel *kernel;
+	struct bc_error error;
+	int exit_code, ret;
 	char **rest;
+	bool in;
 
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (stat(rest[0], &st))
-		return cli_failf("%s: %s", rest[0], strerror(errno));
-	if (!S_ISBLK(st.st_mode))
-		return cli_failf("%s is no block device", rest[0]);
-	if (!configured(st.st_rdev) && !up(st.st_rdev) && !has_superblock(rest[0]))
-		return CLI_FAILED;
-	printf("BLKCAST_MEMBER=1\nID_FS_TYPE=blkcast_member\nID_FS_USAGE=raid\n");
-	return CLI_DONE;
+	in = !strcmp(rest[2], "in");
+	if (!in && strcmp(rest[2], "out")) {
+		cli_failf("in or out, not '%s': blkcast member %s", rest[2],
+			  syntax.synopsis);
+		return CLI_USAGE;
+	}
+	if (bc_kernel_open(&kernel, &error))
+		return cli_failed(&error);
+	ret = bc_kernel_member(kernel, rest[0], rest[1], in, &error);
+	if (!ret && in && wait_s)
+		ret = wait_in(kernel, rest[0], rest[1], &error);
+	bc_kernel_close(kernel);
+	return ret ? cli_failed(&error) : CLI_DONE;
 }

@@ -8,7 +8,8 @@
 #include "policy.h"
 #include "util.h"
 
-static const char *policy_text, *ack_text, *on_loss_text, *fallback, *max_lag;
+static const char *policy_text, *ack_text, *on_loss_text, *membership_text;
+static const char *fallback, *max_lag;
 static uint64_t resync_rate, active_max;
 static uint32_t min_isr;
 
@@ -21,6 +22,8 @@ static const struct cli_option options[] = {
 	  "in sync, this one counted, for writes to go on (1)" },
 	{ "on-loss", CLI_TEXT, &on_loss_text, "suspend|error",
 	  "what writes do while there are fewer: wait, or fail (suspend)" },
+	{ "membership", CLI_TEXT, &membership_text, "auto|managed",
+	  "who changes the in-sync set: the links, or 'blkcast member' alone (auto)" },
 	{ "resync-rate", CLI_SIZE, &resync_rate, "SIZE",
 	  "a second, while writers are at work: 64K..1T (8M)" },
 	{ "active-max", CLI_SIZE, &active_max, "SIZE",
@@ -34,8 +37,9 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
 	"NAME [--policy PRESET] [--ack local|memory|disk] [--min-isr COPIES]\n"
-	"       [--on-loss suspend|error] [--resync-rate SIZE] [--active-max SIZE]\n"
-	"       [--max-lag TIME] [--fallback STORE]",
+	"       [--on-loss suspend|error] [--membership auto|managed]\n"
+	"       [--resync-rate SIZE] [--active-max SIZE] [--max-lag TIME]\n"
+	"       [--fallback STORE]",
 	"Change a volume's policy, at once and for good. --policy stands for --ack,\n"
 	"--min-isr and --on-loss together; what is given beside it counts. A resync gives\n"
 	"way to writers down to its rate; a volume that nobody writes to gives it all there\n"
@@ -66,32 +70,58 @@ static int apply(const char *name, const struct bc_set *set, struct bc_error *er
 	return ret;
 }
 
+static void take(struct bc_volume_config *to, const struct bc_set *set)
+{
+	if (set->ack >= 0)
+		to->ack = set->ack;
+	if (set->resync_rate)
+		to->resync_rate = set->resync_rate;
+	if (set->active_max)
+		to->active_max = set->active_max;
+	if (set->min_isr)
+		to->min_isr = set->min_isr;
+	if (set->on_loss >= 0)
+		to->on_loss = set->on_loss;
+	if (set->membership >= 0)
+		to->membership = set->membership + 1;
+	if (set->max_lag_ms >= 0)
+		to->max_lag_ms = set->max_lag_ms;
+	if (fallback)
+		snprintf(to->fallback, sizeof(to->fallback), "%s",
+			 strcmp(fallback, "none") ? fallback : "");
+}
+
+static int check(const struct bc_volume_config *config, struct bc_error *error)
+{
+	if (config->membership != BLKCAST_MEMBERSHIP_MANAGED + 1 ||
+	    config->ack == BLKCAST_ACK_DISK)
+		return 0;
+	return bc_fail(error, -EINVAL, "volume %s: membership managed goes with ack disk",
+		       config->name);
+}
+
+/* What the kernel refuses is not configured either. */
 static int change(const char *name, const struct bc_set *set, struct bc_error *error)
 {
-	struct bc_volume_config config;
+	struct bc_volume_config config, old;
+	struct bc_error ignored;
 	int ret;
 
 	ret = bc_volume_config_load(&config, name, error);
 	if (ret)
 		return ret;
-	if (set->ack >= 0)
-		config.ack = set->ack;
-	if (set->resync_rate)
-		config.resync_rate = set->resync_rate;
-	if (set->active_max)
-		config.active_max = set->active_max;
-	if (set->min_isr)
-		config.min_isr = set->min_isr;
-	if (set->on_loss >= 0)
-		config.on_loss = set->on_loss;
-	if (set->max_lag_ms >= 0)
-		config.max_lag_ms = set->max_lag_ms;
-	if (fallback)
-		snprintf(config.fallback, sizeof(config.fallback), "%s",
-			 strcmp(fallback, "none") ? fallback : "");
-	ret = bc_volume_config_save(&config, error);
+	old = config;
+	take(&config, set);
+	ret = check(&config, error);
+	if (!ret)
+		ret = bc_volume_config_save(&config, error);
+	if (!ret) {
+		ret = apply(name, set, error);
+		if (ret)
+			bc_volume_config_save(&old, &ignored);
+	}
 	bc_volume_config_release(&config);
-	return ret ? ret : apply(name, set, error);
+	return ret;
 }
 
 static bool max_lag_parse(int64_t *ms)
@@ -122,6 +152,11 @@ static bool settings(struct bc_set *set)
 	if (on_loss_text && set->on_loss < 0)
 		return cli_failf("--on-loss must be suspend or error, not '%s'",
 				 on_loss_text), false;
+	if (membership_text)
+		set->membership = bc_membership_parse(membership_text);
+	if (membership_text && set->membership < 0)
+		return cli_failf("--membership must be auto or managed, not '%s'",
+				 membership_text), false;
 	if (min_isr && !bc_min_isr_valid(min_isr))
 		return cli_failf("--min-isr must be 1..%d copies",
 				 BLKCAST_MEMBERS_MAX + 1), false;
@@ -143,7 +178,7 @@ static bool settings(struct bc_set *set)
 
 int cmd_set(int argc, char **argv)
 {
-	struct bc_set set = { .ack = -1, .on_loss = -1, .max_lag_ms = -1 };
+	struct bc_set set = { .ack = -1, .on_loss = -1, .membership = -1, .max_lag_ms = -1 };
 	struct bc_error error;
 	int exit_code;
 	char **rest;
@@ -151,8 +186,8 @@ int cmd_set(int argc, char **argv)
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !resync_rate &&
-	    !active_max && !max_lag && !fallback) {
+	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !membership_text &&
+	    !resync_rate && !active_max && !max_lag && !fallback) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}

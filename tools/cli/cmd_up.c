@@ -126,6 +126,7 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 					      .active_max = config->active_max,
 					      .min_isr = config->min_isr,
 					      .on_loss = config->on_loss,
+					      .membership = config->membership - 1,
 					      .max_lag_ms = config->max_lag_ms }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);

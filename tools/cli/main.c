@@ -27,6 +27,8 @@ static const struct command commands[] = {
 	{ "set", cmd_set, "when a write counts as done, how fast a resync may be" },
 	{ "suspend", cmd_suspend, "let writes wait, reads go on" },
 	{ "resume", cmd_resume, "let them go on" },
+	{ "member", cmd_member, "say which replicas are waited for (--membership managed)" },
+	{ "lease", cmd_lease, "say until when this host may serve" },
 	{ "grow", cmd_grow, "make a volume and all its copies larger, while it is up" },
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
@@ -44,7 +46,7 @@ static const struct command commands[] = {
 	{ "meta", cmd_meta, "look at the metadata of a volume that is down" },
 	{ "genkey", cmd_genkey, "make the key by which hosts know each other" },
 	{ "devname", cmd_devname, NULL },
-	{ "member", cmd_member, NULL },
+	{ "holds", cmd_holds, NULL },
 	{ "send", cmd_send, NULL },
 };
 

@@ -112,6 +112,7 @@ static void add_flags(struct json_object *to, uint32_t flags)
 	json_add_bool(to, "incomplete", !!(flags & BLKCAST_SUPER_INCOMPLETE));
 	json_add_bool(to, "own_reign", !!(flags & BLKCAST_SUPER_OWN));
 	json_add_bool(to, "discard", !!(flags & BLKCAST_SUPER_DISCARD));
+	json_add_bool(to, "managed", !!(flags & BLKCAST_SUPER_MANAGED));
 	json_add_bool(to, "internal", !!(flags & BLKCAST_SUPER_INTERNAL));
 }
 

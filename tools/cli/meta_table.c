@@ -70,6 +70,7 @@ static void print_flags(uint32_t flags)
 	} words[] = {
 		{ BLKCAST_SUPER_PRIMARY, "primary, and has not laid it down" },
 		{ BLKCAST_SUPER_OWN, "the newest reign was this copy's own" },
+		{ BLKCAST_SUPER_MANAGED, "managed: 'blkcast member' alone changes the in-sync set" },
 		{ BLKCAST_SUPER_DISCARD, "discard-mine: gives up what it alone has" },
 		{ BLKCAST_SUPER_INCONSISTENT,
 		  "inconsistent: under resync, no content of one moment" },

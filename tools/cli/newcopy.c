@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../snapshot/head.h"
+#include "kernel.h"
 #include "newcopy.h"
 #include "probe.h"
 #include "util.h"
@@ -171,6 +172,8 @@ static void fill_super(struct bc_super *super, const struct newcopy *new)
 	super->map_blocks = layout->map_blocks;
 	super->region_shift = layout->region_shift;
 	super->flags = new->flags | (new->config->meta[0] ? 0 : BLKCAST_SUPER_INTERNAL);
+	if (new->config->membership == BLKCAST_MEMBERSHIP_MANAGED + 1)
+		super->flags |= BLKCAST_SUPER_MANAGED;
 	super->term = new->term;
 	snprintf(super->name, sizeof(super->name), "%s", new->config->name);
 	/* The first copy begins the first reign. */

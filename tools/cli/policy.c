@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "policy.h"
 #include "util.h"
@@ -45,10 +46,35 @@ uint32_t policy_losses(const struct bc_volume *volume)
 	return volume->ack == BLKCAST_ACK_LOCAL || !volume->isr ? 0 : volume->isr - 1;
 }
 
+bool policy_managed(const struct bc_volume *volume)
+{
+	return volume->super_flags & BLKCAST_SUPER_MANAGED;
+}
+
+bool policy_caught_up(const struct bc_link *link)
+{
+	return link->state == BLKCAST_LINK_IN_SYNC && link->flags & BLKCAST_F_APART;
+}
+
+const char *policy_link_state(const struct bc_link *link)
+{
+	return policy_caught_up(link) ? "caught-up" : bc_link_state_name(link->state);
+}
+
+int64_t policy_lease_left(const struct bc_volume *volume)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)(volume->lease - now.tv_sec * 1000000000ULL - now.tv_nsec);
+}
+
 const char *policy_behind(const struct bc_link *link)
 {
 	if (link->flags & BLKCAST_F_ASYNC)
 		return "asynchronous: never waited for";
+	if (policy_caught_up(link))
+		return "caught up, not in the in-sync set: 'blkcast member' puts it there";
 	switch (link->state) {
 	case BLKCAST_LINK_COMPARING:
 		return "comparing what each has";

@@ -21,6 +21,14 @@ int policy_preset(const char *name, struct bc_set *set);
 const char *policy_name(const struct bc_volume *volume);
 /* How many copies, whichever, can be lost now without an acknowledged write. */
 uint32_t policy_losses(const struct bc_volume *volume);
+/* Does user space alone change the in-sync set? */
+bool policy_managed(const struct bc_volume *volume);
+/* ... and could it put this one in? */
+bool policy_caught_up(const struct bc_link *link);
+/* bc_link_state_name(), but "caught-up" for such a one. */
+const char *policy_link_state(const struct bc_link *link);
+/* ns; of a volume that has a lease. */
+int64_t policy_lease_left(const struct bc_volume *volume);
 /* Why a link is not in sync, or NULL. */
 const char *policy_behind(const struct bc_link *link);
 

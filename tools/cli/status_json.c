@@ -96,7 +96,7 @@ static void add_lag(struct json_object *to, const struct bc_link *link)
 
 static void add_live_link(struct json_object *to, const struct bc_link *link)
 {
-	add_text(to, "state", bc_link_state_name(link->state));
+	add_text(to, "state", policy_link_state(link));
 	add_number(to, "id", link->id);
 	json_object_object_add(to, "async",
 			       json_object_new_boolean(link->flags & BLKCAST_F_ASYNC));
@@ -188,6 +188,31 @@ static void add_members(struct json_object *to, const struct bc_volume *live)
 	json_object_object_add(to, "in_sync_nodes", list);
 }
 
+/* Who is in the in-sync set and not there, and what ends the wait for them. */
+static void add_missing(struct json_object *to, const struct bc_volume *live)
+{
+	struct json_object *list = json_object_new_array();
+	struct json_object *ends = json_object_new_array();
+	char text[2 * BLKCAST_NAME_MAX + 32];
+
+	for (uint32_t i = 0; i < live->missings; i++) {
+		json_object_array_add(list, json_object_new_string(live->missing[i]));
+		snprintf(text, sizeof(text), "blkcast member %s %s out", live->name,
+			 live->missing[i]);
+		json_object_array_add(ends, json_object_new_string(text));
+	}
+	json_object_object_add(to, "missing_members", list);
+	json_object_object_add(to, "waits_for", ends);
+}
+
+static void add_lease(struct json_object *to, const struct bc_volume *live)
+{
+	int64_t left = policy_lease_left(live);
+
+	add_seconds(to, "lease_seconds", left > 0 ? left : 0);
+	json_object_object_add(to, "lease_over", json_object_new_boolean(left <= 0));
+}
+
 /* What the policy makes of the links there are. */
 static void add_policy(struct json_object *to, const struct bc_volume *live)
 {
@@ -197,6 +222,7 @@ static void add_policy(struct json_object *to, const struct bc_volume *live)
 	add_text(to, "ack", bc_ack_name(live->ack));
 	add_number(to, "min_isr", live->min_isr);
 	add_text(to, "on_loss", bc_on_loss_name(live->on_loss));
+	add_text(to, "membership", bc_membership_name(policy_managed(live)));
 	if (live->role != BLKCAST_ROLE_PRIMARY) {
 		json_object_put(why);
 		return;
@@ -207,10 +233,17 @@ static void add_policy(struct json_object *to, const struct bc_volume *live)
 		json_object_array_add(why, json_object_new_string("by-hand"));
 	if (live->suspended & BLKCAST_SUSPENDED_ISR)
 		json_object_array_add(why, json_object_new_string("min-isr"));
+	if (live->suspended & BLKCAST_SUSPENDED_MEMBER)
+		json_object_array_add(why, json_object_new_string("member"));
+	if (live->suspended & BLKCAST_SUSPENDED_LEASE)
+		json_object_array_add(why, json_object_new_string("lease"));
 	json_object_object_add(to, "suspended", why);
 	ADD_KNOWN(add_seconds, to, "suspended_seconds", live, BLKCAST_A_SUSPENDED_NS,
 		  suspended_ns);
 	add_number(to, "waiting_writes", live->parked);
+	add_missing(to, live);
+	if (bc_known(live, BLKCAST_A_LEASE))
+		add_lease(to, live);
 }
 
 static void add_live(struct json_object *to, const struct bc_volume *live)

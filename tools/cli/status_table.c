@@ -9,6 +9,26 @@
 #include "util.h"
 #include "view.h"
 
+static void print_lease(const struct bc_volume *live)
+{
+	int64_t left = policy_lease_left(live);
+	char text[BC_SIZE_TEXT];
+
+	if (left > 0)
+		printf("  lease for %s more\n", bc_duration_format(left, text));
+	else
+		printf("  LEASE OVER for %s: reads fail; 'blkcast lease %s --for SECONDS' renews it\n",
+		       bc_duration_format(-left, text), live->name);
+}
+
+/* Whom writes wait for, and what ends that. */
+static void print_missing(const struct bc_volume *live)
+{
+	for (uint32_t i = 0; i < live->missings; i++)
+		printf(" %s is in the in-sync set and not there, waits for it or for 'blkcast member %s %s out';",
+		       live->missing[i], live->name, live->missing[i]);
+}
+
 /* What the policy makes of the links there are. */
 static void print_policy(const struct bc_volume *live)
 {
@@ -19,9 +39,12 @@ static void print_policy(const struct bc_volume *live)
 	       live->isr, live->isr == 1 ? "copy" : "copies", live->min_isr,
 	       bc_on_loss_name(live->on_loss));
 	if (losses)
-		printf("survives the loss of %u\n", losses);
+		printf("survives the loss of %u", losses);
 	else
-		printf("survives no loss\n");
+		printf("survives no loss");
+	printf("%s\n", policy_managed(live) ? "; managed" : "");
+	if (bc_known(live, BLKCAST_A_LEASE))
+		print_lease(live);
 	if (!bc_known(live, BLKCAST_A_SUSPENDED_NS))
 		return;
 	printf("  SUSPENDED for %s:", bc_duration_format(live->suspended_ns, text));
@@ -29,7 +52,11 @@ static void print_policy(const struct bc_volume *live)
 		printf(" by hand;");
 	if (live->suspended & BLKCAST_SUSPENDED_ISR)
 		printf(" fewer than %u copies;", live->min_isr);
-	if (live->suspended == BLKCAST_SUSPENDED_ISR &&
+	if (live->suspended & BLKCAST_SUSPENDED_MEMBER)
+		print_missing(live);
+	if (live->suspended & BLKCAST_SUSPENDED_LEASE)
+		printf(" the lease is over;");
+	if (!(live->suspended & BLKCAST_SUSPENDED_HAND) &&
 	    live->on_loss == BLKCAST_ON_LOSS_ERROR)
 		printf(" writes fail\n");
 	else
@@ -157,6 +184,9 @@ static void print_sender(const struct bc_volume *volume, const struct bc_link *l
 	printf("  sent %s", bc_size_format(link->sent_bytes, text));
 	if (link->flags & BLKCAST_F_ASYNC)
 		printf("  async");
+	else if (policy_caught_up(link))
+		printf("  not waited for: 'blkcast member %s %s in' changes that",
+		       volume->name, link->name);
 	else if (bc_known(link, BLKCAST_L_BEHIND_NS))
 		printf("  not in sync for %s",
 		       bc_duration_format(link->behind_ns, text));
@@ -166,7 +196,7 @@ static void print_sender(const struct bc_volume *volume, const struct bc_link *l
 
 static void print_live(const struct bc_volume *volume, const struct bc_link *link)
 {
-	printf("%-10s", bc_link_state_name(link->state));
+	printf("%-10s", policy_link_state(link));
 	if (volume->role == BLKCAST_ROLE_PRIMARY)
 		print_sender(volume, link);
 	else

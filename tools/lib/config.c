@@ -246,6 +246,19 @@ static int take_store(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_membership(void *to, size_t size, const char *value,
+			   struct bc_error *error)
+{
+	int membership = bc_membership_parse(value);
+
+	(void)size;
+	if (membership < 0)
+		return bc_fail(error, membership,
+			       "membership '%s' must be auto or managed", value);
+	*(uint8_t *)to = membership + 1;
+	return 0;
+}
+
 static int take_bool(void *to, size_t size, const char *value,
 		     struct bc_error *error)
 {
@@ -331,6 +344,7 @@ static const struct key volume_keys[] = {
 	{ "max-lag", take_max_lag, offsetof(struct bc_volume_config, max_lag_ms),
 	  sizeof(uint32_t) },
 	KEY(struct bc_volume_config, fallback, take_store),
+	KEY(struct bc_volume_config, membership, take_membership),
 	{ NULL, NULL, 0, 0 }
 };
 

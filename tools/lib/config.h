@@ -61,6 +61,7 @@ struct bc_volume_config {
 	uint8_t on_loss;	/* enum blkcast_on_loss */
 	uint32_t max_lag_ms;	/* of what readers of a replica are shown; 0: any */
 	char fallback[BC_PATH_MAX];	/* store of a view, see viewstore.h; empty: none */
+	uint8_t membership;	/* enum blkcast_membership + 1; 0: as the copy has it */
 	size_t links;
 	struct bc_link_config *link;
 };

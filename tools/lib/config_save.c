@@ -108,6 +108,9 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 		fprintf(out, "max-lag = %ums\n", config->max_lag_ms);
 	if (config->fallback[0])
 		fprintf(out, "fallback = %s\n", config->fallback);
+	if (config->membership)
+		fprintf(out, "membership = %s\n",
+			bc_membership_name(config->membership - 1));
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }

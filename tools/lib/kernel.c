@@ -331,6 +331,8 @@ int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		mnl_attr_put_u8(message, BLKCAST_A_ON_LOSS, set->on_loss);
 	if (set->max_lag_ms >= 0)
 		mnl_attr_put_u32(message, BLKCAST_A_MAX_LAG, set->max_lag_ms);
+	if (set->membership >= 0)
+		mnl_attr_put_u8(message, BLKCAST_A_MEMBERSHIP, set->membership);
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot change the policy", name);
 }
@@ -347,6 +349,28 @@ int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
 {
 	return command(kernel, command_new(kernel, BLKCAST_CMD_RESUME, name),
 		       NULL, NULL, error, "volume %s: cannot be resumed", name);
+}
+
+int bc_kernel_member(struct bc_kernel *kernel, const char *name, const char *link,
+		     bool in, struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_MEMBER, name);
+
+	mnl_attr_put_strz(message, BLKCAST_A_LINK, link);
+	mnl_attr_put_u8(message, BLKCAST_A_MEMBER, in);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot put %s %s the in-sync set", name, link,
+		       in ? "into" : "out of");
+}
+
+int bc_kernel_lease(struct bc_kernel *kernel, const char *name, uint64_t until,
+		    struct bc_error *error)
+{
+	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_LEASE, name);
+
+	mnl_attr_put_u64(message, BLKCAST_A_LEASE, until);
+	return command(kernel, message, NULL, NULL, error,
+		       "volume %s: cannot have that lease", name);
 }
 
 int bc_kernel_grow(struct bc_kernel *kernel, const char *name, uint64_t sectors,

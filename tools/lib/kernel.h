@@ -29,6 +29,7 @@ struct bc_events;
 __extension__ typedef unsigned __int128 bc_attrs;
 
 #define BC_ATTR(attr) ((bc_attrs)1 << (attr))
+#define BC_MISSING_MAX BLKCAST_MEMBERS_MAX
 
 /**
  * struct bc_link - one link of a volume, as GET shows it
@@ -75,6 +76,7 @@ struct bc_view {
  * @known: BC_ATTR(BLKCAST_A_x) for each attribute that was there
  * @history: @reigns entries, oldest first, still little-endian
  * @member: @members ids of copies
+ * @missing: @missings names of links to copies in the in-sync set that are not there
  * @away: @aways replicas without a link: name, lag and contact of each
  * The rest: BLKCAST_A_* of the same name.
  */
@@ -100,6 +102,9 @@ struct bc_volume {
 	uint8_t member[BLKCAST_MEMBERS_MAX][16];
 	uint8_t heir[16];
 	uint32_t deposed;
+	uint64_t lease;
+	uint32_t missings;
+	char missing[BC_MISSING_MAX][BLKCAST_NAME_MAX];
 	uint32_t links;
 	struct bc_link *link;
 	uint32_t aways;
@@ -150,6 +155,7 @@ struct bc_set {
 	uint32_t min_isr;	/* copies, 0: as it is */
 	int on_loss;		/* enum blkcast_on_loss, -1: as it is */
 	int64_t max_lag_ms;	/* 0: none, -1: as it is */
+	int membership;		/* enum blkcast_membership, -1: as it is */
 };
 
 /* What the module that has this volume knows of BLKCAST_WIRE_FEATURES. */
@@ -192,6 +198,12 @@ int bc_kernel_suspend(struct bc_kernel *kernel, const char *name,
 		      struct bc_error *error);
 int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
 		     struct bc_error *error);
+/* Put a replica into the in-sync set, or out of it: -EAGAIN: it is not caught up. */
+int bc_kernel_member(struct bc_kernel *kernel, const char *name, const char *link,
+		     bool in, struct bc_error *error);
+/* Until when it may serve, in ns of CLOCK_BOOTTIME; 0: for ever. */
+int bc_kernel_lease(struct bc_kernel *kernel, const char *name, uint64_t until,
+		    struct bc_error *error);
 /* Make a primary's volume larger; -ENOBUFS: the devices of a replica are too small. */
 int bc_kernel_grow(struct bc_kernel *kernel, const char *name, uint64_t sectors,
 		   struct bc_error *error);
@@ -268,6 +280,7 @@ int bc_events_read(struct bc_events *events,
 const char *bc_role_name(uint8_t role);
 const char *bc_ack_name(uint8_t ack);
 const char *bc_on_loss_name(uint8_t on_loss);
+const char *bc_membership_name(uint8_t membership);
 const char *bc_link_state_name(uint8_t state);
 const char *bc_verify_state_name(uint8_t state);
 const char *bc_view_state_name(uint8_t state);
@@ -283,5 +296,7 @@ bool bc_min_isr_valid(uint64_t copies);
 int bc_ack_parse(const char *text);
 /* "suspend" or "error" to enum blkcast_on_loss; -EINVAL. */
 int bc_on_loss_parse(const char *text);
+/* "auto" or "managed" to enum blkcast_membership; -EINVAL. */
+int bc_membership_parse(const char *text);
 
 #endif /* BC_KERNEL_H */

@@ -61,6 +61,21 @@ int bc_on_loss_parse(const char *text)
 	return value_of(on_loss_names, BC_ARRAY_SIZE(on_loss_names), text);
 }
 
+static const char * const membership_names[] = {
+	[BLKCAST_MEMBERSHIP_AUTO] = "auto",
+	[BLKCAST_MEMBERSHIP_MANAGED] = "managed",
+};
+
+const char *bc_membership_name(uint8_t membership)
+{
+	return name_of(membership_names, BC_ARRAY_SIZE(membership_names), membership);
+}
+
+int bc_membership_parse(const char *text)
+{
+	return value_of(membership_names, BC_ARRAY_SIZE(membership_names), text);
+}
+
 const char *bc_link_state_name(uint8_t state)
 {
 	static const char * const names[] = {
@@ -132,6 +147,10 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_ERROR] = "error",
 		[BLKCAST_EVENT_SIZE] = "size",
 		[BLKCAST_EVENT_READ] = "read-elsewhere",
+		[BLKCAST_EVENT_MEMBER_LOST] = "member-lost",
+		[BLKCAST_EVENT_CAUGHT_UP] = "caught-up",
+		[BLKCAST_EVENT_LEASE_OVER] = "lease-over",
+		[BLKCAST_EVENT_LEASE_RENEWED] = "lease-renewed",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

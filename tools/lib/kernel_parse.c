@@ -70,6 +70,7 @@ static const struct field volume_fields[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_BLOCK] = FIXED(struct bc_volume, block),
 	[BLKCAST_A_FLAGS] = FIXED(struct bc_volume, flags),
 	[BLKCAST_A_READ_FAILS] = FIXED(struct bc_volume, read_fails),
+	[BLKCAST_A_LEASE] = FIXED(struct bc_volume, lease),
 };
 
 static const struct field link_fields[__BLKCAST_L_MAX] = {
@@ -283,6 +284,18 @@ static int take_view(struct bc_volume *volume, const struct nlattr *nest)
 	return MNL_CB_OK;
 }
 
+static void take_missing(struct bc_volume *volume, const struct nlattr *attr)
+{
+	uint16_t len = mnl_attr_get_payload_len(attr);
+	char *to = volume->missing[volume->missings];
+
+	if (volume->missings == BC_MISSING_MAX || !len || len > sizeof(*volume->missing))
+		return;
+	memcpy(to, mnl_attr_get_payload(attr), len);
+	to[len - 1] = 0;
+	volume->missings++;
+}
+
 int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 {
 	struct bc_volume *volume = arg;
@@ -299,6 +312,8 @@ int bc_parse_volume(const struct nlmsghdr *message, void *arg)
 			ret = take_link(&volume->link, &volume->links, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_AWAY)
 			ret = take_link(&volume->away, &volume->aways, attr);
+		else if (mnl_attr_get_type(attr) == BLKCAST_A_MISSING)
+			take_missing(volume, attr);
 		else if (mnl_attr_get_type(attr) == BLKCAST_A_VIEWS)
 			ret = take_view(volume, attr);
 		else if (field_take(volume_fields, __BLKCAST_A_MAX, volume, attr))

@@ -44,6 +44,9 @@ _blkcast() {
 	--on-loss)
 		words="suspend error"
 		;;
+	--membership)
+		words="auto managed"
+		;;
 	--policy)
 		words="consistent balanced available"
 		;;
@@ -57,6 +60,10 @@ _blkcast() {
 			;;
 		*)
 			words=$(_blkcast_volumes)
+			[ "$command" = member ] && [ "$COMP_CWORD" -eq 3 ] &&
+				words=$(_blkcast_peers "${COMP_WORDS[2]}")
+			[ "$command" = member ] && [ "$COMP_CWORD" -eq 4 ] &&
+				words="in out"
 			[ "$command" = meta ] && [ "$COMP_CWORD" -eq 2 ] &&
 				words="dump check"
 			[ "$command" = view ] && [ "$COMP_CWORD" -eq 2 ] &&
