@@ -23,7 +23,7 @@
  *     of reach is *missing*: the set stays, and nothing is acknowledged until he is
  *     back, or is put out.  Who is not in it is *apart*: he gets the stream and nobody
  *     waits for him, as for an asynchronous link.  A reign begins with nobody in it:
- *     PRIMARY is the word that this copy alone counts.		rules 19, 29
+ *     PRIMARY is the word that this copy alone counts.		rules 19, 31
  *
  * If the set cannot be written, what waits for it fails, and it is tried again.
  */

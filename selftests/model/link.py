@@ -33,6 +33,9 @@ class Link:
         self.map_due = self.settled = False     # is it known what the replica lacks?
         self.attempt, self.done_id = 0, None
         self.insync = self.joining = self.member = False
+        # managed: user space has not let it in; it has all there is
+        self.apart = p.sim.managed and q.sup.id not in p.members
+        self.caught = False
         self.join = self.received = self.applied = self.durable = NEVER
         self.question = None                    # verify.py
         self.read = None                        # repair.py
@@ -114,7 +117,9 @@ class Link:
         if self.done_id != attempt or self.dirty or not self.live():
             return
         self.applied = max(self.applied, applied)
-        if self.rule('isrjoin'):
+        if self.apart:
+            self.caught = True
+        elif self.rule('isrjoin'):
             self.joining, self.join = True, p.lsn
             primary.marker(p)
         else:
@@ -190,7 +195,7 @@ class Link:
 
     def _can_finish(self):
         return (self.settled and not self.dirty and not self.asked and self.done_id is None and
-                not (self.insync or self.joining) and self._passed())
+                not (self.insync or self.joining or self.caught) and self._passed())
 
     def _due(self):
         return (not self.live() or self.map_due or self._can_stream() or

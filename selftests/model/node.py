@@ -77,6 +77,7 @@ class Node:
         self.written = NEVER            # the newest LSN that is no flush's
         self.hold, self.member_changes = False, 0   # the set has to be written
         self.recording = False
+        self.members, self.outs = (), set()     # the set on disk; who is being put out
         # as a replica
         self.link = None
         self.applying, self.receiving = 0, 0
@@ -226,6 +227,7 @@ class Node:
             term=term, history=history.begin(sup.history, record, self.sim.reigns_kept),
             inconsistent=False, primary=True, own=True, discard=False, position=NEVER, members=())
         self.lsn, self.position = (term, 1), NEVER
+        self.members, self.outs = (), set()
 
     def demote(self):
         """An orderly end of the reign."""

@@ -121,7 +121,9 @@ class Oracle:
         reign = node.reign
         reign.ended = True
         reign.safe = {node.i}
-        if self.sim.policy == 'disk':
+        if self.sim.managed:
+            reign.safe |= {n.i for n in self.sim.nodes if n.sup.id in node.sup.members}
+        elif self.sim.policy == 'disk':
             reign.safe |= {link.q.i for link in node.links if link.insync}
 
     def follows(self, copy, primary_reign):

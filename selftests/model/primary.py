@@ -19,7 +19,15 @@ def waited(node):
 
 def enough(node, links):
     """Copies for a write to be taken in, or acknowledged."""
-    return 1 + len(links) >= node.sim.min_isr
+    return 1 + len(links) >= node.sim.min_isr and not missing(node)
+
+
+def missing(node):
+    """Managed: those in the set that nobody can wait for."""
+    if not node.sim.managed or 'managedhold' not in node.sim.rules:
+        return set()
+    there = {link.q.sup.id for link in waited(node)}
+    return set(node.members) - there - node.outs
 
 
 def entry_regions(entry):
@@ -208,7 +216,7 @@ def _in_sync(node, link):
 
 def leaves(node, link):
     """A link is waited for no longer."""
-    link.insync = link.joining = False
+    link.insync = link.joining = link.caught = False
     repair.behind(link)
     link.done_id = None
     link.attempt += 1
@@ -221,21 +229,64 @@ def leaves(node, link):
     node.spawn(_record(node))
 
 
+def admit(node, link):
+    """User space puts a replica into the set."""
+    if 'managedin' in node.sim.rules and not link.caught or not link.settled:
+        return
+    node.sim.trace(f'{link.q} in')
+    _join(node, link)
+
+
+def _join(node, link):
+    link.apart = link.caught = False
+    link.joining, link.join = True, node.lsn
+    marker(node)
+
+
+def expel(node, copy):
+    """User space puts a copy out of the set."""
+    node.sim.trace(f'copy {copy} out')
+    node.outs.add(copy)
+    node.member_changes += 1
+    if 'memberleave' in node.sim.rules:
+        node.hold = True
+    for link in node.links:
+        if link.q.sup.id == copy:
+            link.caught = link.caught or link.insync or link.joining
+            link.apart, link.insync, link.joining, link.member = True, False, False, False
+    node.spawn(_record(node))
+
+
+def _kept(node):
+    """Managed: who is in stays in, with or without a link."""
+    if not node.sim.managed:
+        return ()
+    return tuple(m for m in node.members if m not in node.outs)
+
+
 def _record(node):
     """Write the set as it is; there is one writer at a time."""
     yield from until(lambda: not node.recording)
     if node.role != 'primary':
         return
     chosen = [link for link in node.links if link.insync or _ready(link)]
-    if not enough(node, chosen):
+    if not node.sim.managed and not enough(node, chosen):
         node.hold = node.hold and 'isrwait' in node.sim.rules
         return
     node.recording = True
     for link in chosen:
         link.member = True
-    changes = node.member_changes
-    yield from node.write_super(members=tuple(link.q.sup.id for link in chosen))
+    changes, kept, outs = node.member_changes, _kept(node), set(node.outs)
+    members = kept + tuple(link.q.sup.id for link in chosen if link.q.sup.id not in kept)
+    yield from node.write_super(members=members)
     node.recording = False
+    node.members = members
+    node.outs -= outs
+    for link in node.links:             # which came while that was written
+        if link.apart and link.q.sup.id in members and link.q.sup.id not in node.outs:
+            link.apart = False
+            if link.caught:
+                _join(node, link)
     if changes != node.member_changes:
         return
     node.hold = False

@@ -33,6 +33,9 @@ class Sim:
         self.policy = rng.choice(['disk', 'local'])
         if 'memory' in self.has:
             self.policy = 'memory'
+        self.managed = 'managed' in self.has
+        if self.managed:
+            self.policy = 'disk'
         self.min_isr = 2 if 'minisr' in self.has else 1
         self.backlog = rng.choice([2, 3, 5])
         self.busyness = rng.choice([.04, .08, .15, .25])
@@ -215,6 +218,17 @@ class Sim:
             self.trace(f'{link.q} kicked from the in-sync set')
             primary.leaves(link.p, link)
 
+    def ev_member(self):
+        """User space puts one into the set, or out of it."""
+        p = self._pick(self.primaries())
+        if not p or not self.managed:
+            return
+        link = self._pick([k for k in p.links if k.apart and not k.cut])
+        if p.members and self.rng.random() < .3:
+            primary.expel(p, self.rng.choice(p.members))
+        elif link:
+            primary.admit(p, link)
+
     def ev_crash(self):
         node = self._pick(self.ups())
         if node and 'blackout' in self.has:
@@ -312,7 +326,7 @@ class Sim:
     EVENTS = [(42, ev_write), (10, ev_flush), (14, ev_connect), (4, ev_cut), (3, ev_kick),
               (2.5, ev_crash), (4.5, ev_boot), (4, ev_promote), (.6, ev_demote), (1, ev_down),
               (12, ev_clean), (2, ev_view), (1, ev_restore), (2, ev_grow), (6, ev_verify),
-              (.5, ev_rot), (80, ev_read)]
+              (.5, ev_rot), (80, ev_read), (6, ev_member)]
     OFTEN = {'cuts': (ev_cut, ev_connect), 'crashes': (ev_crash, ev_boot),
              'cleaning': (ev_clean,), 'handover': (ev_demote, ev_promote),
              'views': (ev_view, ev_restore)}
@@ -322,7 +336,10 @@ class Sim:
         weights = [w * (4 if e in often else 1) for w, e in self.EVENTS]
         if 'quiet' in self.has:
             weights[0] /= 4
+        # The last two: known seeds stay what they are.
         if 'badreads' not in self.has:
+            weights[-2] = 0
+        if not self.managed:
             weights[-1] = 0
         return weights
 
@@ -384,7 +401,12 @@ class Sim:
                 self._join(best, node)
         if all(n.size == NB for n in self.nodes if n is not best) and best.size < NB:
             self.spawn(best, grow.grow(best, NB))
+        gone = set(best.members) - {n.sup.id for n in self.nodes} - best.outs
+        for copy in sorted(gone if self.managed else ()):
+            primary.expel(best, copy)
         for link in best.links:
+            if link.apart:
+                primary.admit(best, link)
             if 'verify' in self.has and link.q.rotten(shown=True) and link.settled and not link.question:
                 self.spawn(best, verify.begin(link, self.rng.randrange(R)))
 

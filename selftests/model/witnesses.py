@@ -44,6 +44,8 @@ WITNESSES = {
     'memberleave': ('cuts crashes handover', None),
     'memorymember': ('memory slow blackout crashes', 88),
     'isrwait': ('minisr crashes cuts handover', 166),
+    'managedhold': ('managed crashes quiet', 738),
+    'managedin': ('managed cuts crashes', 989),
     'startflush': ('handover crashes', 106),
     'histadopt': ('handover cuts', 25),
     'histshare': ('short handover crashes', None),

@@ -52,6 +52,8 @@ RULES = {
     'memberleave': 'no completion after a leaving before the set without it is durable',
     'memorymember': 'a copy that is only waited for to have received is no member of the set',
     'isrwait': 'the set is kept while too few copies are left, and nothing is acknowledged meanwhile',
+    'managedhold': 'managed: nothing is acknowledged while one in the set is not there',
+    'managedin': 'managed: one goes into the set when it has caught up, not before',
     # reigns
     'startflush': 'a reign starts with a flush; its first frame is a barrier',
     'histadopt': 'stamps of reigns the primary does not know go in doubt before its history is adopted',
@@ -108,13 +110,14 @@ FEATURES = {
     'quiet': 1,         # there are few writes
 }
 
-MODES = {
+MODES = (
     'memory',           # a write is acknowledged once it is received
     'slow',             # a replica's flush takes long
     'blackout',         # all copies lose power at once
     'minisr',           # two copies at least have to be in sync
     'badreads',         # the primary's disk fails reads
-}
+    'managed',          # user space alone changes the in-sync set
+)
 
 
 class Fail(Exception):
