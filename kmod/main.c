@@ -6,9 +6,11 @@
  * made when a volume comes up.  While a volume is up the module cannot go.
  *
  * Where things are:
- *	netlink.c	commands and state		volume.c  lifecycle, roles
+ *	netlink.c	commands		netlink_state.c	  what GET says
+ *	volume.c	lifecycle, roles
  *	write.c		a write's way on the primary	range.c	  overlapping ops
- *	backlog.c	the recent writes		map.c	  the stamp map
+ *	backlog.c	the recent writes		map.c	  the stamp map; its
+ *					blocks: map_block.c, its memory: map_memory.c
  *	stream.c	primary's end of a link		super.c	  the superblock
  *	replica.c	replica's end of a link		link.c	  both ends
  *	resync.c	regions that differ		compare.c by checksum
@@ -18,10 +20,9 @@
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
- *	fresh.c		how old what is read may be
- *	lease.c		until when it may serve
+ *	fresh.c		how old what is read may be	lease.c	  until when it may serve
  *	view.c		the volume at one LSN		view_save.c  copy before write
- *	view_read.c	reading it			map_block.c  the map on disk
+ *	view_read.c	reading it
  *	view_store.c	what was there before	view_spill.c  ... on disk
  */
 #include <linux/module.h>
