@@ -79,7 +79,7 @@ on "modprobe dm-mod
 	dmsetup mknodes"
 # More than the writers have under way at any time: a stream that is left behind
 # by chance would be resynchronised at the rate meant for the verification.
-local_create a /dev/mapper/d0 --size $bytes --backlog 16M
+local_create a /dev/mapper/d0 --size $bytes --backlog 64M
 local_create b /dev/mapper/d1 --size $bytes
 # A replica that is too slow falls behind long before its link is given up.
 on 'blkcast primary a && pair -t 120000 a b'
