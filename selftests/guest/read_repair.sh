@@ -59,9 +59,9 @@ spoil() {
 }
 
 # part FILE: what it holds where a's disk fails, read at once
-part() { echo "<(dd if=$1 bs=$LEN count=1 skip=$AT iflag=direct,skip_bytes status=none)"; }
-right() { on "cmp $(part /dev/blkcast/a) $(part /tmp/model)"; }
-repaired() { on "cmp $(part /dev/ram0) $(part /tmp/model)"; }
+part() { echo "<(dd if=$1 bs=$LEN count=1 skip=$AT iflag=${2:+$2,}skip_bytes status=none)"; }
+right() { on "cmp $(part /dev/blkcast/a direct) $(part /tmp/model)"; }
+repaired() { on "cmp $(part /dev/ram0 direct) $(part /tmp/model)"; }
 # Once it is known here that it is not right.
 unspoil() {
 	wait_until 30 field_is a 'v["bad_bytes"]' $LEN
@@ -98,7 +98,7 @@ check "some of it was repaired" field_is a 'v["reads_repaired"] > 0' True
 spoil
 failed=$(($(errors) + 5))	# regions
 on "dmsetup suspend --noflush --nolockfs db"
-on "cmp $(part /dev/blkcast/a) $(part /tmp/model) && touch /tmp/was-right" &
+on "cmp $(part /dev/blkcast/a direct) $(part /tmp/model) && touch /tmp/was-right" &
 reader=$!
 wait_until 30 more_errors "$failed"
 turn a good
