@@ -3,36 +3,39 @@
  * How old what a replica shows may be, and how old it is.
  *
  * A PING takes its place in the stream and is applied after all that was sent before
- * it.  It says how long the oldest write that was not sent yet had been waiting, a
- * round trip included, by the primary's clock alone; the replica counts on from its
- * arrival by its own.  So the age is never too low: what was done that long ago is
- * shown.  A replica that turns readers away by its age asks for four PINGs in that time.
+ * it.  Each ACK bears the replica's time, and a PING gives back that of the newest one
+ * that has come, less the time for which the oldest write that was not sent yet had been
+ * waiting.  The PING was sent after that ACK, so what was done until then is shown when
+ * the PING is applied, however long it was on its way: the age is never too low.  It is
+ * by the replica's clock alone.  A replica that turns readers away by it asks for
+ * PINGS_IN_MAX_LAG of them in that time; what is shown looks up to two PINGs older than
+ * it is.
  *
  * Nothing is known before the first PING that says it, nor from a hole in the stream
  * (GAP) until the copy is in sync and one says it again.
  */
 #include "link.h"
 
-#define PINGS_IN_MAX_LAG	4
-
-/* Primary: what a PING that goes out now says.  Caller holds vol->lock. */
-u64 blkcast_fresh_tell(const struct blkcast_link *l, u64 now)
-{
-	lockdep_assert_held(&l->vol->lock);
-	if (l->state != BLKCAST_LINK_IN_SYNC || l->dirty_count || !l->rtt_ns)
-		return BLKCAST_AGE_UNKNOWN;
-	return l->rtt_ns + (l->next ? now - l->next->start : 0);
-}
+#define PINGS_IN_MAX_LAG	8
 
 /*
- * Replica: an @age has come with a PING.  Return: as of when, by ktime_get_ns(), it
- * shows what there is when the PING is applied; 0: nobody knows.
+ * Primary: what a PING that goes out now says, in ns of the replica's clock; 0: not
+ * known.  Caller holds vol->lock.
  */
-u64 blkcast_fresh_told(u64 age)
+u64 blkcast_fresh_tell(const struct blkcast_link *l, u64 now)
 {
-	u64 now = ktime_get_ns();
+	u64 wait = l->next ? now - l->next->start : 0;
 
-	return age < now ? now - age : 0;
+	lockdep_assert_held(&l->vol->lock);
+	if (l->state != BLKCAST_LINK_IN_SYNC || l->dirty_count || wait >= l->peer_when)
+		return 0;
+	return l->peer_when - wait;
+}
+
+/* Replica: what a PING says, if that can be: a time that has been; else 0. */
+u64 blkcast_fresh_told(u64 as_of)
+{
+	return as_of <= ktime_get_ns() ? as_of : 0;
 }
 
 /* How many ms may lie between two PINGs; 0: as the primary likes. */

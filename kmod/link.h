@@ -115,6 +115,7 @@ struct blkcast_link {
 	bool			ping_due;	/* L: an answer is wanted at once */
 	u64			ping_wish;	/* L: ns between two at most; 0: none */
 	u64			ping_when;	/* X: ktime_get_ns() of the last */
+	u64			peer_when;	/* L: replica's time in its newest ACK */
 	bool			map_due;	/* L: the replica has to send its map */
 	u64			resync_start;	/* L: ktime_get_ns() */
 	u32			resynced;	/* L: regions made equal since */

@@ -739,6 +739,7 @@ static int ack_send(struct blkcast_link *l)
 	a.apply_ns = cpu_to_le64(l->apply_ns);
 	a.flush_ns = cpu_to_le64(l->flush_ns);
 	f.time = cpu_to_le64(l->echo_time);
+	f.sector = cpu_to_le64(ktime_get_ns());
 	spin_unlock_irq(&l->vol->lock);
 	return blkcast_frame_send(l, &f, &a, false);
 }

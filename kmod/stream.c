@@ -569,6 +569,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		blkcast_reads_told(l, le64_to_cpu(a.reads));
 		l->room = a.room ? le64_to_cpu(a.room) : l->room;
 		WRITE_ONCE(l->ping_wish, ping_wish(f));
+		l->peer_when = le64_to_cpu(f->sector);
 		rtt_update(l, f, &a);
 		ack_advance(l);
 		blkcast_members_join(l);

@@ -249,7 +249,7 @@ int blkcast_grow_follow(struct blkcast_volume *v, u64 sectors);
 u32 blkcast_fresh_wish(const struct blkcast_volume *v);
 u64 blkcast_fresh_age(const struct blkcast_volume *v);
 bool blkcast_fresh_refuse(struct blkcast_volume *v);
-u64 blkcast_fresh_told(u64 age);
+u64 blkcast_fresh_told(u64 as_of);
 
 /* disk.c */
 int blkcast_disk_rw(struct block_device *bdev, blk_opf_t opf, u64 pos,

@@ -30,9 +30,9 @@
  *			that changes the copy
  *	SIZE		the volume has @sector sectors from here on; what is beyond
  *			the size before was never written
- *	PING		answer with an ACK that tells the room.  @sector: ns for which
- *			the oldest write that was not sent yet had been waiting, and a
- *			round trip; all ones: not known.  0 in the first version
+ *	PING		answer with an ACK that tells the room.  @sector: when this is
+ *			applied the copy shows what was done until then, in ns of the
+ *			replica's clock (fresh.c); 0: not known
  *	READ		answer with DATA: what the stream up to here has made of these
  *			sectors.  Only if agreed (BLKCAST_WIRE_READ), and of a copy
  *			that is in sync
@@ -47,7 +47,8 @@
  *	STAMPS		once, in ascending pieces: the replica's stamp map
  *	HASHES		answer to COMPARE: a hash of each block of the region
  *	ACK		positions reached, cumulative.  @sectors: PINGs are wanted at
- *			least every so many ms, under load too; 0: no wish
+ *			least every so many ms, under load too; 0: no wish.  @sector:
+ *			the replica's CLOCK_MONOTONIC in ns
  *	DONE_OK		answer to DONE, echoing its @lsn
  *	HANDED		answer to HANDOVER, echoing its @lsn: all is durable
  *	DATA		answer to the READ whose @seq is @lsn, echoing its @sector and

@@ -96,8 +96,9 @@ is "what is new" "$(block g2)" "$(block g1)"
 
 # ---- a stream that waits ----
 
-vm_exec g1 'tc qdisc add dev eth0 root netem rate 2mbit
+vm_exec g1 'tc qdisc add dev eth0 root netem rate 1mbit
 	dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=14 oflag=direct conv=notrunc status=none'
+check "the stream waits" wait_until 60 field_is g1 'link["g2"]["lag_seconds"] > 2' True
 first=$(field g1 'link["g2"]["lag_seconds"] or 0')
 age=$(field g2 'v["age_seconds"]')
 then=$(field g1 'link["g2"]["lag_seconds"] or 0')
