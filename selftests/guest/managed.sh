@@ -44,6 +44,9 @@ ended() { wait_until "${3:-60}" on "test -e /tmp/$1" && is "$1 ends" "$(on "cat 
 stays() { ! wait_until 3 on "test -e /tmp/$1"; }
 writer() { started "$1" "$io write /dev/blkcast/a /tmp/$1.log $2 $3"; }
 reader() { started "$1" "$io read /dev/blkcast/a /tmp/$1.log $2 $3"; }
+# A fast host's writer is still at it when it is looked for.
+slow_link() { on 'tc qdisc add dev lo root netem delay 10ms'; }
+fast_link() { on 'tc qdisc del dev lo root'; }
 wrote() { on "[ \$(wc -l < /tmp/$1.log) -gt $2 ]"; }
 hold() { on "for n in $2; do $io has /dev/blkcast/\$n /tmp/$1.log || exit; done"; }
 
@@ -82,13 +85,14 @@ refuses "not with another ack" 'goes with ack' set_a '--ack local'
 
 # ---- lost: writers wait ----
 
+slow_link
 writer w 0 1200
 check "writers run" wait_until 60 wrote w 20
 # One is on its way, to one of them at least: it is not parked at the gate.
-on 'tc qdisc add dev lo root netem loss 100%'
+on 'tc qdisc replace dev lo root netem loss 100%'
 check "on its way" wait_until 60 field_is a 'max(links[i]["lag_writes"] for i in "bc")' 1
 cut b
-on 'tc qdisc del dev lo root'
+fast_link
 check "it waits" wait_until 60 field_is a 'v["waiting_writes"], links["c"]["lag_writes"]' '(1, 0)'
 check "for it" missing "(['b'], ['member'])"
 check "it is in the set all the same" set_is 2
@@ -181,6 +185,7 @@ check "told" wait_until 20 told lease-renewed
 
 # ---- under writers ----
 
+slow_link
 writer w 100 1100
 check "writers run" wait_until 60 wrote w 20
 # A busy host may be late with it.
@@ -189,6 +194,7 @@ deadline=$(on 'until=$(awk "{ print \$1 + 1 }" /proc/uptime); blkcast lease a --
 check "over" wait_until 60 field_is a 'v["lease_over"]' True
 check "for a while" wait_until 60 past "$deadline"
 check "they wait" waits
+fast_link
 renewed=$(uptime)
 on 'blkcast lease a --for 600'
 ended w 0 120
