@@ -3,8 +3,8 @@
 #
 # A replica with a limit to the age of what it shows serves readers while it is
 # young enough, idle or under load, and turns them away, never too late, when the
-# primary cannot be heard, when the stream waits, and while it is made equal. Views
-# are what they are.
+# primary cannot be heard, when the stream waits, here or on its way, and while it is
+# made equal. Views are what they are.
 #
 #   g1 (primary) ---- LAN ---- g2 (replica, max-lag 4 s)
 #
@@ -30,6 +30,8 @@ write() { vm_exec g1 "dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=$1 of
 uptime() { vm_exec g2 'cut -d " " -f 1 /proc/uptime'; }
 sum() { awk "BEGIN { print ($1) }"; }
 
+numbers=/blkcast/selftests/guest/max_lag.py
+
 # Reads until one fails: when, in s of uptime, the last one began that did not.
 read_on='while t=$(cut -d " " -f 1 /proc/uptime)
 	dd if=/dev/blkcast/data of=/dev/null bs=64k count=1 iflag=direct 2> /run/why
@@ -42,6 +44,8 @@ vm_start g1 g2
 hosts_key
 host_start g1
 host_start g2
+# So that a PING stands behind all of a burst that is on its way.
+vm_exec g1 'sysctl -qw net.ipv4.tcp_wmem="4096 4194304 4194304"'
 volume_create g1 --backlog 1M
 volume_create g2
 vm_exec g1 'blkcast primary data'
@@ -96,14 +100,19 @@ is "what is new" "$(block g2)" "$(block g1)"
 
 # ---- a stream that waits ----
 
-vm_exec g1 'tc qdisc add dev eth0 root netem rate 1mbit
-	dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=14 oflag=direct conv=notrunc status=none'
+vm_exec g2 "$numbers read /dev/blkcast/data /lab/told 150 $LIMIT" &
+reader=$!
+vm_exec g1 "tc qdisc add dev eth0 root netem rate 1mbit
+	dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=14 oflag=direct conv=notrunc status=none
+	$numbers write /dev/blkcast/data /lab/told 150 > /dev/null 2>&1 < /dev/null &"
 check "the stream waits" wait_until 60 field_is g1 'link["g2"]["lag_seconds"] > 2' True
 first=$(field g1 'link["g2"]["lag_seconds"] or 0')
 age=$(field g2 'v["age_seconds"]')
 then=$(field g1 'link["g2"]["lag_seconds"] or 0')
 ktap_comment "lag $first s, age $age s, lag $then s"
 check "the age is no less than the lag" test "$(sum "$age >= ($first < $then ? $first : $then) - 0.1")" = 1
+wait "$reader"
+is "whoever was served has seen what was done before the limit" $? 0
 vm_exec g1 'tc qdisc del dev eth0 root'
 check "caught up" wait_until 60 in_sync
 check "served again" wait_until 60 served
