@@ -4,7 +4,8 @@
  * peer that says anything whatever, has the key and so gets as deep as it likes.
  *
  * An input is lines.  The first has two characters: which side is under test ('p'
- * or 'r') and the state of its kernel; each other is a frame, by its first one:
+ * or 'r') and the state of its kernel, in lower case if the peer has a certificate
+ * (then, too, the codes are by the same key); each other is a frame, by its first one:
  *	+	a body; the right code goes with it
  *	-	a body with a wrong code
  *	#	bytes as they are
@@ -14,8 +15,8 @@
  * in range and fits the copy; what is said to the peer is a message with a right
  * code; a conversation ends when the peer hangs up.
  */
-/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/handshake.c tools/daemon/offer.c */
-/* links: tools/daemon/proof.c tools/daemon/channel.c tools/daemon/resolve.c tools/daemon/json.c */
+/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/certs.c tools/daemon/key.c */
+/* links: tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c tools/daemon/resolve.c tools/daemon/json.c */
 /* links: tools/lib/kernel_parse.c tools/lib/util.c tools/lib/error.c selftests/fuzz/mutate_lines.c */
 /* libs: json-c gnutls libmnl uuid */
 /* flags: -fsanitize=fuzzer -lm -pthread */
@@ -27,10 +28,13 @@
 #include "fuzz.h"
 #include "tools/daemon/json.h"
 #include "tools/daemon/session.h"
+#include "util.h"
 
 #define STATES 16	/* of the kernel, by the second character */
+#define CERTIFIED 32	/* the same: the peer has a certificate */
 
 static const struct key key = { "0123456789abcdef0123456789abcdef", 32 };
+static const struct secrets secrets = { .key = { "0123456789abcdef0123456789abcdef", 32 } };
 
 /* --- a loop that turns when it is told to ---------------------------------------- */
 
@@ -140,9 +144,26 @@ static int kernel_get(void *arg, const char *name, struct bc_volume *volume,
 	return 0;
 }
 
+/* With a certificate it is a node that it is for. */
 static void must_be_proved(const struct side *side)
 {
-	MUST(!side->forged && side->session->handshake.proved);
+	static const char * const nodes[] = { "g1", "g2", "g9", "g7", "g7.x" };
+	const struct handshake *handshake = &side->session->handshake;
+	bool meant = false;
+
+	MUST(!side->forged && handshake->proved);
+	for (size_t i = 0; i < BC_ARRAY_SIZE(nodes); i++)
+		meant |= !strcasecmp(handshake->peer_node, nodes[i]);
+	MUST(meant || !handshake->certified.known);
+	MUST(strcmp(handshake->peer_node, "g9") || side->primary);
+}
+
+static bool kernel_allows(void *arg, const char *volume, const char *peer)
+{
+	struct side *side = arg;
+
+	MUST(side->session->handshake.proved && bc_name_valid(volume) && bc_name_valid(peer));
+	return strcmp(peer, "g9");
 }
 
 static void check_history(const struct blkcast_reign *reign, uint32_t reigns, uint32_t term)
@@ -287,10 +308,10 @@ static int side_start(struct side *side, bool primary, unsigned int state)
 	struct handshake *handshake;
 	int fds[2];
 
-	*side = (struct side){ .primary = primary, .state = state };
+	*side = (struct side){ .primary = primary, .state = state % STATES };
 	side->ops = (struct handshake_ops){
 		kernel_get, kernel_link_add, kernel_link_del, side, kernel_offered,
-		kernel_forget, kernel_depose, kernel_ask, kernel_stream
+		kernel_forget, kernel_depose, kernel_ask, kernel_stream, kernel_allows
 	};
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
 	side->session = session_new(&side->loop, side_done, side);
@@ -303,6 +324,9 @@ static int side_start(struct side *side, bool primary, unsigned int state)
 		handshake->question = json_object_new_object();
 		json_put_text(handshake->question, "type", "describe");
 	}
+	if (state & CERTIFIED)
+		handshake->certified = (struct certs_peer){ true, "g1 g2 g9 g7.x", "x" };
+	side->session->secrets = &secrets;
 	side->session->plain = true;
 	session_talk(side->session, fds[0]);
 	return fds[1];
@@ -450,7 +474,7 @@ static void converse(bool primary, unsigned int state, const uint8_t *lines, siz
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > 3 && (data[0] == 'p' || data[0] == 'r') && data[2] == '\n')
-		converse(data[0] == 'p', data[1] % STATES, data + 3, size - 3);
+		converse(data[0] == 'p', data[1] % STATES | (data[1] & CERTIFIED), data + 3, size - 3);
 	return 0;
 }
 
@@ -573,6 +597,7 @@ static void make_seeds(void)
 	for (unsigned int state = 0; state < STATES; state++) {
 		record_conversation(0, state);
 		record_conversation(state, 0);
+		record_conversation(CERTIFIED, state | CERTIFIED);
 	}
 	put_long_history();
 	fuzz_put_seed("raw", raw, sizeof(raw) - 1);

@@ -230,6 +230,55 @@ static void daemon_config(void)
 	EXPECT_SAYS(error.text, "blkcast.conf:2");
 }
 
+static void certificates(void)
+{
+	static const char * const bad[] = {
+		"certificate = /c\n", "certificate = /c\nprivate-key = /p\n",
+		"ca = /a\n", "crl = /r\n", "certificate = c\nprivate-key = /p\nca = /a\n",
+		"certificate-domain = .example.com\n", "certificate-domain = a b\n",
+		"accept-key = maybe\n",
+	};
+	struct bc_daemon_config config;
+	char text[256];
+
+	put_file("blkcast.conf", "[daemon]\nnode = n\ncertificate = /c\nprivate-key = /p\n"
+		 "ca = /a\ncrl = /r\ncertificate-domain = example.com\naccept-key = yes\n");
+	EXPECT(!bc_daemon_config_load(&config, &error));
+	EXPECT(!strcmp(config.certificate, "/c") && !strcmp(config.private_key, "/p"));
+	EXPECT(!strcmp(config.ca, "/a") && !strcmp(config.crl, "/r"));
+	EXPECT(!strcmp(config.domain, "example.com") && config.accept_key);
+	for (size_t i = 0; i < BC_ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "[daemon]\nnode = n\n%s", bad[i]);
+		put_file("blkcast.conf", text);
+		EXPECT(bc_daemon_config_load(&config, &error) == -EINVAL);
+		EXPECT_SAYS(error.text, "blkcast.conf");
+	}
+}
+
+static void allowed_nodes(void)
+{
+	struct bc_volume_config config;
+
+	put_file("volumes.d/v.conf", "[volume]\nbacking = /b\n");
+	EXPECT(!bc_volume_config_load(&config, "v", &error) && bc_volume_allows(&config, "g1"));
+	bc_volume_config_release(&config);
+	put_file("volumes.d/v.conf", "[volume]\nbacking = /b\nallow = g1  g2.x\n");
+	for (int i = 0; i < 2; i++) {
+		EXPECT(!bc_volume_config_load(&config, "v", &error));
+		EXPECT(bc_volume_allows(&config, "g1") && bc_volume_allows(&config, "g2.x"));
+		EXPECT(!bc_volume_allows(&config, "g") && !bc_volume_allows(&config, "g11") &&
+		       !bc_volume_allows(&config, "g2") && !bc_volume_allows(&config, ""));
+		/* It outlives the commands that edit the file. */
+		EXPECT(!bc_volume_config_save(&config, &error));
+		bc_volume_config_release(&config);
+	}
+	put_file("volumes.d/v.conf", "[volume]\nbacking = /b\nallow = g1 /x\n");
+	EXPECT(bc_volume_config_load(&config, "v", &error) == -EINVAL);
+	put_file("volumes.d/v.conf", "[volume]\nbacking = /b\nallow =\n");
+	EXPECT(bc_volume_config_load(&config, "v", &error) == -EINVAL);
+	EXPECT(!bc_volume_config_remove("v", &error));
+}
+
 static void durations_parsed(void)
 {
 	static const struct { const char *text; uint64_t ns; } good[] = {
@@ -266,6 +315,8 @@ int main(void)
 		{ "all volumes, by name", all_volumes },
 		{ "where metadata end is remembered", metadata_end },
 		{ "the daemon's file", daemon_config },
+		{ "certificates", certificates },
+		{ "who may have to do with a volume", allowed_nodes },
 		{ "times with a unit", durations_parsed },
 		{ "clean up", clean_up },
 	};

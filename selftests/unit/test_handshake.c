@@ -3,7 +3,7 @@
  * Two daemons agree: what must succeed, what must be refused and how it is said.
  * What is no handshake at all is in test_handshake_hostile.c.
  */
-/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
+/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/certs.c tools/daemon/key.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
 /* links: tools/daemon/loop.c tools/daemon/resolve.c tools/daemon/json.c */
 /* links: tools/lib/kernel_parse.c tools/lib/config.c tools/lib/kernel_names.c tools/lib/util.c tools/lib/error.c */
 /* libs: json-c gnutls liburing libmnl inih uuid */

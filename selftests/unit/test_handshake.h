@@ -27,6 +27,7 @@
  * @forget_error, @forgotten: of the copy that is to be given up
  * @offered: how often a primary has offered; @offer: the last
  * @asked, @streamed: how often a question came, and one for a stream
+ * @stranger: the volume is not for the peer
  * @speaks: LINK_ADD writes the head of a frame, as a replica's kernel does
  */
 struct fake {
@@ -38,7 +39,7 @@ struct fake {
 	struct bc_link_add last;
 	int forget_error, forgotten, offered, asked, streamed;
 	uint32_t deposed;
-	bool open;
+	bool open, stranger;
 	struct offer offer;
 	bool speaks;
 };
@@ -151,12 +152,21 @@ static void fake_stream(void *arg, const char *volume, const char *peer,
 	fake->streamed++;
 }
 
+static bool fake_allows(void *arg, const char *volume, const char *peer)
+{
+	struct fake *fake = arg;
+
+	EXPECT(volume[0] && peer[0]);
+	return !fake->stranger;
+}
+
 /* --- two sides -------------------------------------------------------------------- */
 
 struct side {
 	struct fake fake;
 	struct handshake_ops ops;
 	struct key key;
+	struct secrets secrets;
 	struct session *session;
 	bool plain, done, linked, permanent, proved, answered;
 	enum handshake_state state;
@@ -164,6 +174,7 @@ struct side {
 };
 
 static struct side primary, replica;
+static const char *primary_name = "g1";
 static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
 static struct loop *loop;
 static const char *replica_name = "g2";
@@ -190,7 +201,7 @@ static void side_init(struct side *side, uint8_t role)
 	memset(side, 0, sizeof(*side));
 	side->ops = (struct handshake_ops){
 		fake_get, fake_link_add, fake_link_del, &side->fake,
-		fake_offered, fake_forget, fake_depose, fake_ask, fake_stream
+		fake_offered, fake_forget, fake_depose, fake_ask, fake_stream, fake_allows
 	};
 	side->key.len = 40;
 	memset(side->key.bytes, 'k', side->key.len);
@@ -218,9 +229,12 @@ static void side_start(struct side *side, int fd)
 {
 	bool dials = side == &primary;
 
+	side->secrets.key = side->key;
+	if (!side->secrets.certs)
+		side->secrets.takes_key = true;
 	side->session = session_new(loop, side_done, side);
 	EXPECT(side->session && !handshake_init(&side->session->handshake, &side->key,
-						dials ? "g1" : replica_name,
+						dials ? primary_name : replica_name,
 						&side->ops,
 						dials ? "data" : NULL,
 						dials ? &link_config : NULL));
@@ -231,6 +245,8 @@ static void side_start(struct side *side, int fd)
 				       json_object_new_string(question));
 	}
 	side->session->plain = side->plain;
+	side->session->secrets = &side->secrets;
+	strcpy(side->session->host, "192.0.2.7");
 	session_talk(side->session, fd);
 }
 

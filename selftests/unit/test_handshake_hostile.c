@@ -3,7 +3,7 @@
  * Garbage of all kinds, tampering, mirrors and addresses where nobody is end in an
  * error and nowhere else; TLS as far as a socket pair comes with it.
  */
-/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
+/* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/certs.c tools/daemon/key.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
 /* links: tools/daemon/loop.c tools/daemon/resolve.c tools/daemon/json.c */
 /* links: tools/lib/kernel_parse.c tools/lib/config.c tools/lib/kernel_names.c tools/lib/util.c tools/lib/error.c */
 /* libs: json-c gnutls liburing libmnl inih uuid */
@@ -219,6 +219,7 @@ static void nobody_there(void)
 
 	sides_init();
 	primary.session = session_new(loop, side_done, &primary);
+	primary.session->secrets = &primary.secrets;
 	EXPECT(!handshake_init(&primary.session->handshake, &primary.key, "g1",
 			       &primary.ops, "data", &link_config));
 	session_dial(primary.session, &address);
@@ -233,6 +234,7 @@ static void name_unknown(void)
 
 	sides_init();
 	primary.session = session_new(loop, side_done, &primary);
+	primary.session->secrets = &primary.secrets;
 	EXPECT(!handshake_init(&primary.session->handshake, &primary.key, "g1",
 			       &primary.ops, "data", &link_config));
 	session_dial(primary.session, &address);

@@ -126,16 +126,16 @@ static int make_stream(int fd, struct bc_error *error)
 	return 0;
 }
 
-/* The other host's daemon takes TLS in any case. */
-static int secure(int fd, const struct key *key, struct bc_error *error)
+/* The other host's daemon takes TLS in any case.  @tls is to be freed. */
+static int secure(int fd, const struct secrets *secrets, const struct tls_expected *expected,
+		  struct tls **tls, struct bc_error *error)
 {
 	struct pollfd poll_fd = { .fd = fd };
 	enum tls_progress progress;
-	struct tls *tls;
 
-	if (tls_new(&tls, false, key, fd))
+	if (tls_new(tls, secrets, expected, fd))
 		return bc_fail(error, -ENOMEM, "out of memory");
-	while ((progress = tls_step(tls, error)) > TLS_DONE) {
+	while ((progress = tls_step(*tls, error)) > TLS_DONE) {
 		poll_fd.events = progress == TLS_WANTS_READ ? POLLIN : POLLOUT;
 		if (poll(&poll_fd, 1, STEP_MS) > 0)
 			continue;
@@ -143,10 +143,11 @@ static int secure(int fd, const struct key *key, struct bc_error *error)
 		progress = TLS_FAILED;
 		break;
 	}
-	tls_free(tls);
 	if (progress == TLS_WRONG_KEY)
 		return bc_fail(error, -EPERM,
-			       "wrong key: this host and that one do not have the same key (compare /etc/blkcast/key on both)");
+			       "wrong key: this host and that one do not have the same key (compare /etc/blkcast/key on both), or that one takes certificates only");
+	if (progress == TLS_STRANGER)
+		return -EPERM;
 	return progress == TLS_DONE ? 0 : -EAGAIN;
 }
 
@@ -217,7 +218,7 @@ static int converse(struct handshake *handshake, struct channel *channel,
 }
 
 static int talk(const struct bc_daemon_config *config, const struct key *key,
-		const char *volume, struct json_object *question, int fd,
+		const struct tls *tls, const char *volume, struct json_object *question, int fd,
 		struct channel *channel, struct asked *asked, struct bc_error *error)
 {
 	static const struct handshake_ops none;
@@ -228,6 +229,7 @@ static int talk(const struct bc_daemon_config *config, const struct key *key,
 	if (handshake_init(&handshake, key, config->node, &none, volume, &link) ||
 	    channel_init(channel, fd))
 		return bc_fail(error, -ENOMEM, "out of memory");
+	handshake_certified(&handshake, tls);
 	handshake.question = json_object_get(question);
 	ret = converse(&handshake, channel, error);
 	if (!ret) {
@@ -238,26 +240,29 @@ static int talk(const struct bc_daemon_config *config, const struct key *key,
 	return ret;
 }
 
-static int ask_with(const struct bc_daemon_config *config, const struct key *key,
+static int ask_with(const struct bc_daemon_config *config, const struct secrets *secrets,
 		    const struct bc_address *address, const char *volume,
 		    struct json_object *question, bool keep, struct asked *asked,
 		    struct bc_error *error)
 {
+	const struct tls_expected expected = { .host = address->host };
 	struct channel channel = { .fd = -1 };
+	struct tls *tls = NULL;
 	int fd = dial(address, error), ret;
 
 	if (fd < 0)
 		return fd;
 	take_local(fd, asked);
 	channel.fd = fd;
-	ret = secure(fd, key, error);
+	ret = secure(fd, secrets, &expected, &tls, error);
 	if (!ret)
-		ret = talk(config, key, volume, question, fd, &channel, asked, error);
+		ret = talk(config, &secrets->key, tls, volume, question, fd, &channel, asked, error);
 	if (!ret && keep)
 		ret = make_stream(fd, error);
 	if (!ret && keep)
 		asked->socket = channel_detach(&channel);
 	channel_release(&channel);
+	tls_free(tls);
 	if (ret)
 		bc_error_prefix(error, "%s port %s", address->host, address->port);
 	return ret;
@@ -268,16 +273,16 @@ int ask_host(const struct bc_address *address, const char *volume,
 	     struct bc_error *error)
 {
 	struct bc_daemon_config config;
-	struct key key;
+	struct secrets secrets;
 	int ret;
 
 	*asked = (struct asked){ .socket = -1 };
 	ret = bc_daemon_config_load(&config, error);
 	if (!ret)
-		ret = key_load(&key, config.key, error);
+		ret = secrets_load(&secrets, &config, error);
 	if (!ret) {
-		ret = ask_with(&config, &key, address, volume, question, keep, asked, error);
-		explicit_bzero(&key, sizeof(key));
+		ret = ask_with(&config, &secrets, address, volume, question, keep, asked, error);
+		secrets_release(&secrets);
 	}
 	json_object_put(question);
 	if (ret)

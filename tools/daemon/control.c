@@ -161,6 +161,7 @@ static void request_reload(struct client *client, struct json_object *request)
 	struct bc_error error;
 
 	(void)request;
+	daemon_reload_secrets(client->daemon);
 	if (daemon_reload(client->daemon, &error))
 		client_error(client, error.text);
 	else

@@ -21,6 +21,8 @@
 #include "notify.h"
 #include "steady.h"
 
+#define DAY_MS	(24 * 3600 * 1000)
+
 /* --- what handshakes need of the kernel --------------------------------------- */
 
 static int no_module(struct bc_error *error)
@@ -76,6 +78,17 @@ static int ops_forget(void *arg, const char *volume, const char *peer,
 	return forget_copy(arg, volume, peer, offer, error);
 }
 
+static bool ops_allows(void *arg, const char *volume, const char *peer)
+{
+	struct daemon *daemon = arg;
+
+	for (size_t i = 0; i < daemon->config_count; i++) {
+		if (!strcmp(daemon->configs[i].name, volume))
+			return bc_volume_allows(&daemon->configs[i], peer);
+	}
+	return true;	/* there is none here */
+}
+
 static void ops_depose(void *arg, const char *volume, const char *peer,
 		       uint32_t term)
 {
@@ -107,6 +120,38 @@ int daemon_reload(struct daemon *daemon, struct bc_error *error)
 	return ret;
 }
 
+/* Nobody may look at it for years, so it speaks up in time, every day. */
+static void complain(void *owner)
+{
+	struct daemon *daemon = owner;
+	struct bc_error error;
+
+	loop_timer(daemon->loop, &daemon->daily, DAY_MS);
+	if (daemon->secrets.certs &&
+	    certs_complain(daemon->secrets.certs, daemon->config.node, &error))
+		log_warning("%s", error.text);
+}
+
+void daemon_reload_secrets(struct daemon *daemon)
+{
+	struct bc_daemon_config config;
+	struct secrets secrets;
+	struct bc_error error;
+
+	if (bc_daemon_config_load(&config, &error) ||
+	    secrets_load(&secrets, &config, &error)) {
+		log_error("%s; links are made by the old ones", error.text);
+		return;
+	}
+	/* Where it listens, and who it is, stays. */
+	config.listen = daemon->config.listen;
+	strcpy(config.node, daemon->config.node);
+	daemon->config = config;
+	secrets_release(&daemon->secrets);
+	daemon->secrets = secrets;
+	complain(daemon);
+}
+
 /* --- signals ----------------------------------------------------------------------- */
 
 struct signals {
@@ -120,6 +165,7 @@ static void hangup(struct daemon *daemon)
 	struct bc_error error;
 
 	notify_systemd("RELOADING=1");
+	daemon_reload_secrets(daemon);
 	if (daemon_reload(daemon, &error))
 		log_error("%s; the old configuration stays", error.text);
 	else
@@ -183,11 +229,15 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	daemon->ops = (struct handshake_ops){
 		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget,
 		ops_depose,
-		join_answer, join_stream
+		join_answer, join_stream, ops_allows
 	};
+	daemon->daily.fn = complain;
+	daemon->daily.owner = daemon;
 	ret = bc_daemon_config_load(&daemon->config, error);
 	if (!ret)
-		ret = key_load(&daemon->key, daemon->config.key, error);
+		ret = secrets_load(&daemon->secrets, &daemon->config, error);
+	if (!ret)
+		complain(daemon);
 	if (!ret)
 		ret = watcher_start(daemon, error);
 	if (!ret)
@@ -203,13 +253,14 @@ static int start(struct daemon *daemon, struct bc_error *error)
 
 static void stop(struct daemon *daemon)
 {
+	loop_timer_stop(daemon->loop, &daemon->daily);
 	listener_stop(daemon);
 	control_stop(daemon);
 	peers_free(daemon);
 	offers_free(daemon);
 	watcher_stop(daemon);
 	bc_volume_configs_free(daemon->configs, daemon->config_count);
-	explicit_bzero(&daemon->key, sizeof(daemon->key));
+	secrets_release(&daemon->secrets);
 }
 
 static int turn_until_told(struct daemon *daemon, struct bc_error *error)

@@ -20,6 +20,7 @@
 #include "hooks.h"
 #include "kernel.h"
 #include "loop.h"
+#include "secrets.h"
 #include "session.h"
 
 struct peer;
@@ -39,13 +40,13 @@ struct offered;
 struct daemon {
 	struct loop *loop;
 	struct bc_daemon_config config;
-	struct key key;
+	struct secrets secrets;
 	struct handshake_ops ops;
 
 	struct bc_kernel *kernel;
 	struct bc_events *events;
 	struct watch events_watch;
-	struct timer tick;
+	struct timer tick, daily;
 	struct bc_follow follow;
 	struct hooks *hooks;
 
@@ -62,6 +63,11 @@ struct daemon {
 
 /* Read the volumes' configuration anew and apply it; on error keep the old. */
 int daemon_reload(struct daemon *daemon, struct bc_error *error);
+/*
+ * Read the key and the certificates anew, and what of blkcast.conf says where they are and
+ * who is taken; those of links that are up stay.  On error, which is logged, keep the old.
+ */
+void daemon_reload_secrets(struct daemon *daemon);
 
 /* --- kernel side, watcher.c --- */
 

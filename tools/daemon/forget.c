@@ -38,7 +38,7 @@ int forget_ask(struct daemon *daemon, const char *volume, const char *peer,
 		return bc_fail(error, -ENOENT,
 			       "volume %s: no peer %s in its configuration", volume, peer);
 	*session = session_new(daemon->loop, done, owner);
-	if (!*session || handshake_init(&(*session)->handshake, &daemon->key,
+	if (!*session || handshake_init(&(*session)->handshake, &daemon->secrets.key,
 					daemon->config.node, &daemon->ops, volume, link)) {
 		if (*session)
 			session_abort(*session);
@@ -47,6 +47,7 @@ int forget_ask(struct daemon *daemon, const char *volume, const char *peer,
 	}
 	(*session)->handshake.forget = true;
 	(*session)->plain = link->plain;
+	(*session)->secrets = &daemon->secrets;
 	session_dial(*session, &link->address);
 	return 0;
 }

@@ -33,6 +33,12 @@ int handshake_init(struct handshake *handshake, const struct key *key,
 	return proof_init(&handshake->proof, key);
 }
 
+void handshake_certified(struct handshake *handshake, const struct tls *tls)
+{
+	/* The codes are made by what only these two ends know. */
+	tls_certified(tls, &handshake->certified, &handshake->proof.key);
+}
+
 void handshake_release(struct handshake *handshake)
 {
 	proof_release(&handshake->proof);
@@ -234,6 +240,13 @@ static void take_hello(struct handshake *handshake, struct channel *channel,
 				 "the hello lacks a field or has one out of range");
 		return;
 	}
+	if (handshake->certified.known &&
+	    !certs_is_node(&handshake->certified, handshake->peer_node)) {
+		handshake_refuse(handshake, channel, true,
+				 "the certificate of %s is for %s, not for this node ('node' in its blkcast.conf, 'certificate-domain')",
+				 peer_name(handshake), certs_names(&handshake->certified));
+		return;
+	}
 	if (handshake->role == PROOF_PRIMARY) {
 		send_proof(handshake, channel, HANDSHAKE_PROOF);
 		return;
@@ -277,10 +290,21 @@ static bool is_meant(const struct handshake *handshake)
 	return !handshake->forget || !strcmp(handshake->peer_node, handshake->link);
 }
 
+static bool is_allowed(const struct handshake *handshake)
+{
+	const struct handshake_ops *ops = handshake->ops;
+
+	return !ops->allows || ops->allows(ops->arg, handshake->volume, handshake->peer_node);
+}
+
 static void take_proof(struct handshake *handshake, struct channel *channel)
 {
 	handshake->proved = true;
-	if (handshake->role == PROOF_REPLICA)
+	if (handshake->role == PROOF_REPLICA && !is_allowed(handshake))
+		handshake_refuse(handshake, channel, true,
+				 "volume %s on %s is not for %s ('allow' in its configuration there)",
+				 handshake->volume, handshake->node, handshake->peer_node);
+	else if (handshake->role == PROOF_REPLICA)
 		send_proof(handshake, channel, HANDSHAKE_OFFER);
 	else if (!is_meant(handshake))
 		handshake_refuse(handshake, channel, true,

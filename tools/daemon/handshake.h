@@ -51,6 +51,7 @@
 #include "kernel.h"
 #include "offer.h"
 #include "proof.h"
+#include "tls.h"
 
 #define HANDSHAKE_VERSION 1
 
@@ -83,6 +84,8 @@ struct handshake_ops {
 	/* Send what is asked for on @socket, which is the callee's. */
 	void (*stream)(void *arg, const char *volume, const char *peer,
 		       struct json_object *question, int socket);
+	/* Optional: may @peer have to do with the volume here? */
+	bool (*allows)(void *arg, const char *volume, const char *peer);
 };
 
 enum handshake_state {
@@ -111,7 +114,8 @@ enum handshake_state {
  * @question: primary: to be asked in place of the offer, set after
  *	handshake_init(); replica: that the stream answers; owned
  * @answer: to @question, owned
- * @proved: the peer has the key
+ * @proved: the peer has the key, or a certificate that is good and bears its name
+ * @certified: who the peer is by its certificate
  * @seen: replica: the newer term that the offer was refused for, 0: another reason
  * @copy: id of the replica's copy
  * @able, @features: BLKCAST_WIRE_* that the kernel here knows; both kernels
@@ -129,6 +133,7 @@ struct handshake {
 	char link[BLKCAST_NAME_MAX];
 	uint32_t flags, timeout_ms, term, seen;
 	bool forget, proved;
+	struct certs_peer certified;
 	struct json_object *question, *answer;
 	uint8_t copy[16];
 	uint32_t wire;
@@ -144,6 +149,9 @@ int handshake_init(struct handshake *handshake, const struct key *key,
 		   const char *node, const struct handshake_ops *ops,
 		   const char *volume, const struct bc_link_config *link);
 void handshake_release(struct handshake *handshake);
+
+/* Before it starts: what has come of TLS. */
+void handshake_certified(struct handshake *handshake, const struct tls *tls);
 
 /* The primary's first word. */
 void handshake_start(struct handshake *handshake, struct channel *channel);

@@ -8,7 +8,8 @@
 
 #include "key.h"
 
-static int check_file(int fd, const char *path, struct bc_error *error)
+static int check_file(int fd, const char *path, mode_t forbidden, const char *what,
+		      const char *advice, struct bc_error *error)
 {
 	struct stat st;
 
@@ -17,14 +18,26 @@ static int check_file(int fd, const char *path, struct bc_error *error)
 	if (!S_ISREG(st.st_mode))
 		return bc_fail(error, -EINVAL, "%s is no file", path);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return bc_fail(error, -EPERM,
-			       "the key file %s belongs to another user (uid %u): chown root it",
-			       path, st.st_uid);
-	if (st.st_mode & 077)
-		return bc_fail(error, -EPERM,
-			       "the key file %s is accessible to others (mode %03o): chmod 600 it, and make a new key if somebody may have read it",
-			       path, st.st_mode & 0777);
+		return bc_fail(error, -EPERM, "%s %s belongs to another user (uid %u): chown root it",
+			       what, path, st.st_uid);
+	if (st.st_mode & forbidden)
+		return bc_fail(error, -EPERM, "%s %s is accessible to others (mode %03o): %s",
+			       what, path, st.st_mode & 0777, advice);
 	return 0;
+}
+
+int key_open(const char *path, mode_t forbidden, const char *what, const char *advice,
+	     struct bc_error *error)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), ret;
+
+	if (fd < 0)
+		return bc_fail_errno(error, -errno, "cannot open %s %s", what, path);
+	ret = check_file(fd, path, forbidden, what, advice, error);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
 }
 
 static int check_key(struct key *key, const char *path, struct bc_error *error)
@@ -46,20 +59,18 @@ static int check_key(struct key *key, const char *path, struct bc_error *error)
 
 int key_load(struct key *key, const char *path, struct bc_error *error)
 {
+	int fd, ret = 0;
 	ssize_t len;
-	int fd, ret;
 
 	memset(key, 0, sizeof(*key));
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
+	fd = key_open(path, 077, "the key file",
+		      "chmod 600 it, and make a new key if somebody may have read it", error);
+	if (fd == -ENOENT)
 		return bc_fail(error, -ENOENT,
 			       "no key at %s: blkcast genkey makes one, all hosts need the same",
 			       path);
 	if (fd < 0)
-		return bc_fail_errno(error, -errno, "cannot open the key file %s", path);
-	ret = check_file(fd, path, error);
-	if (ret)
-		goto cleanup;
+		return fd;
 	len = read(fd, key->bytes, sizeof(key->bytes));
 	if (len < 0)
 		ret = bc_fail_errno(error, -errno, "cannot read %s", path);
@@ -69,7 +80,6 @@ int key_load(struct key *key, const char *path, struct bc_error *error)
 	key->len = len < 0 ? 0 : len;
 	if (!ret)
 		ret = check_key(key, path, error);
-cleanup:
 	close(fd);
 	if (ret)
 		explicit_bzero(key, sizeof(*key));

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "error.h"
 
@@ -20,5 +21,12 @@ struct key {
 };
 
 int key_load(struct key *key, const char *path, struct bc_error *error);
+
+/*
+ * Open a file that has to be root's, or this user's, and of which @forbidden, bits of
+ * its mode, are not set.  @what: "the key file"; @advice: what to do about the mode.
+ */
+int key_open(const char *path, mode_t forbidden, const char *what, const char *advice,
+	     struct bc_error *error);
 
 #endif /* BC_KEY_H */

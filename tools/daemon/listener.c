@@ -18,6 +18,7 @@
 #define INCOMING_MAX	64
 #define BACKLOG		64
 #define LOG_EVERY_NS	(10ULL * 1000000000)
+#define LOG_MAX		8	/* lines in that time */
 
 struct listener {
 	struct daemon *daemon;
@@ -26,6 +27,7 @@ struct listener {
 	struct session *sessions[INCOMING_MAX];
 	unsigned int count;
 	uint64_t logged_at;	/* a refusal; repeated ones are not worth a line */
+	unsigned int lines, left_out;
 	char logged[BC_ERROR_MAX];
 };
 
@@ -40,11 +42,20 @@ static void log_refused(struct listener *listener, const struct handshake *hands
 {
 	uint64_t now = bc_now_ns();
 
-	if (!strcmp(listener->logged, handshake->error.text) &&
-	    now - listener->logged_at < LOG_EVERY_NS)
+	if (now - listener->logged_at >= LOG_EVERY_NS) {
+		if (listener->left_out)
+			log_warning("%u more connections were refused", listener->left_out);
+		listener->logged_at = now;
+		listener->logged[0] = 0;
+		listener->left_out = 0;
+		listener->lines = 0;
+	}
+	if (!strcmp(listener->logged, handshake->error.text) || listener->lines == LOG_MAX) {
+		listener->left_out++;
 		return;
+	}
 	memcpy(listener->logged, handshake->error.text, sizeof(listener->logged));
-	listener->logged_at = now;
+	listener->lines++;
 	log_warning("volume %s: link from %s: %s",
 		    handshake->volume[0] ? handshake->volume : "(not said)",
 		    handshake->peer_node[0] ? handshake->peer_node : "(not said)",
@@ -76,7 +87,7 @@ static void take_socket(struct listener *listener, int fd)
 	struct session *session;
 
 	session = session_new(daemon->loop, incoming_done, listener);
-	if (!session || handshake_init(&session->handshake, &daemon->key,
+	if (!session || handshake_init(&session->handshake, &daemon->secrets.key,
 				       daemon->config.node, &daemon->ops, NULL, NULL)) {
 		log_error("out of memory: a connection is dropped");
 		if (session)
@@ -86,6 +97,7 @@ static void take_socket(struct listener *listener, int fd)
 	}
 	listener->sessions[listener->count++] = session;
 	session->plain = daemon->config.plain;
+	session->secrets = &daemon->secrets;
 	session_talk(session, fd);
 }
 

@@ -127,7 +127,7 @@ static void peer_dial(struct peer *peer)
 
 	session = session_new(daemon->loop, dial_done, peer);
 	if (!session ||
-	    handshake_init(&session->handshake, &daemon->key, daemon->config.node,
+	    handshake_init(&session->handshake, &daemon->secrets.key, daemon->config.node,
 			   &daemon->ops, peer->volume, &peer->config)) {
 		if (session)
 			session_abort(session);
@@ -137,6 +137,7 @@ static void peer_dial(struct peer *peer)
 	peer->state = PEER_DIALING;
 	peer->session = session;
 	session->plain = peer->config.plain;
+	session->secrets = &daemon->secrets;
 	session_dial(session, &peer->config.address);
 }
 

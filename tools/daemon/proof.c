@@ -9,7 +9,7 @@
 
 int proof_init(struct proof *proof, const struct key *key)
 {
-	proof->key = key;
+	proof->key = *key;
 	proof->transcript = NULL;
 	return gnutls_hash_init(&proof->transcript, GNUTLS_DIG_SHA256) ? -ENOMEM : 0;
 }
@@ -19,6 +19,7 @@ void proof_release(struct proof *proof)
 	if (proof->transcript)
 		gnutls_hash_deinit(proof->transcript, NULL);
 	proof->transcript = NULL;
+	explicit_bzero(&proof->key, sizeof(proof->key));
 }
 
 int proof_absorb(struct proof *proof, const void *data, size_t len)
@@ -38,7 +39,7 @@ int proof_mac(const struct proof *proof, enum proof_role sender,
 	memcpy(text, LABEL, sizeof(LABEL));
 	text[sizeof(LABEL)] = sender;
 	gnutls_hash_deinit(copy, text + sizeof(LABEL) + 1);
-	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, proof->key->bytes, proof->key->len,
+	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, proof->key.bytes, proof->key.len,
 			     text, sizeof(text), mac))
 		return -EIO;
 	return 0;

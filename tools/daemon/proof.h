@@ -28,10 +28,11 @@
 enum proof_role { PROOF_PRIMARY = 'P', PROOF_REPLICA = 'R' };
 
 struct proof {
-	const struct key *key;
+	struct key key;
 	gnutls_hash_hd_t transcript;
 };
 
+/* @key is copied, and may be set to another one until the first code. */
 int proof_init(struct proof *proof, const struct key *key);
 void proof_release(struct proof *proof);
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -267,14 +268,36 @@ static void secure_failed(struct session *session, const struct bc_error *error)
 	finish(session, false);
 }
 
+/*
+ * Not the one it should be, or this host is not to the peer.  At the end that listens
+ * the peer takes the handshake for finished, and hears why it is refused.
+ */
+static void stranger(struct session *session, const struct bc_error *error)
+{
+	struct handshake *handshake = &session->handshake;
+	struct channel *channel = &session->channel;
+
+	if (handshake->role == PROOF_PRIMARY) {
+		handshake_fail(handshake, true, "%s", error->text);
+	} else {
+		handshake_refuse(handshake, channel, true, "%s", error->text);
+		tls_say(session->tls, channel->out + channel->out_at,
+			channel->out_len - channel->out_at);
+		channel->out_len = 0;
+		channel->out_at = 0;
+	}
+	finish(session, false);
+}
+
 static void wrong_key(struct session *session)
 {
 	struct handshake *handshake = &session->handshake;
 	bool primary = handshake->role == PROOF_PRIMARY;
 
 	handshake_fail(handshake, primary,
-		       "wrong key: %s and %s do not have the same key (compare /etc/blkcast/key on both)",
-		       handshake->node, primary ? handshake->link : "the peer");
+		       "wrong key: %s and %s do not have the same key (compare /etc/blkcast/key on both)%s",
+		       handshake->node, primary ? handshake->link : "the peer",
+		       primary ? ", or that one takes certificates only" : "");
 	finish(session, false);
 }
 
@@ -290,7 +313,7 @@ static bool recognise(struct session *session)
 	} else if (ret < 0) {
 		channel_failed(session, ret);
 		finish(session, false);
-	} else if (session->plain) {
+	} else if (session->plain && session->secrets->key.len) {
 		start_talking(session);
 	} else {
 		session->state = SESSION_TALKING;
@@ -308,6 +331,7 @@ static void secure_step(struct session *session)
 
 	switch (tls_step(session->tls, &error)) {
 	case TLS_DONE:
+		handshake_certified(&session->handshake, session->tls);
 		tls_free(session->tls);
 		session->tls = NULL;
 		start_talking(session);
@@ -321,6 +345,9 @@ static void secure_step(struct session *session)
 	case TLS_WRONG_KEY:
 		wrong_key(session);
 		break;
+	case TLS_STRANGER:
+		stranger(session, &error);
+		break;
 	case TLS_FAILED:
 		secure_failed(session, &error);
 		break;
@@ -333,7 +360,8 @@ static void session_secure(struct session *session)
 
 	if (!session->tls && listens && !recognise(session))
 		return;
-	if (!session->tls && tls_new(&session->tls, listens, session->handshake.proof.key,
+	if (!session->tls && tls_new(&session->tls, session->secrets,
+				     listens ? NULL : &session->expected,
 				     session->channel.fd)) {
 		handshake_fail(&session->handshake, false, "out of memory");
 		finish(session, false);
@@ -347,10 +375,17 @@ static void connected(struct session *session)
 	loop_timer(session->loop, &session->deadline, SESSION_MS);
 	set_options(session->channel.fd);
 	session->state = SESSION_SECURING;
-	if (session->plain && session->handshake.role == PROOF_PRIMARY)
-		start_talking(session);
-	else
+	session->expected.node = session->handshake.link;
+	session->expected.host = session->host;
+	if (!session->plain || session->handshake.role == PROOF_REPLICA) {
 		session_secure(session);
+	} else if (session->secrets->key.len) {
+		start_talking(session);
+	} else {
+		handshake_fail(&session->handshake, true,
+			       "a plain link needs the key, which is not on this host");
+		finish(session, false);
+	}
 }
 
 /* --- dialing ---------------------------------------------------------------- */
@@ -483,6 +518,7 @@ struct session *session_new(struct loop *loop,
 void session_dial(struct session *session, const struct bc_address *address)
 {
 	session->state = SESSION_RESOLVING;
+	snprintf(session->host, sizeof(session->host), "%s", address->host);
 	loop_timer(session->loop, &session->deadline, SESSION_MS);
 	if (resolve_numeric(&session->resolved, address)) {
 		try_address(session);

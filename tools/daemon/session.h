@@ -38,6 +38,8 @@ enum session_state {
  * @resolved, @address_at: addresses to try, in turn
  * @deadline: of what the state waits for: from the connection on, SESSION_MS
  * @plain: dial without TLS; or, listening, take who dials so.  Set by the owner
+ * @secrets: what both ends prove themselves by; set by the owner
+ * @expected, @host: who is dialed, for its certificate
  * @tls: while it is SECURING
  */
 struct session {
@@ -46,6 +48,9 @@ struct session {
 	struct channel channel;
 	struct handshake handshake;
 	bool plain;
+	const struct secrets *secrets;
+	struct tls_expected expected;
+	char host[BC_HOST_MAX];
 	struct tls *tls;
 	struct watch watch;
 	struct timer deadline;

@@ -10,10 +10,17 @@
  * Both ends prove that they hold the pre-shared key (RFC 8446, 2.2, with an
  * ephemeral X25519 exchange, so an old recording is not opened by a key that leaks
  * later).  The key of TLS is SHA-256("blkcast tls 1" | 0 | the key): one secret, used
- * in two ways that cannot be played against each other.  One cipher,
- * ChaCha20-Poly1305: a link lives for months, and AES-GCM's bound on records would
- * end it after some 400 GB (RFC 8446, 5.5).  No tickets, no resumption, no early
- * data: nothing that can be replayed.
+ * in two ways that cannot be played against each other.
+ *
+ * Or both show a certificate (certs.h).  The end that dials judges the other's before it
+ * shows its own; the end that listens says why it does not like one, through GnuTLS: the
+ * kernel gets no stranger's connection.  In place of the pre-shared key a secret that
+ * only these two ends of this one connection have (RFC 5705) then makes the codes of
+ * the control messages.
+ *
+ * One cipher, ChaCha20-Poly1305: a link lives for months, and AES-GCM's bound on records
+ * would end it after some 400 GB (RFC 8446, 5.5), where this one's is never reached.  No
+ * tickets, no resumption, no early data: nothing that can be replayed.
  */
 #ifndef BC_TLS_H
 #define BC_TLS_H
@@ -21,11 +28,12 @@
 #include <stdbool.h>
 
 #include "error.h"
-#include "key.h"
+#include "secrets.h"
 
 struct tls;
 
 enum tls_progress {
+	TLS_STRANGER = -3,	/* who the peer is, or this host to it: @error says why not */
 	TLS_WRONG_KEY = -2,	/* the ends do not have the same key */
 	TLS_FAILED = -1,	/* @error says why */
 	TLS_DONE,
@@ -40,9 +48,22 @@ enum tls_progress {
  */
 int tls_prepare(struct bc_error *error);
 
-/* @fd: non-blocking, stays the caller's.  @key is copied.  0 or -ENOMEM. */
-int tls_new(struct tls **tls, bool server, const struct key *key, int fd);
+/* Who is dialed: its certificate is for either; NULL or empty: not known. */
+struct tls_expected {
+	const char *node, *host;
+};
+
+/*
+ * @fd: non-blocking, stays the caller's.  @expected: NULL at the end that listens, else
+ * to outlive this.  What is needed of @secrets is copied.  0 or -ENOMEM.
+ */
+int tls_new(struct tls **tls, const struct secrets *secrets,
+	    const struct tls_expected *expected, int fd);
 enum tls_progress tls_step(struct tls *tls, struct bc_error *error);
+/* TLS_DONE by certificates: who the peer is, and what to make codes with; else false. */
+bool tls_certified(const struct tls *tls, struct certs_peer *peer, struct key *key);
+/* TLS_STRANGER, at the end that listens: a last word, if the peer can be told. */
+void tls_say(struct tls *tls, const void *data, size_t len);
 void tls_free(struct tls *tls);
 
 #endif /* BC_TLS_H */

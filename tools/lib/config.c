@@ -143,6 +143,44 @@ static int take_name(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_domain(void *to, size_t size, const char *value,
+		       struct bc_error *error)
+{
+	(void)size;
+	if (!host_valid(value, strlen(value)) || strchr(value, ':') || *value == '.')
+		return bc_fail(error, -EINVAL, "'%s' is no domain, such as example.com", value);
+	strcpy(to, value);
+	return 0;
+}
+
+/* Names, with blanks between them. */
+static int take_allow(void *to, size_t size, const char *value, struct bc_error *error)
+{
+	char text[BC_ALLOW_MAX], *rest = text, *name;
+
+	if (!*value || strlen(value) >= size)
+		return bc_fail(error, -EINVAL, "allow: 1 to %d characters", BC_ALLOW_MAX - 1);
+	strcpy(text, value);
+	while ((name = strsep(&rest, " "))) {
+		if (*name && !bc_name_valid(name))
+			return bc_fail(error, -EINVAL, "allow: '%s' is no name of a node", name);
+	}
+	strcpy(to, value);
+	return 0;
+}
+
+bool bc_volume_allows(const struct bc_volume_config *config, const char *node)
+{
+	char text[BC_ALLOW_MAX], *rest = text, *name;
+
+	strcpy(text, config->allow);
+	while ((name = strsep(&rest, " "))) {
+		if (*name && !strcmp(name, node))
+			return true;
+	}
+	return !config->allow[0];
+}
+
 static int take_backlog(void *to, size_t size, const char *value,
 			struct bc_error *error)
 {
@@ -324,6 +362,15 @@ static const struct key daemon_keys[] = {
 	KEY(struct bc_daemon_config, key, take_path),
 	KEY(struct bc_daemon_config, node, take_name),
 	KEY(struct bc_daemon_config, plain, take_bool),
+	KEY(struct bc_daemon_config, certificate, take_path),
+	{ "private-key", take_path, offsetof(struct bc_daemon_config, private_key),
+	  BC_PATH_MAX },
+	KEY(struct bc_daemon_config, ca, take_path),
+	KEY(struct bc_daemon_config, crl, take_path),
+	{ "certificate-domain", take_domain, offsetof(struct bc_daemon_config, domain),
+	  BC_HOST_MAX },
+	{ "accept-key", take_bool, offsetof(struct bc_daemon_config, accept_key),
+	  sizeof(bool) },
 	{ NULL, NULL, 0, 0 }
 };
 
@@ -345,6 +392,7 @@ static const struct key volume_keys[] = {
 	  sizeof(uint32_t) },
 	KEY(struct bc_volume_config, fallback, take_store),
 	KEY(struct bc_volume_config, membership, take_membership),
+	KEY(struct bc_volume_config, allow, take_allow),
 	{ NULL, NULL, 0, 0 }
 };
 
@@ -497,6 +545,19 @@ static void daemon_defaults(struct bc_daemon_config *config)
 	gethostname(config->node, sizeof(config->node) - 1);
 }
 
+static int check_certificates(const struct bc_daemon_config *config, const char *path,
+			      struct bc_error *error)
+{
+	bool any = config->certificate[0] || config->private_key[0] || config->ca[0] ||
+		   config->crl[0];
+
+	if (!any || (config->certificate[0] && config->private_key[0] && config->ca[0]))
+		return 0;
+	return bc_fail(error, -EINVAL,
+		       "%s: links by certificates need all of certificate, private-key and ca",
+		       path);
+}
+
 int bc_daemon_config_load(struct bc_daemon_config *config,
 			  struct bc_error *error)
 {
@@ -515,7 +576,7 @@ int bc_daemon_config_load(struct bc_daemon_config *config,
 		return bc_fail(error, -EINVAL,
 			       "'%s' is no name of a node; set node = NAME in [daemon] of %s",
 			       config->node, path);
-	return 0;
+	return check_certificates(config, path, error);
 }
 
 static int load_end(struct bc_volume_config *config, struct bc_error *error)

@@ -24,6 +24,7 @@ struct bc_kernel;
 #define BC_HOST_MAX	256
 #define BC_PORT_DEFAULT	"7790"
 #define BC_FALLBACK_VIEW "fallback"	/* of what a replica was before a resync */
+#define BC_ALLOW_MAX	181	/* a line of the configuration */
 #define BC_PEER_MAX	40	/* characters of a peer or node name */
 
 struct bc_address {
@@ -36,6 +37,13 @@ struct bc_daemon_config {
 	char key[BC_PATH_MAX];
 	char node[BLKCAST_NAME_MAX];	/* default: the host's name */
 	bool plain;			/* links without TLS are taken, too */
+	/* By certificates; all three or, by the key, none. */
+	char certificate[BC_PATH_MAX];	/* this host's, with what is between it and a CA */
+	char private_key[BC_PATH_MAX];
+	char ca[BC_PATH_MAX];		/* who signs the hosts' certificates */
+	char crl[BC_PATH_MAX];		/* what they have revoked, or empty */
+	char domain[BC_HOST_MAX];	/* certificates are for NODE or NODE.domain */
+	bool accept_key;		/* links by the key are taken, too */
 };
 
 struct bc_link_config {
@@ -62,6 +70,7 @@ struct bc_volume_config {
 	uint32_t max_lag_ms;	/* of what readers of a replica are shown; 0: any */
 	char fallback[BC_PATH_MAX];	/* store of a view, see viewstore.h; empty: none */
 	uint8_t membership;	/* enum blkcast_membership + 1; 0: as the copy has it */
+	char allow[BC_ALLOW_MAX];	/* nodes, blanks between; empty: all that prove themselves */
 	size_t links;
 	struct bc_link_config *link;
 };
@@ -73,6 +82,9 @@ const char *bc_run_dir(void);
 
 /* May it be a store of a view?  Whether there is such a one shows when it is opened. */
 bool bc_fallback_valid(const char *store);
+
+/* May @node offer the volume here, or ask for it? */
+bool bc_volume_allows(const struct bc_volume_config *config, const char *node);
 
 /* Missing blkcast.conf: the defaults. */
 int bc_daemon_config_load(struct bc_daemon_config *config,

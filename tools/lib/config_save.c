@@ -111,6 +111,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 	if (config->membership)
 		fprintf(out, "membership = %s\n",
 			bc_membership_name(config->membership - 1));
+	if (config->allow[0])
+		fprintf(out, "allow = %s\n", config->allow);
 	for (size_t i = 0; i < config->links; i++)
 		print_link(out, &config->link[i]);
 }

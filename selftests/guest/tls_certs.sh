@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Links by certificates: the right ones are let in, all others are refused, which is
+# said and logged and changes nothing.
+#
+#	authority ---- g1 (primary) ---- LAN ---- g2
+#
+# kernels: 6.12
+# shellcheck disable=SC2016 # for the guest's shell
+# shellcheck source=selftests/lib/ktap.sh
+. "$(dirname "$0")/../lib/ktap.sh"
+# shellcheck source=selftests/qemu/lab.sh
+. "$(dirname "$0")/../qemu/lab.sh"
+# shellcheck source=selftests/lib/hosts.sh
+. "$(dirname "$0")/../lib/hosts.sh"
+
+new_key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+
+# authority NAME
+authority() {
+	# shellcheck disable=SC2086 # words
+	openssl req -x509 $new_key -keyout "$LAB/$1.pem" -out "$LAB/share/$1.crt" -days 9 \
+		-subj "/CN=$1" 2> /dev/null
+}
+
+# certificate NAME NODE DAYS AUTHORITY
+certificate() {
+	# shellcheck disable=SC2086 # words
+	openssl req $new_key -keyout "$LAB/share/$1.pem" -out "$LAB/$1.csr" -subj "/CN=$2" \
+		-addext "subjectAltName=DNS:$2" 2> /dev/null &&
+		openssl x509 -req -in "$LAB/$1.csr" -CA "$LAB/share/$4.crt" \
+			-CAkey "$LAB/$4.pem" -days "$3" -copy_extensions copy \
+			-out "$LAB/share/$1.crt" 2> /dev/null
+}
+
+# use GUEST NAME: from now on that is its certificate
+use() {
+	vm_exec "$1" "cd /etc/blkcast && install -m 600 /lab/$2.pem host.pem &&
+		install -m 644 /lab/$2.crt host.crt && install -m 644 /lab/ca.crt ca.crt &&
+		printf '%s\n' '[daemon]' 'certificate = /etc/blkcast/host.crt' \
+			'private-key = /etc/blkcast/host.pem' 'ca = /etc/blkcast/ca.crt' \
+			> blkcast.conf"
+}
+reload() { vm_exec "$1" 'kill -HUP $(cat /run/blkcast/blkcastd.pid)'; }
+connect() { vm_exec g1 "blkcast connect data --peer g2 --address g2 $*"; }
+disconnect() { vm_exec g1 'blkcast disconnect data --peer g2'; }
+in_sync() { field_is g1 "link['g2']['state'], link['g2']['lag_writes']" 'in-sync 0'; }
+logged() { vm_exec g2 'cat /run/blkcastd.log'; }
+
+# refused NAME REGEX [OPTION]: nor is anything linked, or other than it was
+refused() {
+	refuses "$1" "$2" connect "${3:-}"
+	is "... and has no link" "$(field g2 "v['links']")" '[]'
+}
+
+lab_start
+authority ca
+authority other
+certificate g1 g1 9 ca
+certificate g2 g2 9 ca
+certificate renewed g1 9 ca
+certificate expired g1 -1 ca
+certificate unknown g1 9 other
+certificate stolen g3 9 ca
+vm_add g1 -d 32M
+vm_add g2 -d 32M
+vm_start g1 g2
+hosts_key
+for host in g1 g2; do
+	vm_load $host
+	vm_exec $host 'mkdir -p /etc/blkcast'
+	use $host $host
+	daemon_start $host
+	volume_create $host
+done
+vm_exec g1 'blkcast primary data'
+
+check "connects, without a key anywhere" connect
+check "in sync" wait_until 60 in_sync
+is "encrypted by the kernel" "$(field g1 "link['g2']['tls']") $(field g2 "link['g1']['tls']")" \
+	'True True'
+vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=64 oflag=direct status=none'
+check "and again" wait_until 60 in_sync
+is "equal" "$(content g1)" "$(content g2)"
+
+# ---- those that are not let in ----
+
+use g1 expired
+reload g1
+check "the host itself says that its own has expired" wait_until 60 \
+	vm_exec g1 'grep -q "host.crt has expired on" /run/blkcastd.log'
+is "the link that is up stays" "$(field g1 "link['g2']['state']")" in-sync
+disconnect
+before=$(content g2)
+vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=8 oflag=direct status=none'
+refused "an expired one" 'g2 refuses: the certificate of g1 has expired on 20.*renew it'
+use g1 unknown
+refused "one by an unknown authority" 'the certificate of g1 is not by an authority that is known'
+use g1 stolen
+refused "that of another host" 'the certificate of g1 is for g3, not for this node'
+refused "in the clear" 'a plain link needs the key' --plain
+vm_exec g1 'rm /etc/blkcast/blkcast.conf; install -m 600 /lab/key /etc/blkcast/key'
+refused "the key" 'wrong key: .* takes certificates only'
+refused "in the clear, with the key" 'g2 takes links by TLS only' --plain
+log=$(logged)
+like "each is in the log of who refuses" "$log" 'has expired on 20'
+like "... the second" "$log" 'not by an authority that is known here'
+like "... the third" "$log" 'is for g3, not for this node'
+like "... the key" "$log" 'the peer comes with the key, this host takes certificates'
+is "the volume is as it was" "$(content g2)" "$before"
+
+# Whoever comes often is not logged as often.
+vm_exec g1 'for _ in $(seq 60); do
+		printf "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00" > /dev/tcp/g2/7790
+	done'
+check "a flood is a few lines" vm_exec g2 '[ "$(grep -c "link from (not said)" \
+	/run/blkcastd.log)" -lt 30 ]'
+
+# ---- renewed ----
+
+use g1 renewed
+check "a renewed one is let in, with nothing restarted" connect
+check "in sync again" wait_until 60 in_sync
+is "equal again" "$(content g1)" "$(content g2)"
+vm_exec g2 'echo "allow = g4 g5" > /tmp/allow; sed -i "/^\[volume\]/r /tmp/allow" \
+	/etc/blkcast/volumes.d/data.conf'
+reload g2
+disconnect
+refused "but not to a volume that is for others" 'volume data on g2 is not for g1'
+ktap_done
