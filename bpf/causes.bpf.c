@@ -6,10 +6,10 @@
  * Apart from the histograms (lag.bpf.c), because they cost more: to divide a
  * write's time, moments in between have to be remembered for each write under way.
  *
- * 1. What is remembered lives in LRU maps: nothing has to be removed, and what is
- *    pushed out too early is counted (causes_partial), as is a write that was
- *    under way when the probes were attached.  Its record is left out, for its
- *    parts would not add up.
+ * 1. What is remembered of a write has its place by its LSN, and makes room for a
+ *    later one: nothing has to be looked for or removed.  What is pushed out too
+ *    early is counted (causes_partial), as is a write that was under way when the
+ *    probes were attached.  Its record is left out, for its parts would not add up.
  * 2. Records go through a ring buffer, slow ones alone.  What finds no room is
  *    counted (causes_lost).
  * 3. Sums grow only; no origin is forgotten.  Those that find no room are counted.
@@ -29,21 +29,21 @@ const volatile bool causes_top;
 __u64 causes_lost;
 __u64 causes_partial;
 
-struct moments_key {
+/*
+ * Of a volume: LSN given, written.  Of a link: sent, received.  The first takes the
+ * place; of two that meet there one is lost, and counted in the end.
+ */
+struct moments {
+	__u64 lsn;
 	__u32 minor;
 	__u32 link;
-	__u64 lsn;
-};
-
-/* Of a volume: LSN given, written.  Of a link: sent, received. */
-struct moments {
 	__u64 at[CAUSES_PARTS - 1];
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
-	__type(key, struct moments_key);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CAUSES_MOMENTS);
+	__type(key, __u32);
 	__type(value, struct moments);
 } causes_moments SEC(".maps");
 
@@ -99,40 +99,54 @@ static __always_inline void name_copy(char *to, __u32 pid)
 
 /* ---- slow writes ---- */
 
+/* Those of a volume's links are far from each other. */
+static __always_inline struct moments *moments_at(__u32 minor, __u32 link, __u64 lsn)
+{
+	__u32 place = (__u32)lsn + (minor * 31 + link) * 0x9e3779b1;
+
+	place %= CAUSES_MOMENTS;
+	return bpf_map_lookup_elem(&causes_moments, &place);
+}
+
+static __always_inline bool moments_are_of(const struct moments *m, __u32 minor,
+					   __u32 link, __u64 lsn)
+{
+	return m->lsn == lsn && m->minor == minor && m->link == link;
+}
+
 static __always_inline int moment_note(__u32 minor, __u32 link, __u64 lsn, __u32 bytes,
 				       __u32 which)
 {
-	struct moments_key key = { .minor = minor, .link = link, .lsn = lsn };
-	__u64 now = bpf_ktime_get_ns();
-	struct moments fresh = {}, *m;
+	struct moments *m;
 
 	if (!causes_slow_ns || !bytes || !is_wanted(minor))
 		return 0;
-	m = bpf_map_lookup_elem(&causes_moments, &key);
-	if (m) {
-		m->at[which] = now;
+	m = moments_at(minor, link, lsn);
+	if (!m)
+		return 0;
+	if (!which) {
+		m->lsn = lsn;
+		m->minor = minor;
+		m->link = link;
+		m->at[1] = 0;
+	} else if (!moments_are_of(m, minor, link, lsn)) {
 		return 0;
 	}
-	fresh.at[which] = now;
-	bpf_map_update_elem(&causes_moments, &key, &fresh, BPF_ANY);
+	m->at[which] = bpf_ktime_get_ns();
 	return 0;
 }
 
-/* The acknowledgement may be seen before the sender has told that it sent. */
+/* In this order, or somebody has not seen all of it. */
 static __always_inline bool parts_fill(struct causes_slow *slow, const struct moments *m,
 				       __u64 start)
 {
-	__u64 first = m->at[0], second = m->at[1];
+	__u64 first = m->at[0], second = m->at[1], end = start + slow->total;
 
-	if (!first || !second)
-		return false;
-	if (first > second)
-		first = second;
-	if (first < start)
+	if (first < start || second < first || end < second)
 		return false;
 	slow->part[0] = first - start;
 	slow->part[1] = second - first;
-	slow->part[2] = slow->total - slow->part[0] - slow->part[1];
+	slow->part[2] = end - second;
 	return true;
 }
 
@@ -143,13 +157,12 @@ struct ended {
 
 static __always_inline void slow_check(const struct ended *e, __u64 total)
 {
-	struct moments_key key = { .minor = e->minor, .link = e->link, .lsn = e->lsn };
 	struct moments *m;
 	struct causes_slow *slow;
 
 	if (!causes_slow_ns || total < causes_slow_ns)
 		return;
-	m = bpf_map_lookup_elem(&causes_moments, &key);
+	m = moments_at(e->minor, e->link, e->lsn);
 	slow = bpf_ringbuf_reserve(&causes_ring, sizeof(*slow), 0);
 	if (!slow) {
 		__sync_fetch_and_add(&causes_lost, 1);
@@ -157,7 +170,8 @@ static __always_inline void slow_check(const struct ended *e, __u64 total)
 	}
 	__builtin_memset(slow, 0, sizeof(*slow));
 	slow->total = total;
-	if (!m || !parts_fill(slow, m, e->start)) {
+	if (!m || !moments_are_of(m, e->minor, e->link, e->lsn) ||
+	    !parts_fill(slow, m, e->start)) {
 		bpf_ringbuf_discard(slow, 0);
 		__sync_fetch_and_add(&causes_partial, 1);
 		return;

@@ -22,6 +22,8 @@
 
 #define CAUSES_COMM	16	/* as the kernel's TASK_COMM_LEN */
 #define CAUSES_PARTS	3
+/* Writes under way whose parts can be told, those of each link counted. */
+#define CAUSES_MOMENTS	65536
 /* Sums by region are over so many sectors: 1 MiB. */
 #define CAUSES_EXTENT_SHIFT 11
 

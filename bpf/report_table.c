@@ -307,7 +307,8 @@ void report_notes(const struct figures *figures, const struct report_style *styl
 	}
 	if (partial) {
 		snprintf(text, sizeof(text),
-			 "%" PRIu64 " slow writes are not shown: they had begun before.", partial);
+			 "%" PRIu64 " slow writes are not shown: their beginning was not seen.",
+			 partial);
 		print_note(style, out, TABLE_DIM, text);
 	}
 	if (figures->note[0]) {

@@ -139,15 +139,14 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 	};
 	int err;
 
+	/* Before: the acknowledgement may be here before the socket lets us go. */
+	trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn, blkcast_op_bytes(op),
+				op->start, op->sector, op->pid);
 	err = op->kind == BLKCAST_OP_WRITE ?
 	      blkcast_frame_send_op(l, &f, op, e->more) :
 	      blkcast_frame_send(l, &f, NULL, e->more);
-	if (!err) {
+	if (!err)
 		WRITE_ONCE(l->queue_ns, l->tx_when - op->start);
-		trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn,
-					blkcast_op_bytes(op), op->start,
-					op->sector, op->pid);
-	}
 	return err;
 }
 

@@ -28,7 +28,8 @@
  *
  * and on each link
  *
- *	link_sent	handed to the socket
+ *	link_sent	its turn has come: it is handed to the socket, which may
+ *			take a while; always before link_received
  *	link_received	the acknowledgement that covers it has come in: it is there
  *	link_applied	... it is written there
  *	link_durable	... it is flushed there (a flush alone, bytes 0)
