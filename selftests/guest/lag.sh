@@ -79,8 +79,11 @@ copy_create() {
 	vm_exec "$1" "mkdir -p /etc/blkcast /run/blkcast
 		install -m 600 /lab/key /etc/blkcast/key &&
 		blkcast create data --device /dev/vda --uuid $UUID --ack local > /dev/null &&
-		blkcast up data || exit
-		setsid blkcastd > /lab/blkcastd.$1 2>&1 < /dev/null &
+		blkcast up data || exit" && daemon_start "$1"
+}
+
+daemon_start() {
+	vm_exec "$1" "setsid blkcastd >> /lab/blkcastd.$1 2>&1 < /dev/null &
 		until [ -S /run/blkcast/control ]; do kill -0 \$! || exit; sleep 0.1; done"
 }
 
@@ -203,6 +206,30 @@ vm_exec g1 'kill -9 "$(cat /tmp/exporter)"'
 check "killed: nothing stays attached" wait_until 60 vm_exec g1 \
 	'! bpftool prog | grep -qE "lag_|causes_"'
 
+# ---- killed at any moment ----
+
+# What there is of BPF in g1, by number. It goes a moment after its last user.
+bpf_things() { vm_exec g1 'for what in prog map link; do bpftool $what | grep -oE "^[0-9]+:"; done'; }
+bpf_is() { [ "$(bpf_things)" = "$1" ]; }
+
+# killed TIMES COMMAND [WHILE]: begun and killed in g1 while writes run, each time at
+# another moment of its first two seconds; WHILE is run again and again meanwhile.
+killed() {
+	vm_exec g1 "RANDOM=$SEED; for i in \$(seq $1); do
+		$2 > /tmp/killed 2>&1 < /dev/null & pid=\$!
+		end=\$((\${EPOCHREALTIME/.} + RANDOM % 20 * 100000))
+		while [ \${EPOCHREALTIME/.} -lt \$end ]; do ${3:-sleep 0.05}; done
+		kill -9 \$pid && ! wait \$pid 2> /dev/null || { cat /tmp/killed; exit 1; }
+	done"
+}
+
+before=$(bpf_things)
+check "blkcast lag killed at any moment" killed 8 'blkcast lag --interval 0.1 --slow 1 --top --json'
+check "and nothing of it is left" wait_until 60 bpf_is "$before"
+check "the exporter killed at any moment" killed 5 'blkcast-exporter' \
+	'timeout 1 curl -so /tmp/metrics localhost:7791/metrics; sleep 0.05'
+check "and nothing of it is left" wait_until 60 bpf_is "$before"
+
 # ---- the one-liners of the README ----
 
 # All at once: bpftrace takes its time to start here.
@@ -231,6 +258,8 @@ vm_exec g1 'tc qdisc del dev eth0 root'
 writer_stop
 check "idle again: no lag" wait_until 60 lag_is '[l[k] for k in ("lag_seconds", "lag_writes", "lag_bytes")]' \
 	'[0.0, 0, 0]'
+# Nobody needs the daemon for that, stopped or killed.
+vm_exec g1 'kill -STOP "$(pidof blkcastd)"'
 vm_lan cut g1 g2
 vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=4k count=10 oflag=direct status=none'
 first=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
@@ -241,7 +270,16 @@ check "gone: what it lacks is still counted" wait_until 30 \
 	lag_is '[l[k] for k in ("state", "lag_writes", "lag_bytes")]' "['disconnected', 10, 40960]"
 third=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
 check "and its age goes on growing" holds "abs($first - $third) < 0.2"
+vm_exec g1 'kill -9 "$(pidof blkcastd)"; while pidof blkcastd; do sleep 0.1; done
+	rm /run/blkcast/control'
+is "the daemon killed: all this is known" "$(lag '[l[k] for k in ("state", "lag_writes", "lag_bytes")]' --no-bpf)" \
+	"['disconnected', 10, 40960]"
+fourth=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
+check "and grows" holds "abs($first - $fourth) < 0.2"
+daemon_start g1
 vm_lan heal g1 g2
 check "healed: no lag" wait_until 60 lag_is '[l["state"], l["lag_seconds"]]' "['in-sync', 0.0]"
+vm_exec g1 'kill "$(pidof blkcastd)"; while pidof blkcastd; do sleep 0.1; done'
+check "after all this the module goes" vm_exec g1 'blkcast down data && rmmod blkcast'
 
 ktap_done

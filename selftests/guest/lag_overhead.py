@@ -8,6 +8,12 @@ import json
 import statistics
 import subprocess
 import sys
+import time
+
+PROBES = {
+    "histograms": ((), 8),
+    "histograms, slow writes, sums": (("--slow", "50", "--top"), 15),
+}
 
 
 def run(*args):
@@ -15,48 +21,67 @@ def run(*args):
     return subprocess.run(args, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
+def programs():
+    """Those of the probes, attached or not yet, as bpftool shows them."""
+    return [p for p in json.loads(run("bpftool", "prog", "show", "-j"))
+            if p.get("name", "").startswith(("lag_", "causes_"))]
+
+
 def fio():
-    """Writes a second."""
+    """Writes a second, for as many writes each time."""
     out = run("fio", "--name=w", "--filename=/dev/blkcast/p", "--rw=randwrite", "--bs=4k",
-              "--direct=1", "--ioengine=libaio", "--iodepth=16", "--time_based", "--runtime=3",
-              "--size=32m", "--output-format=json")
-    return json.loads(out)["jobs"][0]["write"]["iops"]
+              "--direct=1", "--ioengine=libaio", "--iodepth=16", "--size=32m", "--randseed=1",
+              "--output-format=json")
+    job = json.loads(out)["jobs"][0]
+    return job["write"]["total_ios"] / job["job_runtime"] * 1000
 
 
-def probed(options):
-    """The same with probes: writes a second, (events, ns) by program, events lost."""
-    watch = subprocess.Popen(["blkcast", "lag", "--json", *options], text=True,
-                             stdout=subprocess.PIPE)
-    watch.stdout.readline()     # attached
-    iops = fio()
-    programs = json.loads(run("bpftool", "prog", "show", "-j"))
+def attached():
+    """Links of the probes: each has one program on one tracepoint."""
+    ids = {p["id"] for p in programs()}
+    return sum(l["prog_id"] in ids for l in json.loads(run("bpftool", "link", "show", "-j")))
+
+
+def probed(what):
+    """The same with probes: writes a second, the programs as bpftool shows them."""
+    options, links = PROBES[what]
+    # No look at them meanwhile: it would be in the figure once, or not.
+    watch = subprocess.Popen(["blkcast", "lag", "--json", "--interval", "3600", *options],
+                             text=True, stdout=subprocess.PIPE)
+    while attached() < links and watch.poll() is None:
+        time.sleep(0.1)
+    iops, shown = fio(), programs()
     watch.terminate()
-    looks = watch.communicate()[0].splitlines()
-    return (iops, {p["name"]: (p["run_cnt"], p["run_time_ns"]) for p in programs
-                   if p.get("run_cnt")}, json.loads(looks[-1])["lost"])
+    last = json.loads(watch.communicate()[0].splitlines()[-1])
+    assert len(shown) == links and last["total"], (shown, last)
+    if last["lost"]:
+        print(f"{last['lost']} events lost")
+    return iops, shown
 
 
-def compare(title, *options):
+def compare(what):
     """Print what they cost."""
-    off, on, cost = [], [], {}
+    off, on = [], []
     for _ in range(int(sys.argv[1])):
         off.append(fio())
-        iops, programs, lost = probed(options)
-        on.append(iops)
-        for name, (count, ns) in programs.items():
-            old = cost.get(name, (0, 0))
-            cost[name] = (old[0] + count, old[1] + ns)
-        if lost:
-            print(f"{lost} events lost")
-    ratio = statistics.median(b / a for a, b in zip(off, on))
-    print(f"{title}: {statistics.median(off):.0f} writes/s without, "
-          f"{statistics.median(on):.0f} with: {100 * (1 - ratio):+.1f}% cost")
-    for name, (count, ns) in sorted(cost.items()):
-        print(f"  {name:22} {count:8} events {ns / count:7.0f} ns each")
+        on.append(probed(what)[0])
+    ratios = [1 - b / a for a, b in zip(off, on)]
+    print(f"{what}: {statistics.median(off):.0f} writes/s without, "
+          f"{statistics.median(on):.0f} with: {100 * statistics.median(ratios):+.1f}% cost "
+          f"({100 * min(ratios):+.1f}% to {100 * max(ratios):+.1f}%)", flush=True)
+
+
+def events():
+    """Print what each program takes for an event, as the kernel times it."""
+    run("sysctl", "-q", "kernel.bpf_stats_enabled=1")
+    print("each program timed:")
+    for p in sorted(probed("histograms, slow writes, sums")[1], key=lambda p: p["name"]):
+        if p.get("run_cnt"):
+            print(f"  {p['name']:22} {p['run_cnt']:8} events "
+                  f"{p['run_time_ns'] / p['run_cnt']:7.0f} ns each")
 
 
 fio()
-compare("histograms")
-subprocess.run(["sysctl", "-q", "kernel.bpf_stats_enabled=1"], check=True)
-compare("histograms, each program timed")
-compare("histograms, slow writes and sums, each program timed", "--slow", "50", "--top")
+for name in PROBES:
+    compare(name)
+events()

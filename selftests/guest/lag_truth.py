@@ -19,7 +19,8 @@ delays each way; far's disk is a dm-delay device.
     at too: they must stay what they were.
 
 Prints a line for each claim, "True" or "False", a tab, the claim; and the table,
-each line with a "|" in front.
+each line with a "|" in front. Arguments are names of rows (the functions of ROWS):
+these alone.
 """
 import json
 import mmap
@@ -54,12 +55,12 @@ def netem(space, what):
         *what.split())
 
 
-def disk(write_ms):
+def disk(write_ms, flush_ms=0):
     """Delay far's disk, and the probe in the same way."""
     for name, start, sectors in (("far", 0, 65536), ("probe", 65536, 2048)):
         at = f"/dev/vda {start}"
         run("dmsetup", "reload", name, "--table",
-            f"0 {sectors} delay {at} 0 {at} {write_ms}")
+            f"0 {sectors} delay {at} 0 {at} {write_ms} {at} {flush_ms}")
         run("dmsetup", "resume", name)
 
 
@@ -203,6 +204,7 @@ def measure():
                        for stage in ("queued", "network", "apply")}
         found[peer]["rtt"] = quartile([s for s in samples[peer][1:] if s is not None])
     claim(look["lost"] == 0, "no event was lost")
+    claim(not add_up(look["slow"]), "the parts of each slow write are the whole")
     return found
 
 
@@ -269,6 +271,49 @@ def slow_disk(base):
     settle()
 
 
+def measure_flushes(count=12):
+    """Lower quartiles, in ms, of single flushes, of what the kernel tells, of the probe."""
+    samples = {(p, s): [] for p in ("near", "far") for s in ("durable", "flush", "rtt")}
+    felt, probe = [], os.open("/dev/mapper/probe", os.O_WRONLY | os.O_DIRECT)
+    process = subprocess.Popen(["blkcast", "lag", "p", "--json", "--interval", "0.5"],
+                               stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()   # attached
+    for _ in range(count):
+        write()
+        os.fdatasync(device)
+        start = time.monotonic()
+        os.fdatasync(probe)
+        felt.append(time.monotonic() - start)
+        for l in json.loads(process.stdout.readline())["volumes"][0]["links"]:
+            flushes = l["latency"] and l["latency"]["durable"]
+            if flushes and flushes["count"]:
+                samples[l["peer"], "durable"].append(flushes["mean"])
+                samples[l["peer"], "flush"].append(l["flush_seconds"])
+                samples[l["peer"], "rtt"].append(l["rtt_seconds"])
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    os.close(probe)
+    return quartile(felt), {k: quartile(v) for k, v in samples.items()}
+
+
+def slow_flush(_):
+    """The replica's disk takes its time to flush, and only for that."""
+    what = "disk of far +100 ms a flush"
+    before, base = measure_flushes()
+    disk(0, 100)
+    truth, said = measure_flushes()
+    truth -= before
+    more = {k: said[k] - base[k] for k in said}
+    for stage in ("durable", "flush"):
+        row(what, f"{stage} of far", f"{truth:.1f} ms", f"{more['far', stage]:.1f} ms",
+            near_enough(more.pop(("far", stage)), truth))
+    (peer, stage), most = max(more.items(), key=lambda m: abs(m[1]))
+    row(what, "all other stages", "0 ms", f"{most:.1f} ms ({stage} of {peer})",
+        abs(most) <= max(5, 0.1 * truth))
+    disk(0)
+    settle()
+
+
 def grows(what, peer, stages, since):
     """The age is that of the oldest write, and grows a second a second."""
     off = []
@@ -317,7 +362,7 @@ class Watch:
 
 def stuck_disk(_):
     """Its writes never end; the probes come later."""
-    what = "disk of far hangs, 7 writes"
+    what = "far paused (disk suspended), 7 writes"
     os.fsync(device)
     settle()
     run("dmsetup", "suspend", "--nolockfs", "far")
@@ -355,6 +400,43 @@ def cut_network(_):
         away - 0.5 <= silence <= away + 5)
     netem("far", "delay 0ms")
     settle()
+
+
+PARTS = {"applied": ("queued", "network", "apply"), "completed": ("waited", "local", "ack")}
+
+
+def nanoseconds(seconds):
+    """As the JSON has them: nine digits."""
+    return round(seconds * 1e9)
+
+
+def add_up(slow):
+    """How many of these records have parts that are not the whole."""
+    return sum(nanoseconds(s["seconds"]) != sum(nanoseconds(s[p + "_seconds"])
+                                                for p in PARTS[s["until"]]) for s in slow)
+
+
+def every_write(_):
+    """Each write is recorded, as its writer saw it and on each link; its parts are the whole."""
+    what, count = "200 writes, each of them slow", 200
+    process = subprocess.Popen(["blkcast", "lag", "p", "--json", "--slow", "0.001"],
+                               stdout=subprocess.PIPE, text=True)
+    looks = [process.stdout.readline()]     # attached
+    netem("far", "delay 5ms")
+    for _ in range(count):
+        write()
+    settle()
+    process.send_signal(signal.SIGINT)
+    looks = [json.loads(l) for l in looks + process.stdout.readlines()]
+    netem("far", "delay 0ms")
+    slow = [s for look in looks for s in look["slow"]]
+    said = [sum(s["until"] == until and s["peer"] == peer for s in slow)
+            for until, peer in (("completed", None), ("applied", "near"), ("applied", "far"))]
+    row(what, "recorded: completed, on near, on far", "/".join([str(count)] * 3),
+        "/".join(map(str, said)), said == [count] * 3)
+    row(what, "not shown, lost", "0/0", f"{looks[-1]['slow_partial']}/{looks[-1]['lost']}",
+        not looks[-1]["slow_partial"] and not looks[-1]["lost"])
+    row(what, "records whose parts are not the whole", "0", str(add_up(slow)), not add_up(slow))
 
 
 def burst(_):
@@ -454,8 +536,12 @@ def show():
         print("| " + "  ".join(str(c).ljust(w) for c, w in zip(r, widths)).rstrip())
 
 
+ROWS = (slow_network, two_networks, slow_disk, slow_flush, stuck_disk, cut_network,
+        every_write, burst, idle, gone, reads)
+
+
 def main():
-    """All rows."""
+    """All rows, or those named."""
     write(64)
     settle()
     base = measure()
@@ -463,9 +549,9 @@ def main():
     for peer in ("near", "far"):
         print(f"# without injection, ms: {peer}: " + ", ".join(
             f"{k} {v:.1f}" for k, v in base[peer].items() if v is not None), flush=True)
-    for test in (slow_network, two_networks, slow_disk, stuck_disk, cut_network, burst, idle,
-                 gone, reads):
-        test(base)
+    for test in ROWS:
+        if test.__name__ in sys.argv[1:] or not sys.argv[1:]:
+            test(base)
     show()
 
 

@@ -8,6 +8,7 @@
 #	            ---- netns far:  netem ---- far (replica on dm-delay)
 #
 # A host that is too busy to wake anybody in time spoils it: hence not in every run.
+# ROWS="slow_flush idle": these rows alone.
 #
 # kernels: both
 # set: all
@@ -40,12 +41,12 @@ on 'for peer in near far never; do
 done'
 check "both in sync" wait_until 60 in_sync p near far
 
-said=$(on 'python3 -I /blkcast/selftests/guest/lag_truth.py' 2>&1)
+said=$(on 'python3 -I /blkcast/selftests/guest/lag_truth.py '"${ROWS:-}" 2>&1)
 while IFS=$'\t' read -r truth claim; do
 	case $truth in
 	True | False) is "$claim" "$truth" True ;;
 	*) echo "# $truth $claim" ;;
 	esac
 done <<< "$said"
-check "the table is whole" grep -q '^| a peer never seen' <<< "$said"
+[ -n "${ROWS:-}" ] || check "the table is whole" grep -q '^| a peer never seen' <<< "$said"
 ktap_done
