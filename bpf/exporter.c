@@ -170,6 +170,15 @@ static int socket_try(const struct addrinfo *address)
 	return fd;
 }
 
+/* More digits would be another port to the resolver. */
+static bool port_valid(const char *port)
+{
+	char *end;
+	long value = strtol(port, &end, 10);
+
+	return *port >= '0' && *port <= '9' && !*end && value >= 1 && value <= 65535;
+}
+
 /* "HOST:PORT", "[V6]:PORT" or ":PORT"; returns a listening socket, or -1: said why. */
 static int socket_open(const char *where)
 {
@@ -179,8 +188,9 @@ static int socket_open(const char *where)
 	size_t length = colon ? (size_t)(colon - where) : 0;
 	int fd = -EADDRNOTAVAIL, err;
 
-	if (!colon || !colon[1] || length >= sizeof(host)) {
-		fprintf(stderr, "blkcast-exporter: --listen %s: want HOST:PORT\n", where);
+	if (!colon || !port_valid(colon + 1) || length >= sizeof(host)) {
+		fprintf(stderr, "blkcast-exporter: --listen %s: want HOST:PORT, a port from 1 to 65535\n",
+			where);
 		return -1;
 	}
 	if (length > 1 && *begin == '[' && begin[length - 1] == ']') {

@@ -15,6 +15,9 @@
 #include "table.h"
 
 #define SPARK_WIDTH 24
+/* Where the window is no wider than this: as much as its heading takes. */
+#define SPARK_WIDTH_NARROW 15
+#define NARROW 100
 #define SPARK_SECONDS 120
 #define BAR_WIDTH 20
 /* Lags below this do not fill the sparkline's height. */
@@ -70,17 +73,17 @@ static const struct table_column link_columns[L_COLUMNS] = {
 	[L_LAG] = { NULL, "LAG", false, 0 },
 	[L_WRITES] = { NULL, "WRITES", false, 0 },
 	[L_BYTES] = { NULL, "BYTES", false, 0 },
-	[L_DIRTY] = { NULL, "DIRTY", false, 6 },
+	[L_DIRTY] = { NULL, "DIRTY", false, 7 },
 	[L_RTT] = { NULL, "RTT", false, 1 },
-	[L_APPLIED_P50] = { group_applied, "p50", false, 7 },
-	[L_APPLIED_P99] = { group_applied, "p99", false, 0 },
-	[L_APPLIED_MAX] = { group_applied, "max", false, 5 },
-	[L_DURABLE_P50] = { group_durable, "p50", false, 10 },
-	[L_DURABLE_P99] = { group_durable, "p99", false, 8 },
-	[L_DURABLE_MAX] = { group_durable, "max", false, 9 },
-	[L_PEAK] = { group_history, "peak", false, 4 },
+	[L_APPLIED_P50] = { group_applied, "p50", false, 8 },
+	[L_APPLIED_P99] = { group_applied, "p99", false, 3 },
+	[L_APPLIED_MAX] = { group_applied, "max", false, 6 },
+	[L_DURABLE_P50] = { group_durable, "p50", false, 11 },
+	[L_DURABLE_P99] = { group_durable, "p99", false, 9 },
+	[L_DURABLE_MAX] = { group_durable, "max", false, 10 },
+	[L_PEAK] = { group_history, "peak", false, 5 },
 	[L_SPARK] = { group_history, "", true, 2 },
-	[L_BREAKDOWN] = { NULL, "WHERE THE TIME GOES", true, 3 },
+	[L_BREAKDOWN] = { NULL, "WHERE THE TIME GOES", true, 4 },
 };
 
 /* Three neighbouring cells: p50, p99, max. */
@@ -183,20 +186,21 @@ static void fill_position(struct table *table, const struct figures_link *l)
 static void fill_history(struct table *table, const struct figures_link *l,
 			 const struct report_style *style)
 {
-	unsigned int samples = (unsigned int)(SPARK_SECONDS / style->interval / SPARK_WIDTH);
+	unsigned int width = style->screen->width > NARROW ? SPARK_WIDTH : SPARK_WIDTH_NARROW;
+	unsigned int samples = (unsigned int)(SPARK_SECONDS / style->interval / width);
 	char line[HISTORY_LINE_BYTES(SPARK_WIDTH)], text[FORMAT_MAX];
 	uint64_t peak;
 
 	if (!samples)
 		samples = 1;
-	if (samples > HISTORY_SAMPLES / SPARK_WIDTH)
-		samples = HISTORY_SAMPLES / SPARK_WIDTH;
-	peak = history_peak(&l->track->lag, samples * SPARK_WIDTH);
+	if (samples > HISTORY_SAMPLES / width)
+		samples = HISTORY_SAMPLES / width;
+	peak = history_peak(&l->track->lag, samples * width);
 	if (peak == HISTORY_UNKNOWN)
 		table_set(table, L_PEAK, TABLE_DIM, is_primary(l) ? "?" : "-");
 	else
 		table_set(table, L_PEAK, lag_colour(peak), "%s", format_duration(text, peak));
-	history_sparkline(&l->track->lag, line, SPARK_WIDTH, samples, SPARK_FLOOR_NS,
+	history_sparkline(&l->track->lag, line, width, samples, SPARK_FLOOR_NS,
 			  style->screen->utf8);
 	table_set(table, L_SPARK, TABLE_PLAIN, "%s", is_primary(l) ? line : "");
 }
@@ -257,6 +261,8 @@ static void print_volumes(const struct figures *figures, const struct report_sty
 	for (unsigned int i = 0; table && i < figures->volumes; i++)
 		if (table_row(table))
 			fill_volume(table, figures, &figures->volume[i]);
+	if (table && !figures->probes)
+		table_hide(table, V_LOCAL_P50, V_COLUMNS - V_LOCAL_P50);
 	if (table)
 		table_print(table, out, style->screen->width, style->screen->colours);
 	table_free(table);
@@ -270,8 +276,12 @@ static void print_links(const struct figures *figures, const struct report_style
 	for (unsigned int i = 0; table && i < figures->links; i++)
 		if (table_row(table))
 			fill_link(table, figures, style, &figures->link[i]);
+	if (table && !figures->probes)
+		table_hide(table, L_APPLIED_P50, L_PEAK - L_APPLIED_P50);
 	if (table)
 		table_print(table, out, style->screen->width, style->screen->colours);
+	if (table && table_shown(table, L_BREAKDOWN))
+		print_note(style, out, TABLE_DIM, breakdown_legend(style->screen->utf8));
 	table_free(table);
 }
 
@@ -284,9 +294,11 @@ void report_heading(const struct figures *figures, const struct report_style *st
 	if (figures->total)
 		snprintf(text, sizeof(text), "blkcast lag  %s  latencies of the whole run, %s",
 			 clock, format_duration(duration, figures_span(figures)));
-	else
+	else if (figures->elapsed)
 		snprintf(text, sizeof(text), "blkcast lag  %s  every %gs", clock,
 			 style->interval);
+	else
+		snprintf(text, sizeof(text), "blkcast lag  %s", clock);
 	table_paint(out, TABLE_DIM, style->screen->colours, text);
 	fputs("\n\n", out);
 }
@@ -307,7 +319,7 @@ void report_notes(const struct figures *figures, const struct report_style *styl
 	}
 	if (partial) {
 		snprintf(text, sizeof(text),
-			 "%" PRIu64 " slow writes are not shown: their beginning was not seen.",
+			 "Slow writes not shown, for their beginning was not seen: %" PRIu64 ".",
 			 partial);
 		print_note(style, out, TABLE_DIM, text);
 	}
@@ -330,7 +342,6 @@ void report_table(const struct figures *figures, const struct report_style *styl
 	}
 	if (figures->links) {
 		print_links(figures, style, out);
-		print_note(style, out, TABLE_DIM, breakdown_legend(style->screen->utf8));
 		fputc('\n', out);
 	} else if (figures->volumes) {
 		fputs("No links.\n\n", out);

@@ -14,17 +14,19 @@ struct cell {
 	enum table_colour colour;
 };
 
+/* What is shown of a table, and how wide. */
+struct layout {
+	bool shown[COLUMNS_MAX];
+	unsigned int width[COLUMNS_MAX];
+};
+
 struct table {
 	const struct table_column *columns;
 	unsigned int count;
 	unsigned int rows;
 	struct cell *cells;	/* rows of @count */
-};
-
-/* What is shown of a table, and how wide. */
-struct layout {
-	bool shown[COLUMNS_MAX];
-	unsigned int width[COLUMNS_MAX];
+	bool hidden[COLUMNS_MAX];
+	struct layout layout;	/* as it was printed last */
 };
 
 struct table *table_alloc(const struct table_column *columns, unsigned int count)
@@ -79,6 +81,12 @@ void table_set(struct table *table, unsigned int column, enum table_colour colou
 	cell->colour = colour;
 }
 
+void table_hide(struct table *table, unsigned int first, unsigned int count)
+{
+	for (unsigned int c = first; c < first + count; c++)
+		table->hidden[c] = true;
+}
+
 unsigned int table_text_width(const char *text)
 {
 	unsigned int width = 0;
@@ -104,7 +112,7 @@ void table_paint(FILE *out, enum table_colour colour, bool colours, const char *
 static void layout_measure(const struct table *table, struct layout *layout)
 {
 	for (unsigned int c = 0; c < table->count; c++) {
-		layout->shown[c] = true;
+		layout->shown[c] = !table->hidden[c];
 		layout->width[c] = table_text_width(table->columns[c].title);
 		for (unsigned int r = 0; r < table->rows; r++) {
 			unsigned int width = table_text_width(cell_at(table, r, c)->text);
@@ -123,6 +131,40 @@ static unsigned int layout_width(const struct table *table, const struct layout 
 		if (layout->shown[c])
 			width += layout->width[c] + (width ? GAP : 0);
 	return width;
+}
+
+/* The group of columns that begins at @first: its end and its width. */
+static unsigned int group_end(const struct table *table, const struct layout *layout,
+			      unsigned int first, unsigned int *width)
+{
+	const char *group = table->columns[first].group;
+	unsigned int c;
+
+	*width = 0;
+	for (c = first; c < table->count; c++) {
+		if (table->columns[c].group != group || (!group && c > first))
+			break;
+		if (layout->shown[c])
+			*width += layout->width[c] + (*width ? GAP : 0);
+	}
+	return c;
+}
+
+/* The last column of a group gives what its heading lacks. */
+static void layout_fit(const struct table *table, struct layout *layout)
+{
+	unsigned int width, end, last, want;
+
+	for (unsigned int c = 0; c < table->count; c = end) {
+		end = group_end(table, layout, c, &width);
+		if (!width || !table->columns[c].group)
+			continue;
+		want = table_text_width(table->columns[c].group);
+		for (last = end - 1; !layout->shown[last]; last--)
+			;
+		if (width < want)
+			layout->width[last] += want - width;
+	}
 }
 
 /* Leave out the column that matters least; false when none can go. */
@@ -145,23 +187,6 @@ static void print_spaces(FILE *out, unsigned int count)
 	fprintf(out, "%*s", (int)count, "");
 }
 
-/* The group of columns that begins at @first: its end and its width. */
-static unsigned int group_end(const struct table *table, const struct layout *layout,
-			      unsigned int first, unsigned int *width)
-{
-	const char *group = table->columns[first].group;
-	unsigned int c;
-
-	*width = 0;
-	for (c = first; c < table->count; c++) {
-		if (table->columns[c].group != group || (!group && c > first))
-			break;
-		if (layout->shown[c])
-			*width += layout->width[c] + (*width ? GAP : 0);
-	}
-	return c;
-}
-
 static bool groups_shown(const struct table *table, const struct layout *layout)
 {
 	for (unsigned int c = 0; c < table->count; c++)
@@ -173,8 +198,7 @@ static bool groups_shown(const struct table *table, const struct layout *layout)
 static void print_groups(const struct table *table, const struct layout *layout,
 			 FILE *out, bool colours)
 {
-	unsigned int width, end, pending = 0, used;
-	char text[TABLE_CELL_BYTES];
+	unsigned int width, end, pending = 0;
 
 	if (!groups_shown(table, layout))
 		return;
@@ -186,11 +210,8 @@ static void print_groups(const struct table *table, const struct layout *layout,
 			pending += width + GAP;
 			continue;
 		}
-		/* Right-aligned, cut where the group is narrower than its name. */
-		snprintf(text, sizeof(text), "%.*s", (int)width, table->columns[c].group);
-		used = table_text_width(text);
-		print_spaces(out, pending + width - used);
-		table_paint(out, TABLE_HEAD, colours, text);
+		print_spaces(out, pending + width - table_text_width(table->columns[c].group));
+		table_paint(out, TABLE_HEAD, colours, table->columns[c].group);
 		pending = GAP;
 	}
 	fputc('\n', out);
@@ -237,16 +258,24 @@ static void print_line(const struct table *table, const struct layout *layout, F
 	fputc('\n', out);
 }
 
-void table_print(const struct table *table, FILE *out, unsigned int width, bool colours)
+void table_print(struct table *table, FILE *out, unsigned int width, bool colours)
 {
-	struct layout layout;
+	struct layout *layout = &table->layout;
 
-	layout_measure(table, &layout);
-	while (width != TABLE_WIDTH_ANY && layout_width(table, &layout) > width)
-		if (!layout_drop(table, &layout))
+	layout_measure(table, layout);
+	layout_fit(table, layout);
+	while (width != TABLE_WIDTH_ANY && layout_width(table, layout) > width) {
+		if (!layout_drop(table, layout))
 			break;
-	print_groups(table, &layout, out, colours);
-	print_line(table, &layout, out, NULL, colours);
+		layout_fit(table, layout);
+	}
+	print_groups(table, layout, out, colours);
+	print_line(table, layout, out, NULL, colours);
 	for (unsigned int r = 0; r < table->rows; r++)
-		print_line(table, &layout, out, cell_at(table, r, 0), colours);
+		print_line(table, layout, out, cell_at(table, r, 0), colours);
+}
+
+bool table_shown(const struct table *table, unsigned int column)
+{
+	return table->layout.shown[column];
 }

@@ -2,7 +2,7 @@
 /*
  * A table of text: columns as wide as their cells, two lines of headings.
  * Where the width does not suffice, columns are left out, those with the
- * highest @drop first.
+ * highest @drop first.  A group is as wide as its heading at least.
  */
 #ifndef _BLKCAST_TABLE_H
 #define _BLKCAST_TABLE_H
@@ -49,8 +49,14 @@ bool table_row(struct table *table);
 void table_set(struct table *table, unsigned int column, enum table_colour colour,
 	       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Leave out @count columns from @first on, whatever there is room for. */
+void table_hide(struct table *table, unsigned int first, unsigned int count);
+
 /* Print within @width characters, in colours if @colours. */
-void table_print(const struct table *table, FILE *out, unsigned int width, bool colours);
+void table_print(struct table *table, FILE *out, unsigned int width, bool colours);
+
+/* Was there room for this column? */
+bool table_shown(const struct table *table, unsigned int column);
 
 /* Characters that a UTF-8 text takes on the screen (all of width one). */
 unsigned int table_text_width(const char *text);

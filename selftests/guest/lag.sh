@@ -198,6 +198,7 @@ like "lag, in seconds" "$(metric 'blkcast_link_lag_seconds{volume="data",peer="g
 like "OpenMetrics for those who ask" "$(vm_exec g1 'curl -si localhost:7791/metrics \
 	-H "Accept: application/openmetrics-text;version=1.0.0"' | tr -d '\r' |
 	sed -n '/^Content-Type/p; $p' | tr '\n' ' ')" '^Content-Type: application/openmetrics-text.*# EOF'
+refuses "a port that is none" 'want HOST:PORT' vm_exec g1 'blkcast-exporter --listen localhost:73327'
 is "nothing else is served" "$(vm_exec g1 'for request in "-X POST localhost:7791/metrics" \
 	localhost:7791/etc/passwd localhost:7791/; do
 		curl -so /dev/null -w "%{http_code} " $request

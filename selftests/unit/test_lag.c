@@ -332,14 +332,33 @@ static void table_drops_columns(void)
 	EXPECT(table);
 	EXPECT(table_row(table));
 	table_set(table, 0, TABLE_PLAIN, "volume");
-	text = table_text(table, 10);
-	EXPECT(!strcmp(text, "        GR\n"
-		     "NAME    bb\n"
-		     "volume    \n"));
+	table_set(table, 1, TABLE_PLAIN, "123");
+	text = table_text(table, 13);
+	EXPECT(!strcmp(text, "        GROUP\n"
+		     "NAME       bb\n"
+		     "volume       \n"));
+	EXPECT(!table_shown(table, 1) && table_shown(table, 2));
 	free(text);
-	text = table_text(table, 1);
+	text = table_text(table, 12);
 	EXPECT(!strcmp(text, "NAME\n"
 		     "volume\n"));
+	free(text);
+	table_free(table);
+}
+
+/* However much room there is. */
+static void table_hides_columns(void)
+{
+	struct table *table = table_alloc(columns, 3);
+	char *text;
+
+	EXPECT(table);
+	EXPECT(table_row(table));
+	table_hide(table, 0, 2);
+	text = table_text(table, TABLE_WIDTH_ANY);
+	EXPECT(!strcmp(text, "GROUP\n"
+		     "   bb\n"
+		     "     \n"));
 	free(text);
 	table_free(table);
 }
@@ -365,6 +384,7 @@ static const struct unit_test tests[] = {
 	{ "history wraps", history_wraps },
 	{ "table aligns", table_aligns },
 	{ "table drops columns", table_drops_columns },
+	{ "table hides columns", table_hides_columns },
 };
 
 int main(void)
