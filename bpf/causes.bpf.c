@@ -196,8 +196,6 @@ static __always_inline void sum_add(__u32 minor, __u32 kind, __u64 id, __u32 pid
 	struct causes_sum fresh = {};
 
 	if (!sum) {
-		if (kind == CAUSES_PROCESS)
-			name_copy(fresh.comm, pid);
 		bpf_map_update_elem(&causes_sums, &key, &fresh, BPF_NOEXIST);
 		sum = bpf_map_lookup_elem(&causes_sums, &key);
 	}
@@ -205,6 +203,8 @@ static __always_inline void sum_add(__u32 minor, __u32 kind, __u64 id, __u32 pid
 		__sync_fetch_and_add(&causes_lost, 1);
 		return;
 	}
+	if (kind == CAUSES_PROCESS && !sum->comm[0])
+		name_copy(sum->comm, pid);
 	__sync_fetch_and_add(&sum->writes, 1);
 	__sync_fetch_and_add(&sum->bytes, bytes);
 	__sync_fetch_and_add(&sum->ns, ns);

@@ -284,6 +284,25 @@ static void sums(void)
 	causes_bpf__destroy(bpf);
 }
 
+/* Its first write was under way when the probes came: the next one tells its name. */
+static void named_later(void)
+{
+	struct causes_bpf *bpf = load(0, true);
+	uint64_t when = now_ns();
+	struct causes_sum s;
+
+	EXPECT(bpf);
+	if (!bpf)
+		return;
+	at_link(bpf->progs.causes_link_applied, LINK, when);
+	EXPECT(sum_of(bpf, CAUSES_PROCESS, PID, &s) && !*s.comm);
+	submit(bpf);
+	at_link(bpf->progs.causes_link_applied, LINK, when);
+	EXPECT(sum_of(bpf, CAUSES_PROCESS, PID, &s));
+	EXPECT(s.writes == 2 && !strcmp(s.comm, "test_causes_bpf"));
+	causes_bpf__destroy(bpf);
+}
+
 /* More records than the ring holds: the rest is counted. */
 static void full_ring_is_counted(void)
 {
@@ -324,6 +343,7 @@ int main(void)
 		{ "out of order is counted", out_of_order_is_counted },
 		{ "pushed out is counted", pushed_out_is_counted },
 		{ "sums by region and process", sums },
+		{ "named later", named_later },
 		{ "a full ring is counted", full_ring_is_counted },
 		{ "cost of an event", cost_of_an_event },
 	};
