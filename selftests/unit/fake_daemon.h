@@ -144,6 +144,11 @@ void peers_hurry(struct daemon *daemon, const char *volume, const char *peer)
 	(void)peer;
 }
 
+void daemon_reload_secrets(struct daemon *daemon)
+{
+	(void)daemon;
+}
+
 int daemon_reload(struct daemon *daemon, struct bc_error *error)
 {
 	(void)daemon;
