@@ -13,9 +13,13 @@ class Device:
         self.number = 0
         self.flying = []                        # submitted, not landed
         self.rotten = set()                     # changed on the disk by themselves
+        self.broken = False                     # every other operation fails
 
     def read(self, block):
         return self.cache[block][-1][1] if self.cache[block] else self.disk[block]
+
+    def fails(self):
+        return self.broken and self.rng.random() < .5
 
     def quiet(self):
         return not self.flying

@@ -7,7 +7,7 @@ from world import B, blocks_of, region
 
 def may(node, size):
     """Replicas grow first."""
-    if node.role not in (None, 'primary') or node.restoring or node.growing:
+    if node.role not in (None, 'primary') or node.restoring or node.growing or node.detached:
         return False
     return 'growfirst' not in node.sim.rules or all(link.q.size >= size for link in node.links)
 

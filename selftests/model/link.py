@@ -8,6 +8,7 @@ Down the link go, in this order: MAP, and then entries of the backlog ('W', 'D',
 
 from collections import deque
 
+import detach
 import primary
 import repair
 import verify
@@ -39,6 +40,7 @@ class Link:
         self.join = self.received = self.applied = self.durable = NEVER
         self.question = None                    # verify.py
         self.read = None                        # repair.py
+        self.pulls = []                         # detach.py
         # the replica's
         self.failed = False                     # nothing more is acknowledged
         self.follows = False                    # in sync, as far as the replica knows
@@ -105,6 +107,8 @@ class Link:
                 verify.answer(self, *what)
             elif kind == 'DATA':
                 repair.answer(self, *what)
+            elif kind == 'PULLED':
+                detach.answer(self, *what)
             yield None
         self.cut = True
         if self in p.links:
@@ -166,8 +170,8 @@ class Link:
     def _check_equal(self, r, stamp):
         """The rule that everything rests on."""
         p, q = self.p, self.q
-        if (p.writing(r) or r in p.locked or not q.up or q.applying or q.rotten() or p.rotten() or
-                q.map.stamp[r] != stamp or q.device.flying or p.flushing or q.flushing):
+        if (p.writing(r) or r in p.locked or p.detached or not q.up or q.applying or
+                q.rotten() or p.rotten() or q.map.stamp[r] != stamp or q.device.flying or p.flushing or q.flushing):
             return
         if any(p.read(b) != q.read(b) for b in blocks_of(r) if b < min(p.size, q.size)):
             raise Fail(f'EQUAL STAMPS {stamp} of region {r}, {p}={p.content()} {q}={q.content()}')
@@ -185,12 +189,14 @@ class Link:
 
     def _can_stream(self):
         can = self.settled or not self.rule('alldirty')
-        return can and (self.lost_flush or self.more())
+        return can and (self.lost_flush or self.more()) and not detach.stuck(self)
 
     def _to_begin(self):
-        return self.settled and sorted(self.dirty.difference(self.asked))
+        return self.settled and not detach.stuck(self) and sorted(self.dirty.difference(self.asked))
 
     def _answered(self):
+        if detach.stuck(self):
+            return []
         return [r for r, hashes in self.asked.items() if hashes is not None]
 
     def _can_finish(self):
@@ -201,7 +207,7 @@ class Link:
         return (not self.live() or self.map_due or self._can_stream() or
                 self.asked and self._answered() or self.dirty and self._to_begin() or
                 self._can_finish() or self.question and verify.due(self) or
-                self.read and repair.due(self))
+                self.read and repair.due(self) or self.pulls and detach.due(self))
 
     def sender(self):
         rng = self.sim.rng
@@ -216,6 +222,8 @@ class Link:
                 self.down.append(('MAP',))
             elif repair.due(self):
                 repair.ask(self)
+            elif detach.due(self):
+                detach.ask(self)
             elif verify.due(self):
                 verify.ask(self)
             elif self._can_finish() and not (stream and rng.random() < .5):
@@ -291,7 +299,10 @@ class Link:
             yield from p.lock(r)
         stamp = p.map.stamp[r] if p.map.touched[r] else NEVER
         yield None
-        data = [p.read(b) for b in blocks_of(r)]
+        data = yield from detach.fetch(p, r)
+        if data is None:
+            p.unlock(r)
+            return
         if p.map.stamp[r] == stamp or not self.rule('waitclean'):
             self._clean(r)
             self.copied_at = max(self.copied_at, p.lsn)

@@ -4,6 +4,7 @@ holds while it is up."""
 
 from dataclasses import dataclass, field
 
+import detach
 import history
 from device import Device
 from regionmap import RegionMap
@@ -60,6 +61,7 @@ class Node:
 
     def boot(self):
         self.up = True
+        self.device.broken = False
         self.life += 1
         self.map.load()
         self.role = None                # replica; else starting, primary, stopping, leaving
@@ -78,6 +80,8 @@ class Node:
         self.hold, self.member_changes = False, 0   # the set has to be written
         self.recording = False
         self.members, self.outs = (), set()     # the set on disk; who is being put out
+        self.detaching, self.detached = None, False     # detach.py
+        self.raised = False             # only replicas count, and on disk
         # as a replica
         self.link = None
         self.applying, self.receiving = 0, 0
@@ -160,21 +164,24 @@ class Node:
     def flush(self, losses=None):
         """Flush the disk; @losses: as they were before what is flushed was written.
         Return success."""
+        if self.detached:
+            return False
         mine = object()
         losses = self.losses if losses is None else losses
         self.flushing.append(mine)
-        done = yield from self.device.flush(self.sim.chance('flushfail'))
+        done = yield from self.device.flush(self.sim.chance('flushfail') or self.device.fails())
         if not done:
             self.sim.trace(f'{self} flush FAILED, disk {self.device.disk}')
-            self.losses += 1
-            if self.rule('flushdoubt'):
-                yield from self._doubt_active()
+            if not (yield from detach.hold(self)):
+                self.losses += 1
+                if self.rule('flushdoubt'):
+                    yield from self._doubt_active()
         self.flushing.remove(mine)
         if not self.rule('flushrace'):
             return done
         beside = list(self.flushing)
         yield from until(lambda: not any(f in self.flushing for f in beside))
-        return done and self.losses == losses
+        return done and self.losses == losses and not self.detached
 
     def _doubt_active(self):
         """Nobody knows what the active groups hold.  New writes come in between."""
@@ -232,13 +239,13 @@ class Node:
     def demote(self):
         """An orderly end of the reign."""
         self.sim.trace(f'{self} stops being primary')
-        yield from until(lambda: not self.inflight and not self.recording)
+        yield from until(lambda: not (self.inflight or self.recording or self.detaching))
         self.sim.oracle.end(self)
         for link in list(self.links):
             self.sim.cut(link)
         self.links, self.view = [], None
-        done = True
-        if self.rule('layexact'):
+        done = not self.detached
+        if done and self.rule('layexact'):
             done = yield from self.map.clean_all()
         done = done and (yield from self.flush())
         if done:

@@ -121,10 +121,24 @@ class Oracle:
         reign = node.reign
         reign.ended = True
         reign.safe = {node.i}
+        if node.detached:
+            self._still_there(node, reign)
         if self.sim.managed:
-            reign.safe |= {n.i for n in self.sim.nodes if n.sup.id in node.sup.members}
-        elif self.sim.policy == 'disk':
+            members = node.members if node.detached else node.sup.members
+            reign.safe |= {n.i for n in self.sim.nodes if n.sup.id in members}
+        elif self.sim.policy == 'disk' or node.detached:
             reign.safe |= {link.q.i for link in node.links if link.insync}
+
+    def _still_there(self, node, reign):
+        """Some copy without a mark has what was flushed, or may have it: it is down, it
+        is another primary's, or has been tampered with."""
+        others = [n for n in self.sim.nodes if n is not node]
+        if (reign is not self.newest or self.sim.tampered or
+                not all(n.up and n.size == node.size for n in others)):
+            return
+        lost = [reign.lacks(n.content()) for n in others if not n.sup.inconsistent]
+        if all(lost):
+            raise Fail(f'LOST flushed write: {node} has been detached, elsewhere {lost}')
 
     def follows(self, copy, primary_reign):
         """From now on it is a copy of that reign and of no other."""

@@ -4,6 +4,7 @@
 An entry of the backlog is ('W', lsn, blocks), ('D', lsn, region: a discard of all
 of it) or ('F', lsn): a flush, which is a barrier on every replica."""
 
+import detach
 import repair
 from node import Op
 from world import regions_of, until
@@ -19,7 +20,18 @@ def waited(node):
 
 def enough(node, links):
     """Copies for a write to be taken in, or acknowledged."""
-    return 1 + len(links) >= node.sim.min_isr and not missing(node)
+    return suffice(node, len(links)) and not missing(node)
+
+
+def suffice(node, replicas):
+    if node.detached or node.raised and node.rule('detcount'):
+        return replicas >= max(1, node.sim.min_isr)
+    return 1 + replicas >= node.sim.min_isr
+
+
+def policy(node):
+    raised = node.raised and node.rule('detack')
+    return 'disk' if raised else node.sim.policy
 
 
 def missing(node):
@@ -114,16 +126,27 @@ def _commit(node, op, whole):
     node.sim.trace(f'{node} write {lsn} {op.blocks}{"" if whole is None else " DISCARD"}')
     if view:
         yield from view.save_before(op, before)
-    failed = node.sim.chance('wfail')
-    if whole is None:
-        yield from node.device.write(op.blocks, failed)
-    elif not failed:
-        failed = not (yield from node.map.forget(whole))
+    failed = not (yield from _write_here(node, op.blocks, whole))
+    if failed and (yield from detach.hold(node)):
+        failed = False
+        detach.held(node, op, whole)
     if failed:
         _failed(node, issued, op)
     _leave(node, op)
     if not failed:
         yield from _acknowledge(node, reign, issued, lsn)
+
+
+def _write_here(node, blocks, whole):
+    """Return success."""
+    if whole is None and node.detached:
+        return True
+    failed = node.sim.chance('wfail') or node.device.fails()
+    if whole is None:
+        yield from node.device.write(blocks, failed)
+    elif not failed:
+        failed = not (yield from node.map.forget(whole))
+    return not failed
 
 
 def _failed(node, issued, op):
@@ -139,16 +162,16 @@ def _failed(node, issued, op):
 def _replicas_have(node, reign, lsn, position):
     """Wait until the replicas have done what a completion waits for."""
     sim = node.sim
-    if sim.policy == 'memory':
-        position = 'received'
 
     def reached():
+        if policy(node) == 'local':
+            return True
         if 'isrwait' in sim.rules and not enough(node, [k for k in node.links if k.insync]):
             return False
-        return not node.hold and all(getattr(k, position) >= lsn for k in waited(node))
+        what = 'received' if policy(node) == 'memory' else position
+        return not node.hold and all(getattr(k, what) >= lsn for k in waited(node))
 
-    if sim.policy != 'local':
-        yield from until(lambda: not reigns(node, reign) or reached())
+    yield from until(lambda: not reigns(node, reign) or reached())
 
 
 def _acknowledge(node, reign, issued, lsn):
@@ -175,6 +198,7 @@ def flush(node):
     yield from _replicas_have(node, reign, lsn, 'durable')
     if not reigns(node, reign):
         return
+    done = done or node.detached
     if 'flushreport' in sim.rules and node.losses > told:
         done, node.told = False, node.losses
     if done:
@@ -203,7 +227,7 @@ def joins(node, link):
     if not _ready(link):
         return
     sim = node.sim
-    if sim.policy == 'disk' or sim.policy == 'memory' and 'memorymember' not in sim.rules:
+    if policy(node) == 'disk' or sim.policy == 'memory' and 'memorymember' not in sim.rules:
         node.spawn(_record(node))
     else:
         _in_sync(node, link)
@@ -218,6 +242,7 @@ def leaves(node, link):
     """A link is waited for no longer."""
     link.insync = link.joining = link.caught = False
     repair.behind(link)
+    link.pulls.clear()
     link.done_id = None
     link.attempt += 1
     if not link.member:
@@ -227,6 +252,13 @@ def leaves(node, link):
     if 'memberleave' in node.sim.rules:
         node.hold = True
     node.spawn(_record(node))
+
+
+def recount(node):
+    """This copy counts again: the set that was kept for want of copies need not be."""
+    if node.hold:
+        node.member_changes += 1
+        node.spawn(_record(node))
 
 
 def admit(node, link):
@@ -278,7 +310,8 @@ def _record(node):
         link.member = True
     changes, kept, outs = node.member_changes, _kept(node), set(node.outs)
     members = kept + tuple(link.q.sup.id for link in chosen if link.q.sup.id not in kept)
-    yield from node.write_super(members=members)
+    if not node.detached or not node.rule('detmap'):
+        yield from node.write_super(members=members)
     node.recording = False
     node.members = members
     node.outs -= outs

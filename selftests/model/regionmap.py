@@ -8,6 +8,7 @@ or a touched mark, cleans a group, forgets a region, grows the volume."""
 
 from dataclasses import dataclass, replace
 
+import detach
 from world import B, DOUBT, GROUP, NEVER, NG, R, blocks_of, group, until
 
 
@@ -160,6 +161,9 @@ class RegionMap:
 
     def write(self, g, block):
         """Write a block beside the current one.  Holds the pen.  Return success."""
+        if detach.frozen(self.node):
+            self.unsure -= set(members(g))
+            return True
         done = yield from self._write_once(g, block)
         if done and g in self.both:
             done = yield from self._write_once(
@@ -175,7 +179,7 @@ class RegionMap:
         if not self.rule('mapcopy'):
             block = self.fill(g, block.active, [r for r in members(g) if r in self.zeroing])
         self.flying = None
-        if self.sim.chance('metafail'):
+        if self.sim.chance('metafail') or self.node.device.fails():
             self.sim.trace(f'{self.node} map block {g} cannot be written')
             self._write_lands(g, slot, block)
             return False
@@ -192,6 +196,8 @@ class RegionMap:
             yield from self.take_pen()
             done = self.open(r) or (yield from self._open(r))
             self.drop_pen()
+            if not done and (yield from detach.hold(self.node)):
+                continue
             if not done and self.rule('penerror'):
                 return False
             if not done:
@@ -220,6 +226,8 @@ class RegionMap:
 
     def _zero(self, r):
         node, losses = self.node, self.node.losses
+        if node.detached:
+            return True
         yield from node.device.write({b: 0 for b in blocks_of(r) if b < node.size})
         if not self.rule('touched'):
             return True
@@ -237,8 +245,7 @@ class RegionMap:
         """Make it a region that was never written, durably.  Return success."""
         g, before = group(r), self.touched[r]
         yield from self.take_pen()
-        self.set(r, NEVER)
-        self.touched[r] = False
+        self.vanish(r)
         done = True
         if self.rule('zeropersist'):
             done = yield from self.write(g, self.fill(g, self.active[g]))
@@ -246,6 +253,11 @@ class RegionMap:
             self._not_forgotten(r, before)
         self.drop_pen()
         return done
+
+    def vanish(self, r):
+        """In memory alone."""
+        self.set(r, NEVER)
+        self.touched[r] = False
 
     def _not_forgotten(self, r, touched):
         """Nobody knows which of the two the disk says."""
@@ -285,7 +297,7 @@ class RegionMap:
 
     def _clean(self, g):
         block, seen = self.fill(g, False), self.entered[g]
-        if not (yield from self.node.flush()):
+        if not (yield from self.node.flush()) and not self.node.detached:
             return False
         if self.rule('cleanrace'):
             if self.entered[g] != seen or not self._idle(g):

@@ -26,6 +26,8 @@ def may(link):
 
 def begin(link, block):
     p = link.p
+    if not p.reign:
+        return
     least = p.reign.newest_done(block)
     yield from until(lambda: not link.live() or not p.busy({block: 0}))
     if (link.live() and may(link) and not link.read and region(block) not in link.dirty and
@@ -76,10 +78,12 @@ def answer(link, number, value):
     link.read = None
     if value is None or p.reign is not read.reign:
         return
+    lost = p.losses or p.detached and q.flushing
     link.sim.trace(f'{p} reads block {read.block} = {value} from {q}')
-    if not (p.losses or q.rotten()) and not read.reign.may_read(read.block, value, read.least):
+    if not (lost or q.rotten()) and not read.reign.may_read(read.block, value, read.least):
         raise Fail(f'STALE READ of block {read.block}: {value}')
-    p.spawn(write_back(p, read, value))
+    if not p.detached:
+        p.spawn(write_back(p, read, value))
 
 
 def write_back(p, read, value):
@@ -92,7 +96,7 @@ def write_back(p, read, value):
         p.inflight.append(op)
     p.map.begin(op.regions)
     done = yield from p.map.enter(r)
-    if done and (p.map.stamp[r] == read.stamp or not p.rule('repairsame')):
+    if done and not p.detached and (p.map.stamp[r] == read.stamp or not p.rule('repairsame')):
         p.sim.trace(f'{p} writes {value} back to block {read.block}')
         yield from p.device.write(op.blocks)
     if locked:

@@ -4,6 +4,7 @@
 What has arrived is applied, or its region is in doubt: a write's stamp is set
 when it arrives.  Writes that overlap are applied in order, others side by side."""
 
+import detach
 import history
 import repair
 import verify
@@ -31,6 +32,7 @@ def _follow(node, link):
 
     if node.rule('drain'):
         yield from until(lambda: not ours() or (node.receiving <= 1 and not node.applying))
+    node.detached = node.raised = False
     if not ours() or node.role or history.refusal(sim.rules, link.offer, node):
         return False
     if node.rule('followflush') and not (yield from node.flush()):
@@ -211,6 +213,24 @@ class Receiver:
 
     def _verify(self, r, number):
         yield from verify.reply(self, r, number)
+
+    def _pull(self, r, number):
+        detach.reply(self, r, number)
+        yield None
+
+    def answer(self, r, kind, number, content):
+        """Say what the region holds after all that came before."""
+        apply = Apply({}, whole=r)
+        earlier = [a for a in self.order if a.overlaps(apply)]
+        self.enlist(apply)
+
+        def run():
+            yield from until(lambda: all(a.done for a in earlier))
+            yield None
+            self.send(kind, number, content())
+            self.finish(apply)
+
+        self.node.spawn(run())
 
     def _read(self, block, number):
         yield from repair.reply(self, block, number)

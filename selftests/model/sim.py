@@ -4,6 +4,7 @@ which all copies must be equal."""
 
 import random
 
+import detach
 import grow
 import history
 import primary
@@ -36,6 +37,8 @@ class Sim:
         self.managed = 'managed' in self.has
         if self.managed:
             self.policy = 'disk'
+        self.detaches = 'detach' in self.has
+        self.tampered = bool(self.has & {'views', 'damage', 'verify'})
         self.min_isr = 2 if 'minisr' in self.has else 1
         self.backlog = rng.choice([2, 3, 5])
         self.busyness = rng.choice([.04, .08, .15, .25])
@@ -101,7 +104,7 @@ class Sim:
     def connect(self, p, q):
         """Return the reason if the copies do not meet."""
         if (p.role != 'primary' or q is p or not q.up or q.role or q.restoring or
-                q.sup.incomplete):
+                q.sup.incomplete or q.detached and 'detrestart' in self.rules):
             return 'busy'
         if any(link.q is q and not link.cut for link in p.links):
             return None
@@ -161,7 +164,7 @@ class Sim:
 
     def promotable(self):
         return [n for n in self.ups() if not n.role and not n.restoring and not n.rotten() and
-                not n.sup.inconsistent and not n.sup.incomplete]
+                not n.detached and not n.sup.inconsistent and not n.sup.incomplete]
 
     def _links(self):
         return [link for p in self.primaries() for link in p.links if not link.cut]
@@ -276,7 +279,8 @@ class Sim:
         self.spawn(node, node.demote())
 
     def ev_down(self):
-        node = self._pick([n for n in self.ups() if n.role is None and not n.restoring])
+        node = self._pick([n for n in self.ups() if n.role is None and not n.restoring and
+                           not n.detached])
         if node and 'down' in self.has:
             node.role = 'leaving'
             self.spawn(node, node.down())
@@ -292,7 +296,7 @@ class Sim:
             view.take(node)
 
     def ev_restore(self):
-        node = self._pick([n for n in self.ups() if n.role is None and n.idle()])
+        node = self._pick([n for n in self.ups() if n.role is None and n.idle() and not n.detached])
         if node and self.snapshot and self.rng.random() < .5:
             view.restore(node, self.snapshot)
 
@@ -323,24 +327,51 @@ class Sim:
             blocks = primary.newest_blocks(link.p) or range(link.p.size)
             self.spawn(link.p, repair.begin(link, self.rng.choice(blocks)))
 
+    def ev_break(self):
+        """A primary's disk begins to fail, or is well again."""
+        p = self._pick(self.primaries())
+        if p:
+            often = .9 if any(k.insync for k in p.links) else .1
+            p.device.broken = self.rng.random() < often
+            self.trace(f'{p} disk {"BROKEN" if p.device.broken else "good"}')
+
+    def ev_detached(self):
+        """A read of one that is detached, its end, or its restart."""
+        node = self._pick([n for n in self.ups() if n.detached and
+                           (n.role or 'detrestart' in self.rules)])
+        if not node:
+            return
+        if node.role is None or self.rng.random() < .1:
+            self.crash(node)
+            self.boot(node)
+            return
+        link = self._pick([k for k in node.links if k.insync and not k.cut and not k.read])
+        if node.role == 'primary' and 'detread' not in self.rules:
+            detach.read_here(node, self.rng.randrange(node.size))
+        elif link:
+            blocks = primary.newest_blocks(node) or range(node.size)
+            self.spawn(node, repair.begin(link, self.rng.choice(blocks)))
+
     EVENTS = [(42, ev_write), (10, ev_flush), (14, ev_connect), (4, ev_cut), (3, ev_kick),
               (2.5, ev_crash), (4.5, ev_boot), (4, ev_promote), (.6, ev_demote), (1, ev_down),
               (12, ev_clean), (2, ev_view), (1, ev_restore), (2, ev_grow), (6, ev_verify),
-              (.5, ev_rot), (80, ev_read), (6, ev_member)]
+              (.5, ev_rot), (80, ev_read), (6, ev_member), (16, ev_break), (16, ev_detached)]
     OFTEN = {'cuts': (ev_cut, ev_connect), 'crashes': (ev_crash, ev_boot),
              'cleaning': (ev_clean,), 'handover': (ev_demote, ev_promote),
-             'views': (ev_view, ev_restore)}
+             'views': (ev_view, ev_restore), 'detach': (ev_connect,)}
 
     def _weights(self):
         often = {e for f in self.has & set(self.OFTEN) for e in self.OFTEN[f]}
         weights = [w * (4 if e in often else 1) for w, e in self.EVENTS]
         if 'quiet' in self.has:
             weights[0] /= 4
-        # The last two: known seeds stay what they are.
+        # The last ones: known seeds stay what they are.
         if 'badreads' not in self.has:
-            weights[-2] = 0
+            weights[-4] = 0
         if not self.managed:
-            weights[-1] = 0
+            weights[-3] = 0
+        if not self.detaches:
+            weights[-2] = weights[-1] = 0
         return weights
 
     def event(self):
@@ -364,6 +395,7 @@ class Sim:
         self.slow = None
         self.has &= {'verify'}
         for node in self.nodes:
+            node.device.broken = False
             if not node.up:
                 self.boot(node)
         return self._calm()
@@ -382,12 +414,16 @@ class Sim:
 
     def _settle(self):
         """The operator makes one primary and has all others follow it."""
-        reigning = self.primaries()
         for node in self.nodes:
+            if node.detached and node.role == 'primary':
+                self.demote(node)
+            elif node.detached and node.role is None and 'detrestart' in self.rules:
+                self.crash(node)
             if not node.up:
                 self.boot(node)
             if node.sup.incomplete and not node.restoring:
                 view.restore(node, self.snapshot)
+        reigning = self.primaries()
         if not reigning and not any(n.role or n.restoring for n in self.nodes):
             self._choose()
         if not reigning:
@@ -431,6 +467,7 @@ class Sim:
         p = reigning[0]
         links = [k for k in p.links if k.insync and not k.cut]
         return (len(links) == len(self.nodes) - 1 and not p.inflight and
+                not p.detached and not p.detaching and
                 all(n.size == NB for n in self.nodes) and
                 all(not k.more() and not k.down and not k.question for k in links) and
                 not any(n.applying or n.rotten(shown=True) for n in self.nodes))

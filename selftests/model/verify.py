@@ -26,7 +26,7 @@ def begin(link, r):
     if locked:
         yield from p.lock(r)
     yield None
-    if link.live() and not link.question and r not in link.dirty:
+    if link.live() and not link.question and not p.detached and r not in link.dirty:
         link.question = Question(link, r, [p.read(b) for b in blocks_of(r)])
     if locked:
         p.unlock(r)
@@ -72,7 +72,7 @@ def answer(link, number, hashes):
     if not question or question.number != number:
         return
     link.question = None
-    if hashes == question.hashes:
+    if hashes == question.hashes or p.detached or p.detaching:
         return
     r = question.region
     if any(b in q.device.rotten for b in blocks_of(r)):

@@ -52,6 +52,9 @@ class View:
             self.passed.add(r)
         if 'viewstamp' not in node.sim.rules:
             self.out = {r: (data, node.map.stamp[r]) for r, (data, _) in self.out.items()}
+        if node.sim.detaches and node.rule('detsure'):
+            if not (yield from node.flush()) or self._ends():
+                return
         keep(node, self.out)
         node.view = None
 
@@ -64,6 +67,8 @@ def keep(node, regions):
 
 def take(node):
     """Begin a snapshot if the copy is in a state for one."""
+    if node.detached:
+        return
     if node.role == 'primary' and not node.view:
         node.view = View(node)
         node.spawn(node.view.take())

@@ -87,6 +87,21 @@ RULES = {
     'readdoubt': 'a replica does not answer from a region in doubt',
     'repairlock': 'what came is written back with no write under way there',
     'repairsame': 'and only if the region has the stamp that it had at the place',
+    # a primary's disk that fails
+    'detenough': 'a disk is detached only if enough replicas are in sync',
+    'detack': 'before that completions wait until all of them have it',
+    'detcount': 'and this copy does not count any more',
+    'detwait': 'what has an LSN then is durable on them before the mark',
+    'detjoin': 'one that is joining has it durable before it is in sync',
+    'detmark': 'this copy is marked inconsistent before anything completes without its disk',
+    'detmembers': 'the mark takes the set on disk with it, which cannot follow what comes',
+    'detmap': 'nothing of the map is written while detached',
+    'dethold': 'what was held is not restamped, nor dirty anywhere',
+    'detread': 'reads are answered by a replica in sync',
+    'detcopy': 'a region copy then comes from a replica in sync',
+    'detgap': 'no hole is made in a replica while there is nobody to fill it from',
+    'detsure': 'a region copy counts when who it was read from has flushed since',
+    'detrestart': 'a detached copy follows nobody until it has been restarted',
 }
 
 # What a seed may have or not have, and how probable it is then.
@@ -116,6 +131,7 @@ MODES = (
     'blackout',         # all copies lose power at once
     'minisr',           # two copies at least have to be in sync
     'badreads',         # the primary's disk fails reads
+    'detach',           # the primary's disk fails; it goes on without
     'managed',          # user space alone changes the in-sync set
 )
 
