@@ -108,6 +108,7 @@ static void set_link(uint8_t state)
 		.reason = state & 16 ? "wrong key" : NULL,
 	};
 	fake.no_link = state & 32;
+	fake.busy = state & 2;
 	fake.reload_fails = state & 1;
 	fake.offers = state & 2;
 	control_links_changed(&daemon_state);
@@ -200,6 +201,8 @@ static void make_seeds(void)
 		"s\x15\nr\n"
 		"a{\"request\":\"wait-link\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":1000}\n"
 		"t\n",
+		"\na{\"request\":\"reconnect\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":9}\n"
+		"s\x01\nr\n",
 		"\na{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\n"
 		"b{\"request\":\"status\"}\nf1\nr\n"
 		"a{\"request\":\"forget\",\"volume\":\"data\",\"peer\":\"g2\"}\n0\n",

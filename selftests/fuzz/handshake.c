@@ -34,7 +34,10 @@
 #define CERTIFIED 32	/* the same: the peer has a certificate */
 
 static const struct key key = { "0123456789abcdef0123456789abcdef", 32 };
-static const struct secrets secrets = { .key = { "0123456789abcdef0123456789abcdef", 32 } };
+static const struct secrets secrets = {
+	.ring = { .key = { { "another0another0another0another0", 32 },
+			   { "0123456789abcdef0123456789abcdef", 32 } }, .count = 2 },
+};
 
 /* --- a loop that turns when it is told to ---------------------------------------- */
 
@@ -156,6 +159,15 @@ static void must_be_proved(const struct side *side)
 		meant |= !strcasecmp(handshake->peer_node, nodes[i]);
 	MUST(meant || !handshake->certified.known);
 	MUST(strcmp(handshake->peer_node, "g9") || side->primary);
+}
+
+static int kernel_renew(void *arg, const char *volume, const char *link,
+			struct bc_error *error)
+{
+	(void)error;
+	must_be_proved(arg);
+	MUST(!strcmp(volume, "data") && !strcmp(link, "g2"));
+	return 0;
 }
 
 static bool kernel_allows(void *arg, const char *volume, const char *peer)
@@ -311,7 +323,8 @@ static int side_start(struct side *side, bool primary, unsigned int state)
 	*side = (struct side){ .primary = primary, .state = state % STATES };
 	side->ops = (struct handshake_ops){
 		kernel_get, kernel_link_add, kernel_link_del, side, kernel_offered,
-		kernel_forget, kernel_depose, kernel_ask, kernel_stream, kernel_allows
+		kernel_forget, kernel_depose, kernel_ask, kernel_stream, kernel_renew,
+		kernel_allows
 	};
 	MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
 	side->session = session_new(&side->loop, side_done, side);
@@ -320,6 +333,7 @@ static int side_start(struct side *side, bool primary, unsigned int state)
 	MUST(!handshake_init(handshake, &key, primary ? "g1" : "g2", &side->ops,
 			     primary ? "data" : NULL, primary ? &link : NULL));
 	handshake->forget = primary && state & 4;
+	handshake->renews = primary && state & 1;
 	if (primary && state & 2) {
 		handshake->question = json_object_new_object();
 		json_put_text(handshake->question, "type", "describe");

@@ -32,13 +32,15 @@ struct loop {
  * @link: what is known of the link "data" to "g2", unless @no_link
  * @forget: the forget that is asked for, NULL: none
  * @reload_fails, @offers: what reload and offer shall find
+ * @busy: another link is being made anew
+ * @secrets: how often the key and the certificates were read
  * @applied: how often the links were looked at
  */
 static struct {
 	struct peer_report link;
-	bool no_link, reload_fails, offers;
+	bool no_link, reload_fails, offers, busy;
 	struct session *forget;
-	unsigned int applied;
+	unsigned int applied, secrets;
 } fake;
 
 static struct loop fake_loop;
@@ -144,9 +146,19 @@ void peers_hurry(struct daemon *daemon, const char *volume, const char *peer)
 	(void)peer;
 }
 
+int peers_renew(struct daemon *daemon, const char *volume, const char *peer,
+		struct bc_error *error)
+{
+	(void)daemon;
+	(void)peer;
+	fake.link.renewing = !fake.busy;
+	return fake.busy ? bc_fail(error, -EBUSY, "volume %s: try again", volume) : 0;
+}
+
 void daemon_reload_secrets(struct daemon *daemon)
 {
 	(void)daemon;
+	fake.secrets++;
 }
 
 int daemon_reload(struct daemon *daemon, struct bc_error *error)

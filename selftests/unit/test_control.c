@@ -117,6 +117,43 @@ static void in_turn(void)
 	control_stop(&state);
 }
 
+/* The old link is no answer; nor is one that stays because no other could be made. */
+static void made_anew(void)
+{
+	static const char request[] =
+		"{\"request\":\"reconnect\",\"volume\":\"data\",\"peer\":\"g2\",\"timeout_ms\":5}\n";
+	char text[4096];
+	int fd;
+
+	start();
+	fd = client();
+	fake.link.linked = true;
+	say(fd, request);
+	control_links_changed(&state);
+	EXPECT(!heard(fd, text) && !text[0]);
+	fake.link.renewing = false;
+	control_links_changed(&state);
+	expect_answer(fd, "\"linked\"");
+	say(fd, request);
+	fake.link.renewing = false;
+	fake.link.not_renewed = "wrong key";
+	control_links_changed(&state);
+	expect_answer(fd, "\"failed\",\"reason\":\"wrong key\"");
+	fake.link.not_renewed = NULL;
+	say(fd, request);
+	fake_time_is_up();
+	expect_answer(fd, "still being made anew");
+	fake.busy = true;
+	say(fd, request);
+	expect_answer(fd, "\"error\":\"volume data: try again\"");
+	say(fd, "{\"request\":\"reload\"}\n");
+	expect_answer(fd, "{}");
+	EXPECT(fake.secrets == 1);
+	close(fd);
+	fake_turn();
+	control_stop(&state);
+}
+
 /* Who does not read is not heard either, so nothing piles up here. */
 static void not_read(void)
 {
@@ -179,6 +216,7 @@ int main(void)
 		{ "the socket is its owner's alone, whatever the umask", for_the_owner },
 		{ "another user is sent away", for_nobody_else },
 		{ "what is asked while a client waits is answered afterwards", in_turn },
+		{ "a link by a new connection is waited for", made_anew },
 		{ "a client that does not read is not heard", not_read },
 		{ "a client that hangs up holds nothing and asks nothing", hangs_up },
 	};

@@ -61,6 +61,35 @@ static void stale_link_makes_way(void)
 	EXPECT(primary.linked && replica.fake.deleted == 1);
 }
 
+/* The primary has dropped it: it makes way however fresh it is, another one's does not. */
+static void renewed_link(void)
+{
+	renews = true;
+	sides_init();
+	replica.fake.volume.links = 1;
+	replica.fake.links[0].known = BC_ATTR(BLKCAST_L_CONTACT_NS);
+	strcpy(replica.fake.links[0].name, "g1");
+	converse();
+	EXPECT(primary.linked && primary.fake.renewed == 1 && replica.fake.deleted == 1);
+	sides_init();
+	replica.fake.volume.links = 1;
+	replica.fake.links[0].known = BC_ATTR(BLKCAST_L_CONTACT_NS);
+	strcpy(replica.fake.links[0].name, "g9");
+	expect_refused("live link from g9", false);
+	EXPECT(!replica.fake.deleted);
+	/* Not before the peer has proved itself. */
+	sides_init();
+	replica.key.bytes[39] = 'x';
+	expect_refused("wrong key", true);
+	EXPECT(!primary.fake.renewed);
+	/* The primary may think better of it. */
+	sides_init();
+	primary.fake.renew_error = -ENOENT;
+	expect_refused("the link went meanwhile", false);
+	EXPECT(!replica.fake.offered);
+	renews = false;
+}
+
 static void fresh_copy_follows(void)
 {
 	sides_init();
@@ -435,6 +464,7 @@ int main(void)
 		{ "a fresh copy follows", fresh_copy_follows },
 		{ "a link has what both kernels know", features_are_common },
 		{ "a stale link makes way, a live one does not", stale_link_makes_way },
+		{ "a link by a new connection", renewed_link },
 		{ "wrong key", wrong_key },
 		{ "wrong volume, or not up", wrong_volume },
 		{ "smaller, larger, other regions", wrong_shape },

@@ -27,6 +27,7 @@
  * @forget_error, @forgotten: of the copy that is to be given up
  * @offered: how often a primary has offered; @offer: the last
  * @asked, @streamed: how often a question came, and one for a stream
+ * @renewed: how often a link made way; @renew_error: it does not
  * @stranger: the volume is not for the peer
  * @speaks: LINK_ADD writes the head of a frame, as a replica's kernel does
  */
@@ -39,6 +40,7 @@ struct fake {
 	struct bc_link_add last;
 	int forget_error, forgotten, offered, asked, streamed;
 	uint32_t deposed;
+	int renew_error, renewed;
 	bool open, stranger;
 	struct offer offer;
 	bool speaks;
@@ -152,6 +154,17 @@ static void fake_stream(void *arg, const char *volume, const char *peer,
 	fake->streamed++;
 }
 
+static int fake_renew(void *arg, const char *volume, const char *link, struct bc_error *error)
+{
+	struct fake *fake = arg;
+
+	EXPECT(!strcmp(volume, "data") && !strcmp(link, "g2") && !fake->added);
+	if (fake->renew_error)
+		return bc_fail(error, fake->renew_error, "the link went meanwhile");
+	fake->renewed++;
+	return 0;
+}
+
 static bool fake_allows(void *arg, const char *volume, const char *peer)
 {
 	struct fake *fake = arg;
@@ -165,7 +178,7 @@ static bool fake_allows(void *arg, const char *volume, const char *peer)
 struct side {
 	struct fake fake;
 	struct handshake_ops ops;
-	struct key key;
+	struct key key, next;	/* next: another one that is taken */
 	struct secrets secrets;
 	struct session *session;
 	bool plain, done, linked, permanent, proved, answered;
@@ -178,7 +191,7 @@ static const char *primary_name = "g1";
 static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
 static struct loop *loop;
 static const char *replica_name = "g2";
-static bool forget;	/* what the primary asks for */
+static bool forget, renews;	/* what the primary asks for */
 static const char *question;	/* the same */
 static int spare;	/* a duplicate of the primary's socket */
 
@@ -201,7 +214,8 @@ static void side_init(struct side *side, uint8_t role)
 	memset(side, 0, sizeof(*side));
 	side->ops = (struct handshake_ops){
 		fake_get, fake_link_add, fake_link_del, &side->fake,
-		fake_offered, fake_forget, fake_depose, fake_ask, fake_stream, fake_allows
+		fake_offered, fake_forget, fake_depose, fake_ask, fake_stream, fake_renew,
+		fake_allows
 	};
 	side->key.len = 40;
 	memset(side->key.bytes, 'k', side->key.len);
@@ -229,7 +243,9 @@ static void side_start(struct side *side, int fd)
 {
 	bool dials = side == &primary;
 
-	side->secrets.key = side->key;
+	side->secrets.ring = (struct keyring){ .key = { side->key }, .count = !!side->key.len };
+	if (side->next.len)
+		side->secrets.ring.key[side->secrets.ring.count++] = side->next;
 	if (!side->secrets.certs)
 		side->secrets.takes_key = true;
 	side->session = session_new(loop, side_done, side);
@@ -239,6 +255,7 @@ static void side_start(struct side *side, int fd)
 						dials ? "data" : NULL,
 						dials ? &link_config : NULL));
 	side->session->handshake.forget = dials && forget;
+	side->session->handshake.renews = dials && renews;
 	if (dials && question) {
 		side->session->handshake.question = json_object_new_object();
 		json_object_object_add(side->session->handshake.question, "type",

@@ -517,6 +517,49 @@ static void volume_of_others(void)
 	EXPECT(!replica.fake.forgotten);
 }
 
+/* --- one key after the other ------------------------------------------------------------------ */
+
+static void set_keys(struct side *side, char first, char next)
+{
+	memset(side->key.bytes, first, side->key.len);
+	side->next.len = next ? side->key.len : 0;
+	memset(side->next.bytes, next, side->next.len);
+}
+
+static void keys_change(void)
+{
+	/* The old key o, the new one n: as the files are while hosts change, one by one. */
+	static const char * const files[][2] = {
+		{ "o", "on" }, { "on", "o" }, { "on", "no" }, { "no", "on" }, { "no", "n" },
+		{ "n", "no" }, { "n", "n" },
+	};
+
+	for (size_t i = 0; i < 2 * BC_ARRAY_SIZE(files); i++) {
+		const char * const *file = files[i / 2];
+
+		pair_init();
+		without_certificates(&primary);
+		without_certificates(&replica);
+		primary.plain = i % 2;
+		replica.plain = i % 2;
+		set_keys(&primary, file[0][0], file[0][1]);
+		set_keys(&replica, file[1][0], file[1][1]);
+		converse();
+		EXPECT(primary.linked && replica.linked && handed_over == (i % 2 ? 0 : 4));
+	}
+	for (int plain = 0; plain < 2; plain++) {
+		pair_init();
+		without_certificates(&primary);
+		without_certificates(&replica);
+		primary.plain = plain;
+		replica.plain = plain;
+		set_keys(&primary, 'o', 0);
+		set_keys(&replica, 'n', 'm');
+		expect_refused("wrong key", true);
+		EXPECT(!replica.proved && !handed_over);
+	}
+}
+
 /* --- files ---------------------------------------------------------------------------------- */
 
 static void expect_load(const char *says)
@@ -588,7 +631,7 @@ static void certs_of_the_configuration(void)
 	certify(&primary, &(struct wish){ .names = "g1", .to = 9 });
 	snprintf(config.key, BC_PATH_MAX, "%s/no-key", folder);
 	EXPECT(!secrets_load(&secrets, &config, &error));
-	EXPECT(secrets.certs && !secrets.takes_key && !secrets.key.len);
+	EXPECT(secrets.certs && !secrets.takes_key && !secrets.ring.count);
 	secrets_release(&secrets);
 	config.accept_key = true;
 	EXPECT(secrets_load(&secrets, &config, &error) == -ENOENT);
@@ -614,6 +657,7 @@ int main(void)
 		{ "in the clear against certificates", plain_against_certificates },
 		{ "an older TLS, or another cipher", downgraded },
 		{ "a volume that is for others", volume_of_others },
+		{ "keys change, host by host", keys_change },
 		{ "files that are not taken", files },
 		{ "what is said of one's own", own_certificate },
 		{ "with certificates there need not be a key", certs_of_the_configuration },

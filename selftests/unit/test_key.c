@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Key files: which are taken, and why the others are not. */
 /* links: tools/daemon/key.c tools/lib/util.c tools/lib/error.c */
-/* libs: uuid */
+/* libs: uuid gnutls */
 /* flags: -lm -Wno-format-truncation */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 static const char good[] = "0123456789abcdef0123456789abcdef0123456789abcdef\n";
 static struct bc_error error;
-static struct key key;
+static struct keyring ring;
 static char path[] = "/tmp/blkcast-key-XXXXXX";
 
 static void put_key(const char *text, mode_t mode)
@@ -35,23 +35,24 @@ static int key_from(const char *text, mode_t mode)
 	int ret;
 
 	put_key(text, mode);
-	ret = key_load(&key, path, &error);
+	ret = keyring_load(&ring, path, &error);
 	unlink(path);
 	return ret;
 }
 
 static void taken(void)
 {
-	EXPECT(!key_from(good, 0600) && key.len == 48 && !memcmp(key.bytes, good, 48));
+	EXPECT(!key_from(good, 0600) && ring.count == 1 && ring.key[0].len == 48 &&
+	       !memcmp(ring.key[0].bytes, good, 48));
 	EXPECT(!key_from(good, 0400));
 }
 
 /* What is refused leaves nothing of the key in memory. */
 static void expect_gone(void)
 {
-	static const struct key none;
+	static const struct keyring none;
 
-	EXPECT(!memcmp(&key, &none, sizeof(key)));
+	EXPECT(!memcmp(&ring, &none, sizeof(ring)));
 }
 
 static void accessible_to_others(void)
@@ -71,7 +72,7 @@ static void of_another_user(void)
 	if (chown(path, NOBODY, -1)) {
 		ksft_print_msg("only root can give a file away\n");
 	} else {
-		EXPECT(key_load(&key, path, &error) == -EPERM);
+		EXPECT(keyring_load(&ring, path, &error) == -EPERM);
 		EXPECT_SAYS(error.text, "another user (uid 65534): chown root");
 		expect_gone();
 	}
@@ -83,15 +84,15 @@ static void no_file(void)
 {
 	EXPECT(!mkfifo(path, 0600));
 	alarm(60);
-	EXPECT(key_load(&key, path, &error) == -EINVAL);
+	EXPECT(keyring_load(&ring, path, &error) == -EINVAL);
 	alarm(0);
 	EXPECT_SAYS(error.text, "is no file");
 	unlink(path);
 	EXPECT(!mkdir(path, 0700));
-	EXPECT(key_load(&key, path, &error) == -EINVAL);
+	EXPECT(keyring_load(&ring, path, &error) == -EINVAL);
 	EXPECT_SAYS(error.text, "is no file");
 	rmdir(path);
-	EXPECT(key_load(&key, path, &error) == -ENOENT);
+	EXPECT(keyring_load(&ring, path, &error) == -ENOENT);
 	EXPECT_SAYS(error.text, "blkcast genkey");
 }
 
@@ -108,7 +109,33 @@ static void no_key(void)
 	EXPECT(key_from(text, 0600) == -EINVAL);
 	EXPECT_SAYS(error.text, "longer");
 	text[KEY_MAX - 1] = 0;
-	EXPECT(!key_from(text, 0600) && key.len == KEY_MAX - 1);
+	EXPECT(!key_from(text, 0600) && ring.key[0].len == KEY_MAX - 1);
+}
+
+static void several(void)
+{
+	static const char two[] = "first-first-first-first-first-first\n\n"
+				  "second-second-second-second-second\n";
+	char id[KEY_ID], other[KEY_ID], text[(KEYS_MAX + 1) * 64 + 1] = "";
+	struct key key;
+
+	EXPECT(!key_from(two, 0600) && ring.count == 2);
+	EXPECT(ring.key[0].len == 35 && !memcmp(ring.key[0].bytes, "first", 5));
+	EXPECT(ring.key[1].len == 34 && !memcmp(ring.key[1].bytes, "second", 6));
+	key = ring.key[1];
+	key_id(&ring.key[0], id);
+	key_id(&key, other);
+	EXPECT(strlen(id) == KEY_ID - 1 && strcmp(id, other));
+	EXPECT(keyring_find(&ring, id) == &ring.key[0]);
+	EXPECT(keyring_find(&ring, other) == &ring.key[1]);
+	EXPECT(!keyring_find(&ring, "") && !keyring_find(&ring, "0123456789abcdef"));
+	/* One that is no key spoils all. */
+	EXPECT(key_from("first-first-first-first-first-first\nshort\n", 0600) == -EINVAL);
+	expect_gone();
+	for (int i = 0; i <= KEYS_MAX; i++)
+		strcat(text, "0123456789abcdef0123456789abcdef0123456789abcdef\n");
+	EXPECT(key_from(text, 0600) == -EINVAL);
+	EXPECT_SAYS(error.text, "more than 4 keys");
 }
 
 int main(void)
@@ -118,6 +145,7 @@ int main(void)
 		{ "not one that others can read, write or execute", accessible_to_others },
 		{ "not one of another user", of_another_user },
 		{ "not what is no file", no_file },
+		{ "several keys", several },
 		{ "not what is too short, too long, or several words", no_key },
 	};
 	int fd = mkstemp(path);

@@ -256,7 +256,7 @@ static int ask_with(const struct bc_daemon_config *config, const struct secrets 
 	channel.fd = fd;
 	ret = secure(fd, secrets, &expected, &tls, error);
 	if (!ret)
-		ret = talk(config, &secrets->key, tls, volume, question, fd, &channel, asked, error);
+		ret = talk(config, &secrets->ring.key[0], tls, volume, question, fd, &channel, asked, error);
 	if (!ret && keep)
 		ret = make_stream(fd, error);
 	if (!ret && keep)

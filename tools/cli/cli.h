@@ -133,6 +133,7 @@ int cmd_view(int argc, char **argv);
 int cmd_lag(int argc, char **argv);
 int cmd_meta(int argc, char **argv);
 int cmd_genkey(int argc, char **argv);
+int cmd_reconnect(int argc, char **argv);
 int cmd_devname(int argc, char **argv);
 int cmd_holds(int argc, char **argv);
 /* From tools/snapshot/. */

@@ -32,6 +32,7 @@ static const struct command commands[] = {
 	{ "grow", cmd_grow, "make a volume and all its copies larger, while it is up" },
 	{ "connect", cmd_connect, "keep a copy of the volume on a peer" },
 	{ "disconnect", cmd_disconnect, "stop doing so" },
+	{ "reconnect", cmd_reconnect, "make the links by new connections, with today's key" },
 	{ "status", cmd_status, "show volumes and links" },
 	{ "events", cmd_events, "show what happens, as it happens" },
 	{ "verify", cmd_verify, "compare the copies byte by byte, while writes go on" },

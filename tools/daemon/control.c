@@ -10,6 +10,9 @@
  *	{"request": "wait-link", "volume", "peer", "timeout_ms"}
  *		{"state": "linked"}, {"state": "idle", "reason"} or
  *		{"state": "failed", "reason", "permanent"}; comes when it is known
+ *	{"request": "reconnect", "volume", "peer", "timeout_ms"}
+ *		the same, when the link is there by a new connection; "failed" if
+ *		none could be made: the old one is still there then
  *	{"request": "forget", "volume", "peer"}		the peer gives its copy up
  *		{"state": "forgotten"}, {"state": "refused", "reason"} or
  *		{"state": "unreachable", "reason"}; comes when it is known
@@ -43,6 +46,7 @@
  * struct client - a connection
  * @in, @have: the request that is coming in
  * @out, @out_len: what is still to be written
+ * @renews: waits for a link by a new connection
  * @hold: volume to be left alone, or empty
  * @forget: asks a peer to give its copy up
  * @wait_volume, @wait_peer, @failures: wait-link, and how often the link had
@@ -62,7 +66,7 @@ struct client {
 	char wait_volume[BLKCAST_NAME_MAX], wait_peer[BLKCAST_NAME_MAX];
 	uint64_t failures;
 	struct session *forget;
-	bool waits, gone;
+	bool waits, renews, gone;
 };
 
 static struct {
@@ -230,6 +234,12 @@ static void check_wait(struct client *client, bool time_is_up)
 			&report))
 		answer_state(client, "failed", "no such link in the configuration",
 			     false);
+	else if (client->renews && report.renewing && time_is_up)
+		answer_state(client, "failed", "is still being made anew", false);
+	else if (client->renews && report.renewing)
+		return;
+	else if (client->renews && report.not_renewed)
+		answer_state(client, "failed", report.not_renewed, false);
 	else if (report.linked)
 		answer_state(client, "linked", NULL, false);
 	else if (report.idle)
@@ -249,24 +259,51 @@ static void wait_over(void *owner)
 	check_wait(client, true);
 }
 
-static void request_wait_link(struct client *client, struct json_object *request)
+static void wait_link(struct client *client, uint64_t timeout_ms, bool renews)
 {
 	struct peer_report report;
-	uint64_t timeout_ms;
 
-	if (!take_name(request, "volume", client->wait_volume) ||
-	    !take_name(request, "peer", client->wait_peer) ||
-	    json_get_number(request, "timeout_ms", WAIT_MAX_MS, &timeout_ms)) {
-		client_error(client, "wait-link: a field is missing");
-		return;
-	}
 	client->waits = true;
+	client->renews = renews;
 	client->failures = 0;
 	if (peers_find(client->daemon, client->wait_volume, client->wait_peer, &report))
 		client->failures = report.failures;
 	peers_hurry(client->daemon, client->wait_volume, client->wait_peer);
 	loop_timer(client->daemon->loop, &client->timeout, timeout_ms);
 	check_wait(client, false);
+}
+
+static bool take_link(struct client *client, struct json_object *request,
+		      uint64_t *timeout_ms)
+{
+	if (!take_name(request, "volume", client->wait_volume) ||
+	    !take_name(request, "peer", client->wait_peer) ||
+	    json_get_number(request, "timeout_ms", WAIT_MAX_MS, timeout_ms)) {
+		client_error(client, "wait-link, reconnect: a field is missing");
+		return false;
+	}
+	return true;
+}
+
+static void request_wait_link(struct client *client, struct json_object *request)
+{
+	uint64_t timeout_ms;
+
+	if (take_link(client, request, &timeout_ms))
+		wait_link(client, timeout_ms, false);
+}
+
+static void request_reconnect(struct client *client, struct json_object *request)
+{
+	struct bc_error error;
+	uint64_t timeout_ms;
+
+	if (!take_link(client, request, &timeout_ms))
+		return;
+	if (peers_renew(client->daemon, client->wait_volume, client->wait_peer, &error))
+		client_error(client, error.text);
+	else
+		wait_link(client, timeout_ms, true);
 }
 
 static void forget_done(struct session *session, bool linked, void *owner)
@@ -332,6 +369,7 @@ static void client_request(struct client *client, const char *line, size_t len)
 		{ "reload", request_reload },
 		{ "hold", request_hold },
 		{ "wait-link", request_wait_link },
+		{ "reconnect", request_reconnect },
 		{ "offer", request_offer },
 		{ "forget", request_forget },
 	};

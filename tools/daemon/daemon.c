@@ -78,6 +78,12 @@ static int ops_forget(void *arg, const char *volume, const char *peer,
 	return forget_copy(arg, volume, peer, offer, error);
 }
 
+static int ops_renew(void *arg, const char *volume, const char *link,
+		     struct bc_error *error)
+{
+	return peers_switch(arg, volume, link, error);
+}
+
 static bool ops_allows(void *arg, const char *volume, const char *peer)
 {
 	struct daemon *daemon = arg;
@@ -229,7 +235,7 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	daemon->ops = (struct handshake_ops){
 		ops_get, ops_link_add, ops_link_del, daemon, ops_offered, ops_forget,
 		ops_depose,
-		join_answer, join_stream, ops_allows
+		join_answer, join_stream, ops_renew, ops_allows
 	};
 	daemon->daily.fn = complain;
 	daemon->daily.owner = daemon;
@@ -240,6 +246,8 @@ static int start(struct daemon *daemon, struct bc_error *error)
 		complain(daemon);
 	if (!ret)
 		ret = watcher_start(daemon, error);
+	if (!ret)
+		renew_recover(daemon);
 	if (!ret)
 		prepare_tls();
 	if (!ret)
@@ -257,6 +265,7 @@ static void stop(struct daemon *daemon)
 	listener_stop(daemon);
 	control_stop(daemon);
 	peers_free(daemon);
+	renew_stop();
 	offers_free(daemon);
 	watcher_stop(daemon);
 	bc_volume_configs_free(daemon->configs, daemon->config_count);

@@ -95,7 +95,8 @@ void peers_free(struct daemon *daemon);
 /* One link for status and wait-link. */
 struct peer_report {
 	const char *volume, *peer, *state, *reason;
-	bool linked, idle, permanent;
+	bool linked, idle, permanent, renewing;
+	const char *not_renewed;	/* why the link is still the old one, or NULL */
 	long long retry_ms;	/* -1: not waiting */
 	long long down_ms;	/* since when there is none, -1: there is, or none is wanted */
 	uint64_t failures;
@@ -106,8 +107,31 @@ void peers_report(struct daemon *daemon,
 		  void *arg);
 bool peers_find(struct daemon *daemon, const char *volume, const char *peer,
 		struct peer_report *report);
+/*
+ * Make a link that is there by a new connection (renew.c), or one that is not.  -EBUSY:
+ * another one of the host's is being made anew; -ENOENT: no such link.
+ */
+int peers_renew(struct daemon *daemon, const char *volume, const char *peer,
+		struct bc_error *error);
+/* Its connection is as far as that: drop the link, it goes on in its place. */
+int peers_switch(struct daemon *daemon, const char *volume, const char *peer,
+		 struct bc_error *error);
 /* Do not wait for the next try. */
 void peers_hurry(struct daemon *daemon, const char *volume, const char *peer);
+
+/* --- a link by another connection, renew.c --- */
+
+/* The new one is as far as that: drop the old one, writers wait meanwhile. */
+int renew_switch(struct daemon *daemon, const char *volume, const char *link,
+		 struct bc_error *error);
+/* A link is in sync. */
+void renew_event(const char *volume, const char *link);
+/* Do writers of that volume, of any, wait for it? */
+bool renew_busy(const char *volume);
+bool renew_any(void);
+/* What a daemon before this one may have left. */
+void renew_recover(struct daemon *daemon);
+void renew_stop(void);
 
 /* --- what primaries offer, offers.c --- */
 

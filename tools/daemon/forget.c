@@ -38,7 +38,7 @@ int forget_ask(struct daemon *daemon, const char *volume, const char *peer,
 		return bc_fail(error, -ENOENT,
 			       "volume %s: no peer %s in its configuration", volume, peer);
 	*session = session_new(daemon->loop, done, owner);
-	if (!*session || handshake_init(&(*session)->handshake, &daemon->secrets.key,
+	if (!*session || handshake_init(&(*session)->handshake, &daemon->secrets.ring.key[0],
 					daemon->config.node, &daemon->ops, volume, link)) {
 		if (*session)
 			session_abort(*session);

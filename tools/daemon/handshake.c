@@ -35,8 +35,7 @@ int handshake_init(struct handshake *handshake, const struct key *key,
 
 void handshake_certified(struct handshake *handshake, const struct tls *tls)
 {
-	/* The codes are made by what only these two ends know. */
-	tls_certified(tls, &handshake->certified, &handshake->proof.key);
+	tls_proven(tls, &handshake->certified, &handshake->proof.key);
 }
 
 void handshake_release(struct handshake *handshake)
@@ -172,6 +171,7 @@ static void send_hello(struct handshake *handshake, struct channel *channel,
 {
 	struct json_object *message = new_message("hello");
 	uint8_t nonce[PROOF_NONCE];
+	char id[KEY_ID];
 
 	bc_random(nonce, sizeof(nonce));
 	json_put_number(message, "version", HANDSHAKE_VERSION);
@@ -181,6 +181,8 @@ static void send_hello(struct handshake *handshake, struct channel *channel,
 	json_put_text(message, "node", handshake->node);
 	if (handshake->role == PROOF_PRIMARY)
 		json_put_text(message, "volume", handshake->volume);
+	if (handshake->role == PROOF_PRIMARY && !handshake->certified.known)
+		json_put_text(message, "key", key_id(&handshake->proof.key, id));
 	json_put_bytes(message, "nonce", nonce, sizeof(nonce));
 	send_and(handshake, channel, message, false, next);
 }
@@ -223,6 +225,17 @@ static bool hello_complete(struct handshake *handshake, struct json_object *mess
 	       !json_get_bytes(message, "nonce", nonce, sizeof(nonce));
 }
 
+/* Which key the peer has; one that is not here shows in its first code. */
+static void take_key(struct handshake *handshake, struct json_object *message)
+{
+	const char *id = json_get_text(message, "key");
+	const struct key *key = handshake->ring && id ?
+				keyring_find(handshake->ring, id) : NULL;
+
+	if (key)
+		handshake->proof.key = *key;
+}
+
 static void take_hello(struct handshake *handshake, struct channel *channel,
 		       struct json_object *message)
 {
@@ -253,6 +266,7 @@ static void take_hello(struct handshake *handshake, struct channel *channel,
 	}
 	snprintf(handshake->link, sizeof(handshake->link), "%s",
 		 handshake->peer_node);
+	take_key(handshake, message);
 	send_hello(handshake, channel, HANDSHAKE_PROOF);
 }
 
@@ -279,9 +293,23 @@ static void send_offer(struct handshake *handshake, struct channel *channel)
 	offer.timeout_ms = handshake->timeout_ms;
 	handshake->term = offer.term;
 	message = new_message(handshake->forget ? "forget" : "offer");
+	if (handshake->renews)
+		json_object_object_add(message, "again", json_object_new_boolean(true));
 	offer_encode(&offer, message);
 	send_and(handshake, channel, message, true, handshake->forget ?
 		 HANDSHAKE_FORGOTTEN : HANDSHAKE_ACCEPT);
+}
+
+/* The old link makes way, unless that is refused. */
+static void renew(struct handshake *handshake, struct channel *channel)
+{
+	const struct handshake_ops *ops = handshake->ops;
+	struct bc_error error;
+
+	if (ops->renew(ops->arg, handshake->volume, handshake->link, &error))
+		handshake_refuse(handshake, channel, false, "%s", error.text);
+	else
+		send_offer(handshake, channel);
 }
 
 /* An address may be somebody else's by now, who is not to lose a copy. */
@@ -313,6 +341,8 @@ static void take_proof(struct handshake *handshake, struct channel *channel)
 	else if (handshake->question)
 		send_and(handshake, channel, json_object_get(handshake->question), true,
 			 HANDSHAKE_ANSWER);
+	else if (handshake->renews)
+		renew(handshake, channel);
 	else
 		send_offer(handshake, channel);
 }
@@ -325,10 +355,11 @@ static int clear_links(struct handshake *handshake, const struct offer *offer,
 {
 	for (uint32_t i = 0; i < copy->links; i++) {
 		const struct bc_link *link = &copy->link[i];
+		bool again = handshake->renews && !strcmp(link->name, handshake->link);
 		int ret;
 
-		if (offer->term <= copy->term && bc_known(link, BLKCAST_L_CONTACT_NS) &&
-		    link->contact_ns < STALE_LINK_NS)
+		if (offer->term <= copy->term && !again &&
+		    bc_known(link, BLKCAST_L_CONTACT_NS) && link->contact_ns < STALE_LINK_NS)
 			return bc_fail(error, -EBUSY,
 				       "%s on %s has a live link from %s; trying again",
 				       copy->name, handshake->node, link->name);
@@ -401,12 +432,14 @@ static void take_offer(struct handshake *handshake, struct channel *channel,
 		       struct json_object *message)
 {
 	char copy[BC_UUID_TEXT];
-	struct json_object *answer;
+	struct json_object *answer, *again;
 	struct bc_error error;
 	struct offer offer;
 	bool permanent = true;
 	int ret;
 
+	handshake->renews = json_object_object_get_ex(message, "again", &again) &&
+			    json_object_get_boolean(again);
 	ret = offer_decode(&offer, message, &error);
 	if (!ret && handshake->ops->offered)
 		handshake->ops->offered(handshake->ops->arg, handshake->volume,

@@ -3,12 +3,14 @@
  * What two daemons say to each other before their kernels talk.
  *
  *	primary (dials)				replica (listens)
- *	hello {role, node, volume, nonce}  ->
+ *	hello {role, node, volume, nonce,  ->
+ *	       key}
  *					   <-	hello {role, node, nonce}
  *	proof {}			   ->
  *					   <-	proof {}
  *	offer {uuid, bytes, region_shift,  ->
- *	       term, history, wire, ...}
+ *	       term, history, wire, again,
+ *	       ...}
  *						checks everything
  *					   <-	accept {wire, features, copy}
  *						LINK_ADD
@@ -84,6 +86,9 @@ struct handshake_ops {
 	/* Send what is asked for on @socket, which is the callee's. */
 	void (*stream)(void *arg, const char *volume, const char *peer,
 		       struct json_object *question, int socket);
+	/* Optional: a peer that has proved itself gets a link in place of the one it has. */
+	int (*renew)(void *arg, const char *volume, const char *link,
+		     struct bc_error *error);
 	/* Optional: may @peer have to do with the volume here? */
 	bool (*allows)(void *arg, const char *volume, const char *peer);
 };
@@ -111,10 +116,13 @@ enum handshake_state {
  * @flags, @timeout_ms: of the link; primary: from the configuration; replica:
  *	from the offer
  * @forget: primary: the peer shall give its copy up; set after handshake_init()
+ * @renews: primary: there is a link, which makes way when the peer has proved itself, set
+ *	after handshake_init(); replica: of the offer: it has made way
  * @question: primary: to be asked in place of the offer, set after
  *	handshake_init(); replica: that the stream answers; owned
  * @answer: to @question, owned
  * @proved: the peer has the key, or a certificate that is good and bears its name
+ * @ring: replica, without TLS: the keys that the peer may have; NULL: it is known which
  * @certified: who the peer is by its certificate
  * @seen: replica: the newer term that the offer was refused for, 0: another reason
  * @copy: id of the replica's copy
@@ -132,7 +140,8 @@ struct handshake {
 	char volume[BLKCAST_NAME_MAX];
 	char link[BLKCAST_NAME_MAX];
 	uint32_t flags, timeout_ms, term, seen;
-	bool forget, proved;
+	bool forget, renews, proved;
+	const struct keyring *ring;
 	struct certs_peer certified;
 	struct json_object *question, *answer;
 	uint8_t copy[16];
@@ -150,7 +159,7 @@ int handshake_init(struct handshake *handshake, const struct key *key,
 		   const char *volume, const struct bc_link_config *link);
 void handshake_release(struct handshake *handshake);
 
-/* Before it starts: what has come of TLS. */
+/* Before it starts: what has come of TLS, who the peer is and what makes codes. */
 void handshake_certified(struct handshake *handshake, const struct tls *tls);
 
 /* The primary's first word. */

@@ -87,7 +87,7 @@ static void take_socket(struct listener *listener, int fd)
 	struct session *session;
 
 	session = session_new(daemon->loop, incoming_done, listener);
-	if (!session || handshake_init(&session->handshake, &daemon->secrets.key,
+	if (!session || handshake_init(&session->handshake, &daemon->secrets.ring.key[0],
 				       daemon->config.node, &daemon->ops, NULL, NULL)) {
 		log_error("out of memory: a connection is dropped");
 		if (session)

@@ -39,13 +39,13 @@ struct peer {
 	char volume[BLKCAST_NAME_MAX];
 	struct bc_link_config config;
 	enum peer_state state;
-	struct session *session;
+	struct session *session, *renewal;
 	struct timer retry;
 	unsigned int backoff_ms;
 	uint64_t linked_at, failures;
 	uint64_t down_at;	/* since when it should be linked and is not; 0: is */
 	bool permanent, configured;
-	char reason[BC_ERROR_MAX];
+	char reason[BC_ERROR_MAX], not_renewed[BC_ERROR_MAX];
 };
 
 /* --- failing and trying again ------------------------------------------------ */
@@ -97,7 +97,10 @@ static void peer_stop(struct peer *peer)
 {
 	if (peer->session)
 		session_abort(peer->session);
+	if (peer->renewal)
+		session_abort(peer->renewal);
 	peer->session = NULL;
+	peer->renewal = NULL;
 	loop_timer_stop(peer->daemon->loop, &peer->retry);
 	peer->state = PEER_IDLE;
 }
@@ -120,24 +123,35 @@ static void dial_done(struct session *session, bool linked, void *owner)
 	control_links_changed(peer->daemon);
 }
 
-static void peer_dial(struct peer *peer)
+static struct session *new_session(struct peer *peer,
+				   void (*done)(struct session *session, bool linked,
+						void *owner))
 {
 	struct daemon *daemon = peer->daemon;
-	struct session *session;
+	struct session *session = session_new(daemon->loop, done, peer);
 
-	session = session_new(daemon->loop, dial_done, peer);
-	if (!session ||
-	    handshake_init(&session->handshake, &daemon->secrets.key, daemon->config.node,
-			   &daemon->ops, peer->volume, &peer->config)) {
-		if (session)
-			session_abort(session);
+	if (!session)
+		return NULL;
+	if (handshake_init(&session->handshake, &daemon->secrets.ring.key[0],
+			   daemon->config.node, &daemon->ops, peer->volume, &peer->config)) {
+		session_abort(session);
+		return NULL;
+	}
+	session->plain = peer->config.plain;
+	session->secrets = &daemon->secrets;
+	return session;
+}
+
+static void peer_dial(struct peer *peer)
+{
+	struct session *session = new_session(peer, dial_done);
+
+	if (!session) {
 		peer_failed(peer, false, "out of memory");
 		return;
 	}
 	peer->state = PEER_DIALING;
 	peer->session = session;
-	session->plain = peer->config.plain;
-	session->secrets = &daemon->secrets;
 	session_dial(session, &peer->config.address);
 }
 
@@ -148,6 +162,73 @@ static void retry_due(void *owner)
 	/* Only IDLE is dialed, and only if it still shall be. */
 	peer->state = PEER_IDLE;
 	peers_apply(peer->daemon);
+}
+
+/* --- by a new connection ---------------------------------------------------------- */
+
+static void renewal_done(struct session *session, bool linked, void *owner)
+{
+	struct peer *peer = owner;
+
+	/* The old link made way for it. */
+	if (peer->session == session) {
+		dial_done(session, linked, owner);
+		return;
+	}
+	peer->renewal = NULL;
+	snprintf(peer->not_renewed, sizeof(peer->not_renewed), "%s",
+		 session->handshake.error.text);
+	log_warning("volume %s: link %s: not made anew: %s", peer->volume,
+		    peer->config.peer, peer->not_renewed);
+	control_links_changed(peer->daemon);
+}
+
+static struct peer *find_peer(struct daemon *daemon, const char *volume,
+			      const char *name);
+
+int peers_switch(struct daemon *daemon, const char *volume, const char *name,
+		 struct bc_error *error)
+{
+	struct peer *peer = find_peer(daemon, volume, name);
+	int ret;
+
+	if (!peer || !peer->renewal || peer->state != PEER_LINKED)
+		return bc_fail(error, -ENOENT, "the link went meanwhile");
+	ret = renew_switch(daemon, volume, name, error);
+	if (ret)
+		return ret;
+	peer->session = peer->renewal;
+	peer->renewal = NULL;
+	peer->state = PEER_DIALING;
+	log_info("volume %s: link %s: is made anew", volume, name);
+	return 0;
+}
+
+int peers_renew(struct daemon *daemon, const char *volume, const char *name,
+		struct bc_error *error)
+{
+	struct peer *peer = find_peer(daemon, volume, name);
+
+	if (!peer)
+		return bc_fail(error, -ENOENT, "volume %s: no peer %s in its configuration",
+			       volume, name);
+	for (struct peer *any = daemon->peers; any; any = any->next) {
+		if (any->renewal || renew_any())
+			return bc_fail(error, -EBUSY,
+				       "volume %s: another link is being made anew: try again",
+				       volume);
+	}
+	peer->not_renewed[0] = 0;
+	if (peer->state != PEER_LINKED) {
+		peers_hurry(daemon, volume, name);
+		return 0;
+	}
+	peer->renewal = new_session(peer, renewal_done);
+	if (!peer->renewal)
+		return bc_fail(error, -ENOMEM, "out of memory");
+	peer->renewal->handshake.renews = true;
+	session_dial(peer->renewal, &peer->config.address);
+	return 0;
 }
 
 /* --- against the kernel ---------------------------------------------------------- */
@@ -360,6 +441,8 @@ static void report_fill(struct peer_report *report, const struct peer *peer)
 		.linked = peer->state == PEER_LINKED,
 		.idle = peer->state == PEER_IDLE,
 		.permanent = peer->permanent,
+		.renewing = peer->renewal || renew_busy(peer->volume),
+		.not_renewed = peer->not_renewed[0] ? peer->not_renewed : NULL,
 		.retry_ms = -1,
 		.down_ms = peer->down_at ? (long long)(now - peer->down_at) / 1000000 : -1,
 		.failures = peer->failures,

@@ -10,7 +10,7 @@ int secrets_load(struct secrets *secrets, const struct bc_daemon_config *config,
 	int ret;
 
 	memset(secrets, 0, sizeof(*secrets));
-	ret = key_load(&secrets->key, config->key, error);
+	ret = keyring_load(&secrets->ring, config->key, error);
 	/* With certificates it is for what else shall be taken. */
 	if (ret == -ENOENT && config->certificate[0] && !config->accept_key && !config->plain)
 		ret = 0;

@@ -14,12 +14,12 @@
 
 /**
  * struct secrets - what links are made with
- * @key: its length is 0 without one
+ * @ring: the keys, the first is this host's; may be none
  * @certs: NULL: links by the key
  * @takes_key: connections by the key are taken
  */
 struct secrets {
-	struct key key;
+	struct keyring ring;
 	struct certs *certs;
 	bool takes_key;
 };

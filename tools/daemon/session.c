@@ -230,6 +230,8 @@ static void set_options(int fd)
 static void start_talking(struct session *session)
 {
 	session->state = SESSION_TALKING;
+	if (session->plain)
+		session->handshake.ring = &session->secrets->ring;
 	if (session->handshake.role == PROOF_PRIMARY)
 		handshake_start(&session->handshake, &session->channel);
 	session_step(session);
@@ -313,7 +315,7 @@ static bool recognise(struct session *session)
 	} else if (ret < 0) {
 		channel_failed(session, ret);
 		finish(session, false);
-	} else if (session->plain && session->secrets->key.len) {
+	} else if (session->plain && session->secrets->ring.count) {
 		start_talking(session);
 	} else {
 		session->state = SESSION_TALKING;
@@ -379,7 +381,7 @@ static void connected(struct session *session)
 	session->expected.host = session->host;
 	if (!session->plain || session->handshake.role == PROOF_REPLICA) {
 		session_secure(session);
-	} else if (session->secrets->key.len) {
+	} else if (session->secrets->ring.count) {
 		start_talking(session);
 	} else {
 		handshake_fail(&session->handshake, true,

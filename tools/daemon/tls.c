@@ -5,6 +5,7 @@
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +24,7 @@
 	":+SIGN-RSA-PSS-RSAE-SHA256:+SIGN-RSA-PSS-RSAE-SHA384:+SIGN-RSA-PSS-RSAE-SHA512" \
 	":+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-ECDSA-SHA512" \
 	":+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512"
-#define IDENTITY "blkcast"
+#define IDENTITY "blkcast-"	/* the key's id */
 #define LABEL	 "blkcast tls 1"	/* its final 0 is part of it */
 #define CODES	 "EXPORTER-blkcast-control-1"
 #define SECRET	 32
@@ -31,7 +32,9 @@
 /**
  * struct tls - one handshake
  * @certs: this host's, NULL: it has a key only
- * @takes_key: the key may be used, too
+ * @ring: the keys
+ * @used: the one of them that is
+ * @takes_key: a key may be used, too
  * @asked: who dialed has come with a key
  * @expected: who was dialed; NULL at the end that listens
  * @peer: by its certificate
@@ -45,8 +48,9 @@ struct tls {
 	const struct tls_expected *expected;
 	struct certs_peer peer;
 	struct bc_error refused;
+	struct keyring ring;
+	const struct key *used;
 	bool takes_key, asked;
-	uint8_t secret[SECRET];
 	int fd;
 };
 
@@ -71,14 +75,14 @@ static int find_secret(gnutls_session_t session, const char *identity,
 	struct tls *tls = gnutls_session_get_ptr(session);
 
 	tls->asked = true;
-	if (!tls->takes_key || strcmp(identity, IDENTITY))
+	if (!tls->takes_key || strncmp(identity, IDENTITY, strlen(IDENTITY)))
 		return -1;
-	secret->data = gnutls_malloc(SECRET);
+	tls->used = keyring_find(&tls->ring, identity + strlen(IDENTITY));
+	secret->data = tls->used ? gnutls_malloc(SECRET) : NULL;
 	if (!secret->data)
 		return -1;
-	memcpy(secret->data, tls->secret, SECRET);
 	secret->size = SECRET;
-	return 0;
+	return derive(secret->data, tls->used);
 }
 
 static int be_server(struct tls *tls)
@@ -93,14 +97,21 @@ static int be_server(struct tls *tls)
 
 static int be_client(struct tls *tls)
 {
-	const gnutls_datum_t secret = { tls->secret, SECRET };
+	char identity[sizeof(IDENTITY) + KEY_ID], id[KEY_ID];
+	uint8_t bytes[SECRET];
+	const gnutls_datum_t secret = { bytes, SECRET };
+	int ret;
 
-	if (gnutls_psk_allocate_client_credentials(&tls->client) ||
-	    gnutls_psk_set_client_credentials(tls->client, IDENTITY, &secret,
-					      GNUTLS_PSK_KEY_RAW) ||
-	    gnutls_credentials_set(tls->session, GNUTLS_CRD_PSK, tls->client))
-		return -ENOMEM;
-	return 0;
+	tls->used = &tls->ring.key[0];
+	snprintf(identity, sizeof(identity), IDENTITY "%s", key_id(tls->used, id));
+	ret = derive(bytes, tls->used);
+	if (!ret && (gnutls_psk_allocate_client_credentials(&tls->client) ||
+		     gnutls_psk_set_client_credentials(tls->client, identity, &secret,
+						       GNUTLS_PSK_KEY_RAW) ||
+		     gnutls_credentials_set(tls->session, GNUTLS_CRD_PSK, tls->client)))
+		ret = -ENOMEM;
+	explicit_bzero(bytes, sizeof(bytes));
+	return ret;
 }
 
 /* --- certificates ----------------------------------------------------------------- */
@@ -169,9 +180,9 @@ int tls_new(struct tls **ret, const struct secrets *secrets,
 	tls->fd = fd;
 	tls->expected = expected;
 	tls->certs = certs_get(secrets->certs);
-	tls->takes_key = secrets->takes_key && secrets->key.len;
-	if (derive(tls->secret, &secrets->key) ||
-	    gnutls_init(&tls->session, (expected ? GNUTLS_CLIENT : GNUTLS_SERVER) |
+	tls->takes_key = secrets->takes_key && secrets->ring.count;
+	tls->ring = secrets->ring;
+	if (gnutls_init(&tls->session, (expected ? GNUTLS_CLIENT : GNUTLS_SERVER) |
 			GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS |
 			GNUTLS_NO_AUTO_REKEY) ||
 	    gnutls_priority_set_direct(tls->session, priorities(tls), NULL) ||
@@ -185,17 +196,18 @@ int tls_new(struct tls **ret, const struct secrets *secrets,
 	return 0;
 }
 
-bool tls_certified(const struct tls *tls, struct certs_peer *peer, struct key *key)
+void tls_proven(const struct tls *tls, struct certs_peer *peer, struct key *key)
 {
-	if (!tls->peer.known)
-		return false;
 	*peer = tls->peer;
+	if (!tls->peer.known) {
+		*key = *tls->used;
+		return;
+	}
 	key->len = SECRET;
 	/* It cannot fail once hands are shaken; with a key of nothing it is no code. */
 	if (gnutls_prf_rfc5705(tls->session, strlen(CODES), CODES, 0, NULL, SECRET,
 			       (char *)key->bytes))
 		bc_random(key->bytes, SECRET);
-	return true;
 }
 
 void tls_say(struct tls *tls, const void *data, size_t len)
@@ -215,7 +227,7 @@ void tls_free(struct tls *tls)
 	if (tls->server)
 		gnutls_psk_free_server_credentials(tls->server);
 	certs_put(tls->certs);
-	explicit_bzero(tls->secret, sizeof(tls->secret));
+	explicit_bzero(&tls->ring, sizeof(tls->ring));
 	free(tls);
 }
 
@@ -318,6 +330,7 @@ static bool is_wrong_key(int ret)
 	case GNUTLS_E_INSUFFICIENT_CREDENTIALS:
 	case GNUTLS_E_DECRYPTION_FAILED:
 	case GNUTLS_E_NO_CIPHER_SUITES:
+	case GNUTLS_E_KEYFILE_ERROR:	/* by find_secret() */
 		return true;
 	default:
 		return false;
@@ -352,8 +365,6 @@ static enum tls_progress explain_server(const struct tls *tls, int ret, struct b
 
 static bool is_about_trust(const struct tls *tls, int ret)
 {
-	if (tls->asked && !tls->takes_key)
-		return true;
 	return is_wrong_key(ret) || (tls->certs && (ret == GNUTLS_E_NO_CERTIFICATE_FOUND ||
 						     ret == GNUTLS_E_CERTIFICATE_REQUIRED));
 }

@@ -60,8 +60,8 @@ struct tls_expected {
 int tls_new(struct tls **tls, const struct secrets *secrets,
 	    const struct tls_expected *expected, int fd);
 enum tls_progress tls_step(struct tls *tls, struct bc_error *error);
-/* TLS_DONE by certificates: who the peer is, and what to make codes with; else false. */
-bool tls_certified(const struct tls *tls, struct certs_peer *peer, struct key *key);
+/* TLS_DONE: who the peer is, if it has a certificate, and what to make codes with. */
+void tls_proven(const struct tls *tls, struct certs_peer *peer, struct key *key);
 /* TLS_STRANGER, at the end that listens: a last word, if the peer can be told. */
 void tls_say(struct tls *tls, const void *data, size_t len);
 void tls_free(struct tls *tls);

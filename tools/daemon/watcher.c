@@ -61,8 +61,10 @@ static void take_event(const struct bc_event *event, void *arg)
 	hooks_event(daemon->hooks, event);
 	if (event->event == BLKCAST_EVENT_LINK_DOWN)
 		peers_link_down(daemon, event->name, event->link, event->error);
-	if (event->event == BLKCAST_EVENT_LINK_IN_SYNC)
+	if (event->event == BLKCAST_EVENT_LINK_IN_SYNC) {
+		renew_event(event->name, event->link);
 		fallback_drop(daemon, event->name);
+	}
 	if (event->event == BLKCAST_EVENT_SIZE)
 		size_changed(daemon, event->name);
 }
