@@ -28,12 +28,12 @@ LEN=$((264 * KIB))
 
 declare -A ram=([a]=0 [b]=1 [c]=2)
 
-# table VOLUME good|bad|unreadable|slow
+# table VOLUME good|bad|unreadable|held
 table() {
 	local disk=/dev/ram${ram[$1]} at=$((AT / 512)) len=$((LEN / 512)) end=$(((AT + LEN) / 512))
 	case $2 in
 	good) echo "0 $sectors linear $disk 0" ;;
-	slow) echo "0 $sectors delay $disk 0 0 $disk 0 1500" ;;	# writes
+	held) echo "0 $sectors delay $disk 0 0 /dev/mapper/writes 0 0" ;;
 	bad | unreadable)
 		echo "0 $at linear $disk 0"
 		if [ "$2" = bad ]; then
@@ -67,18 +67,34 @@ unspoil() {
 	wait_until 30 field_is a 'v["bad_bytes"]' $LEN
 	turn a good
 }
-rewrite() { put a $LEN $AT; }
+# No flush behind it, for which a replica would do all before it.
+rewrite() {
+	on "head -c $LEN /dev/urandom > /tmp/piece &&
+		dd if=/tmp/piece of=/tmp/model bs=4k seek=$((AT / 4096)) conv=notrunc status=none &&
+		dd if=/tmp/piece of=/dev/blkcast/a bs=4k seek=$((AT / 4096)) oflag=direct \
+			conv=notrunc status=none"
+}
 errors() { field a 'v["device_errors"]'; }
 more_errors() { [ "$(errors)" -ge "$1" ]; }
-meet() { on "pair -d a b 2> /dev/null; pair -t ${1:-10000} a b" && wait_until 60 in_sync a b; }
+# Until it has found that each of the regions cannot be read here.
+reader_start() {
+	local failed=$(($(errors) + 5))
+	on "rm -f /tmp/was-read; dd if=/dev/blkcast/a of=/tmp/read bs=$LEN count=1 skip=$AT \
+		iflag=direct,skip_bytes status=none 2> /dev/null && touch /tmp/was-read" &
+	reader=$!
+	wait_until 60 more_errors "$failed"
+}
+reader_was_right() { on "test -e /tmp/was-read && cmp /tmp/read $(part /tmp/model)"; }
+reader_had_none() { on 'test ! -e /tmp/was-read'; }
+meet() { on "pair -d a b 2> /dev/null; pair -t ${1:-60000} a b" && wait_until 60 in_sync a b; }
 
 local_start 3 16
 on 'modprobe dm-flakey && modprobe dm-delay && modprobe sch_netem && modprobe dm-mod'
 for v in a b c; do
 	on "dmsetup create d$v --table '$(table $v good)' && dmsetup mknodes"
-	local_create $v /dev/mapper/d$v
+	local_create $v /dev/mapper/d$v --backlog 16M
 done
-on 'blkcast primary a && pair a b'
+on 'blkcast primary a && pair -t 60000 a b'
 model_new a
 put a $((8 * MIB)) 0
 check "in sync" wait_until 30 in_sync a b
@@ -96,40 +112,79 @@ check "here is what was written" repaired
 check "some of it was repaired" field_is a 'v["reads_repaired"] > 0' True
 
 spoil
-failed=$(($(errors) + 5))	# regions
 on "dmsetup suspend --noflush --nolockfs db"
-on "cmp $(part /dev/blkcast/a direct) $(part /tmp/model) && touch /tmp/was-right" &
-reader=$!
-wait_until 30 more_errors "$failed"
+reader_start
 turn a good
 on "dmsetup resume db"
-wait $reader
-check "a replica's disk that stands still for a while" on 'test -e /tmp/was-right'
+wait "$reader"
+check "a replica's disk that stands still for a while" reader_was_right
 check "read again, it is right" right
 check "what may be written is repaired" wait_until 30 repaired
 
 # ---- the newest write, nothing else ----
 
-turn b slow
-rewrite
+# Reads of b's disk pass those writes.
+hold_writes() {
+	on "dmsetup create writes --table '$(table b good)' && dmsetup mknodes"
+	turn b held
+	on 'dmsetup suspend --noflush --nolockfs writes'
+	rewrite
+}
+hold_writes
 spoil
-check "a replica that has to apply it first" right
+reader_start
+check "it is not applied there yet" field_is a 'links["b"]["lag_bytes"]' $LEN
+on 'dmsetup resume writes'
+wait "$reader"
+check "a replica that has to apply it first" reader_was_right
 turn b good
+on 'dmsetup remove writes'
 unspoil
 check "read again, it is right" right
 check "it is repaired" wait_until 30 repaired
 
-on 'sysctl -qw net.ipv4.tcp_wmem="4096 65536 65536" && pair -d a b && pair -t 30000 a b'
-wait_until 30 in_sync a b
-on 'tc qdisc add dev lo root netem rate 24mbit limit 10000'
-put a $((4 * MIB)) $((4 * MIB))
-rewrite
-spoil
-check "a replica that has to be sent it first" right
-on 'tc qdisc del dev lo root'
+all_received() { on "ss -Htn | awk '\$2 + \$3 { exit 1 }'"; }
+hold_writes
+turn a bad
+reader_start
+wait_until 30 all_received
+on "dmsetup load writes --table '0 $sectors error' && dmsetup resume writes"
+wait "$reader"
+check "one that cannot apply it says nothing older" reader_had_none
+turn a good
+turn b good
+on 'dmsetup remove writes'
+check "in sync again" meet
+check "the copies are what was written" as_model a b
+
+on 'sysctl -qw net.ipv4.tcp_wmem="4096 65536 65536"'
+check "linked anew" meet
+unsent() {
+	on 'tc qdisc replace dev lo root netem rate 200kbit limit 10000'
+	put a $MIB $((4 * MIB))
+	rewrite
+	"$@"
+	reader_start
+	check "it is not sent yet" field_is a "links['b']['unsent_bytes'] >= $LEN" True
+}
+unsent spoil
+on 'tc qdisc change dev lo root netem rate 1gbit limit 10000'
+wait "$reader"
+check "a replica that has to be sent it first" reader_was_right
 unspoil
 check "read again, it is right" right
 check "it is repaired" wait_until 30 repaired
+# The backlog is full. What is not sent is dirty, and regions that can be read come first.
+unsent turn a bad
+on 'blkcast set a --resync-rate 64K'
+put a $((3 * MIB / 2)) 0
+on 'tc qdisc change dev lo root netem rate 1gbit limit 10000'
+wait "$reader"
+check "one that has fallen behind says nothing older" reader_had_none
+on 'tc qdisc del dev lo root; blkcast set a --resync-rate 1G'
+turn a good
+check "in sync again" meet
+check "the copies are what was written" as_model a b
 
 # ---- while it is written ----
 
