@@ -23,7 +23,7 @@ def frozen(node):
 def stuck(link):
     """A hole here could not be filled."""
     p = link.p
-    return (p.detached and p.rule('detgap') and bool(link.dirty) and
+    return ((p.detached or p.raised) and p.rule('detgap') and bool(link.dirty) and
             not any(k.insync and k.live() for k in p.links))
 
 
@@ -31,10 +31,11 @@ def stuck(link):
 
 def hold(node):
     """A local operation has failed.  Wait until it is known whether that matters: not if
-    the disk has been detached, which is returned."""
+    the disk has been detached, which is returned.  Else it is @failing."""
     if node.detached:
         return True
     if not node.sim.detaches or node.role != 'primary':
+        node.failing += 1
         return False
     if not node.detaching:
         node.detaching = object()
@@ -42,6 +43,7 @@ def hold(node):
     attempt = node.detaching
     node.sim.trace(f'{node} holds')
     yield from until(lambda: node.detaching is not attempt)
+    node.failing += not node.detached
     return node.detached
 
 
@@ -74,6 +76,7 @@ def _enough(node, reign):
 
 def _detach(node):
     reign, done = node.reign, False
+    yield from until(lambda: not node.failing)
     if _enough(node, reign):
         done = yield from _steps(node, reign)
     if not done:

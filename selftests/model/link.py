@@ -171,7 +171,8 @@ class Link:
         """The rule that everything rests on."""
         p, q = self.p, self.q
         if (p.writing(r) or r in p.locked or p.detached or not q.up or q.applying or
-                q.rotten() or p.rotten() or q.map.stamp[r] != stamp or q.device.flying or p.flushing or q.flushing):
+                q.rotten() or p.rotten() or q.map.stamp[r] != stamp or q.device.flying or
+                p.flushing or q.flushing):
             return
         if any(p.read(b) != q.read(b) for b in blocks_of(r) if b < min(p.size, q.size)):
             raise Fail(f'EQUAL STAMPS {stamp} of region {r}, {p}={p.content()} {q}={q.content()}')

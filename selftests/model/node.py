@@ -81,6 +81,7 @@ class Node:
         self.recording = False
         self.members, self.outs = (), set()     # the set on disk; who is being put out
         self.detaching, self.detached = None, False     # detach.py
+        self.failing = 0                # operations that nobody holds, not dealt with
         self.raised = False             # only replicas count, and on disk
         # as a replica
         self.link = None
@@ -176,6 +177,7 @@ class Node:
                 self.losses += 1
                 if self.rule('flushdoubt'):
                     yield from self._doubt_active()
+                self.failing -= 1
         self.flushing.remove(mine)
         if not self.rule('flushrace'):
             return done

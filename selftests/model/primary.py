@@ -132,6 +132,7 @@ def _commit(node, op, whole):
         detach.held(node, op, whole)
     if failed:
         _failed(node, issued, op)
+        node.failing -= 1
     _leave(node, op)
     if not failed:
         yield from _acknowledge(node, reign, issued, lsn)

@@ -198,6 +198,7 @@ class RegionMap:
             self.drop_pen()
             if not done and (yield from detach.hold(self.node)):
                 continue
+            self.node.failing -= not done
             if not done and self.rule('penerror'):
                 return False
             if not done:

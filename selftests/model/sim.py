@@ -316,7 +316,7 @@ class Sim:
         link = self._pick([k for k in self._links() if k.insync])
         b = self.rng.randrange(NB)
         if link and 'verify' in self.has and link.q.map.touched[region(b)] and \
-           not link.q.device.rotten:
+           not (link.q.device.rotten or self.detaches):
             link.q.device.rot(b, -1000 - b)
             self.trace(f'{link.q} block {b} rots')
 
