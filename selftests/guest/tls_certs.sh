@@ -90,6 +90,7 @@ use g1 expired
 reload g1
 check "the host itself says that its own has expired" wait_until 60 \
 	vm_exec g1 'grep -q "host.crt has expired on" /run/blkcastd.log'
+like "... and so does status" "$(vm_exec g1 'blkcast status')" 'warning: .*host.crt has expired on'
 is "the link that is up stays" "$(field g1 "link['g2']['state']")" in-sync
 disconnect
 before=$(content g2)

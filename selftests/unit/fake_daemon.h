@@ -33,12 +33,13 @@ struct loop {
  * @forget: the forget that is asked for, NULL: none
  * @reload_fails, @offers: what reload and offer shall find
  * @busy: another link is being made anew
+ * @complains: of the certificate
  * @secrets: how often the key and the certificates were read
  * @applied: how often the links were looked at
  */
 static struct {
 	struct peer_report link;
-	bool no_link, reload_fails, offers, busy;
+	bool no_link, reload_fails, offers, busy, complains;
 	struct session *forget;
 	unsigned int applied, secrets;
 } fake;
@@ -153,6 +154,19 @@ int peers_renew(struct daemon *daemon, const char *volume, const char *peer,
 	(void)peer;
 	fake.link.renewing = !fake.busy;
 	return fake.busy ? bc_fail(error, -EBUSY, "volume %s: try again", volume) : 0;
+}
+
+long long certs_ends(const struct certs *certs)
+{
+	(void)certs;
+	return 1234567890;
+}
+
+bool certs_complain(const struct certs *certs, const char *node, struct bc_error *error)
+{
+	(void)certs;
+	bc_fail(error, 0, "is not for %s", node);
+	return fake.complains;
 }
 
 void daemon_reload_secrets(struct daemon *daemon)

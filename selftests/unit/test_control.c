@@ -117,6 +117,28 @@ static void in_turn(void)
 	control_stop(&state);
 }
 
+static void certificate(void)
+{
+	char text[4096];
+	int fd;
+
+	start();
+	fd = client();
+	say(fd, "{\"request\":\"status\"}\n");
+	EXPECT(!heard(fd, text) && !strstr(text, "certificate"));
+	state.secrets.certs = (struct certs *)&state;	/* only fakes look at it */
+	say(fd, "{\"request\":\"status\"}\n");
+	EXPECT(!heard(fd, text) && !strstr(text, "complaint"));
+	EXPECT_SAYS(text, "\"certificate_ends\":1234567890");
+	fake.complains = true;
+	say(fd, "{\"request\":\"status\"}\n");
+	expect_answer(fd, "\"certificate_complaint\":\"is not for g1\"");
+	state.secrets.certs = NULL;
+	close(fd);
+	fake_turn();
+	control_stop(&state);
+}
+
 /* The old link is no answer; nor is one that stays because no other could be made. */
 static void made_anew(void)
 {
@@ -216,6 +238,7 @@ int main(void)
 		{ "the socket is its owner's alone, whatever the umask", for_the_owner },
 		{ "another user is sent away", for_nobody_else },
 		{ "what is asked while a client waits is answered afterwards", in_turn },
+		{ "until when the certificate is good", certificate },
 		{ "a link by a new connection is waited for", made_anew },
 		{ "a client that does not read is not heard", not_read },
 		{ "a client that hangs up holds nothing and asks nothing", hangs_up },

@@ -17,6 +17,9 @@
 #include "expect.h"
 #include "util.h"
 
+static const char *question;	/* that the primary asks, and of which peer */
+static const char *about;
+
 /* --- a kernel -------------------------------------------------------------------- */
 
 /**
@@ -134,7 +137,8 @@ static int fake_ask(void *arg, const char *volume, const char *type,
 
 	if (strcmp(type, "describe") && strcmp(type, "fetch"))
 		return -ENOMSG;
-	EXPECT(!strcmp(volume, "data") && json_object_object_length(question) == 1);
+	EXPECT(!strcmp(volume, "data") &&
+	       json_object_object_length(question) == (about ? 2 : 1));
 	if (fake->get_error)
 		return bc_fail(error, fake->get_error, "volume %s: not now", volume);
 	json_object_object_add(answer, "n", json_object_new_int(7));
@@ -192,7 +196,6 @@ static struct bc_link_config link_config = { .peer = "g2", .timeout_ms = 7000 };
 static struct loop *loop;
 static const char *replica_name = "g2";
 static bool forget, renews;	/* what the primary asks for */
-static const char *question;	/* the same */
 static int spare;	/* a duplicate of the primary's socket */
 
 static void side_done(struct session *session, bool linked, void *owner)
@@ -260,6 +263,9 @@ static void side_start(struct side *side, int fd)
 		side->session->handshake.question = json_object_new_object();
 		json_object_object_add(side->session->handshake.question, "type",
 				       json_object_new_string(question));
+		if (about)
+			json_object_object_add(side->session->handshake.question, "peer",
+					       json_object_new_string(about));
 	}
 	side->session->plain = side->plain;
 	side->session->secrets = &side->secrets;

@@ -49,12 +49,15 @@ struct identity {
  * @purpose: of the extended key usage, NULL: none
  * @common: its common name
  * @address: in its subjectAltName, or NULL
+ * @algorithm, @bits: of its key, 0: ECDSA, P-256
  */
 struct wish {
 	const char *names;
 	int from, to;
 	const char *purpose, *common, *address;
 	bool authority;
+	gnutls_pk_algorithm_t algorithm;
+	unsigned int bits;
 };
 
 static char folder[] = "/tmp/blkcast-certs-XXXXXX";
@@ -102,7 +105,8 @@ static void issue(struct identity *id, const struct wish *wish, const struct ide
 
 	serial++;
 	EXPECT(!gnutls_x509_crt_init(&id->crt) && !gnutls_x509_privkey_init(&id->key));
-	EXPECT(!gnutls_x509_privkey_generate(id->key, GNUTLS_PK_ECDSA,
+	EXPECT(!gnutls_x509_privkey_generate(id->key, wish->algorithm ? wish->algorithm :
+					     GNUTLS_PK_ECDSA, wish->bits ? wish->bits :
 					     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
 					     0));
 	EXPECT(!gnutls_x509_crt_set_version(id->crt, 3));
@@ -119,7 +123,10 @@ static void issue(struct identity *id, const struct wish *wish, const struct ide
 	if (wish->purpose)
 		EXPECT(!gnutls_x509_crt_set_key_purpose_oid(id->crt, wish->purpose, 0));
 	EXPECT(!gnutls_x509_crt_set_key(id->crt, id->key));
-	EXPECT(!gnutls_x509_crt_sign2(id->crt, by ? by->crt : id->crt, by ? by->key : id->key,
+	by = by ? by : id;
+	EXPECT(!gnutls_x509_crt_sign2(id->crt, by->crt, by->key,
+				      gnutls_x509_privkey_get_pk_algorithm(by->key) ==
+				      GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512 :
 				      GNUTLS_DIG_SHA256, 0));
 }
 
@@ -132,7 +139,8 @@ static void put_identity(const struct identity *id, const char *name)
 	snprintf(file, sizeof(file), "%s.crt", name);
 	put_file(file, &text, 0644);
 	gnutls_free(text.data);
-	EXPECT(!gnutls_x509_privkey_export2(id->key, GNUTLS_X509_FMT_PEM, &text));
+	EXPECT(!gnutls_x509_privkey_export2_pkcs8(id->key, GNUTLS_X509_FMT_PEM, NULL,
+						  GNUTLS_PKCS_PLAIN, &text));
 	snprintf(file, sizeof(file), "%s.pem", name);
 	put_file(file, &text, 0600);
 	gnutls_free(text.data);
@@ -168,7 +176,9 @@ static void certify_by(struct side *side, const struct wish *wish, const struct 
 		snprintf(config.crl, BC_PATH_MAX, "%s/%s", folder, crl);
 	certs_put(side->secrets.certs);
 	side->secrets.certs = NULL;
-	EXPECT(!certs_load(&side->secrets.certs, &config, &error));
+	if (certs_load(&side->secrets.certs, &config, &error))
+		ksft_print_msg("%s\n", error.text);
+	EXPECT(side->secrets.certs);
 	side->secrets.takes_key = false;
 	side->plain = false;
 }
@@ -238,6 +248,61 @@ static void by_address(void)
 	strcpy(link_config.peer, "g2");
 	EXPECT(!primary.linked);
 	EXPECT_SAYS(primary.reason, "the host at 192.0.2.7 is for g2, not for backup");
+}
+
+static void kinds_of_keys(void)
+{
+	static const struct wish kinds[] = {
+		{ .names = "g1", .to = 9, .algorithm = GNUTLS_PK_RSA, .bits = 2048 },
+		{ .names = "g1", .to = 9, .algorithm = GNUTLS_PK_EDDSA_ED25519,
+		  .bits = GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_ED25519) },
+		{ .names = "g1", .to = 9, .algorithm = GNUTLS_PK_ECDSA,
+		  .bits = GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP384R1) },
+	};
+	struct wish weak = kinds[0];
+
+	for (size_t i = 0; i < BC_ARRAY_SIZE(kinds); i++) {
+		pair_init();
+		certify(&primary, &kinds[i]);
+		expect_linked();
+	}
+	/* One that is too short. */
+	weak.bits = 1024;
+	pair_init();
+	certify(&primary, &weak);
+	converse();
+	EXPECT(!primary.linked && !replica.linked);
+}
+
+/* What stands between the host and the authority comes along, or is missed. */
+static void chain(void)
+{
+	const struct wish g1 = { .names = "g1", .to = 9 };
+	struct bc_daemon_config config = config_of("host");
+	struct identity between, host;
+	gnutls_datum_t text;
+	FILE *file;
+
+	issue(&between, &(struct wish){ .names = "", .to = 9, .common = "between",
+					.authority = true, .algorithm = GNUTLS_PK_RSA,
+					.bits = 2048 }, &authority);
+	pair_init();
+	certify_by(&primary, &g1, &between, "", NULL);
+	converse();
+	EXPECT(!primary.linked && !replica.linked);
+	EXPECT_SAYS(replica.reason, "not by an authority that is known");
+	pair_init();
+	issue(&host, &g1, &between);
+	put_identity(&host, "host");
+	EXPECT(!gnutls_x509_crt_export2(between.crt, GNUTLS_X509_FMT_PEM, &text));
+	file = fopen(path_of("host.crt"), "a");
+	EXPECT(file && fwrite(text.data, text.size, 1, file) == 1 && !fclose(file));
+	gnutls_free(text.data);
+	certs_put(primary.secrets.certs);
+	EXPECT(!certs_load(&primary.secrets.certs, &config, &error));
+	expect_linked();
+	drop_identity(&host);
+	drop_identity(&between);
 }
 
 /* --- who is not ------------------------------------------------------------------------ */
@@ -517,6 +582,30 @@ static void volume_of_others(void)
 	EXPECT(!replica.fake.forgotten);
 }
 
+/* Whoever has a certificate has his own links made, not those of others. */
+static void links_of_others(void)
+{
+	static const char * const peers[] = { "g1", "g9" };
+
+	for (int i = 0; i < 4; i++) {
+		bool by_key = i / 2, refused = !by_key && i % 2;
+
+		pair_init();
+		if (by_key) {
+			without_certificates(&primary);
+			without_certificates(&replica);
+		}
+		about = peers[i % 2];
+		question = "describe";
+		converse();
+		about = NULL;
+		question = NULL;
+		EXPECT(primary.answered == !refused && replica.fake.asked == !refused);
+		if (refused)
+			EXPECT_SAYS(primary.reason, "g1 may ask for a link to itself only");
+	}
+}
+
 /* --- one key after the other ------------------------------------------------------------------ */
 
 static void set_keys(struct side *side, char first, char next)
@@ -646,6 +735,8 @@ int main(void)
 		{ "right certificates, with a key or without", right_ones },
 		{ "names in a domain", names_in_a_domain },
 		{ "an address in a certificate", by_address },
+		{ "keys of other kinds", kinds_of_keys },
+		{ "a chain of certificates", chain },
 		{ "expired, or not valid yet", out_of_date },
 		{ "by an unknown authority, by itself, by another host", unknown_authority },
 		{ "of another node", wrong_name },
@@ -657,6 +748,7 @@ int main(void)
 		{ "in the clear against certificates", plain_against_certificates },
 		{ "an older TLS, or another cipher", downgraded },
 		{ "a volume that is for others", volume_of_others },
+		{ "a link for another host", links_of_others },
 		{ "keys change, host by host", keys_change },
 		{ "files that are not taken", files },
 		{ "what is said of one's own", own_certificate },

@@ -323,6 +323,17 @@ static struct json_object *volume_object(const struct status_volume *volume,
 	return to;
 }
 
+/* How this host proves itself, if the daemon tells. */
+static void add_certificate(struct json_object *root, struct json_object *daemon)
+{
+	struct json_object *value;
+
+	if (json_object_object_get_ex(daemon, "certificate_ends", &value))
+		json_object_object_add(root, "certificate_ends", json_object_get(value));
+	if (json_object_object_get_ex(daemon, "certificate_complaint", &value))
+		json_object_object_add(root, "certificate_complaint", json_object_get(value));
+}
+
 void status_print_json(const struct status_volume *volumes, size_t count,
 		       struct json_object *daemon)
 {
@@ -333,6 +344,7 @@ void status_print_json(const struct status_volume *volumes, size_t count,
 		json_object_array_add(list, volume_object(&volumes[i], daemon));
 	json_object_object_add(root, "volumes", list);
 	json_object_object_add(root, "daemon", json_object_new_boolean(daemon != NULL));
+	add_certificate(root, daemon);
 	printf("%s\n", json_object_to_json_string_ext(root,
 						      JSON_C_TO_STRING_PRETTY |
 						      JSON_C_TO_STRING_SPACED |

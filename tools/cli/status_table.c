@@ -237,6 +237,14 @@ static void print_link(const struct status_volume *volume,
 	printf("\n");
 }
 
+static void print_complaint(struct json_object *daemon)
+{
+	struct json_object *text;
+
+	if (json_object_object_get_ex(daemon, "certificate_complaint", &text))
+		printf("warning: the certificate %s\n", json_object_get_string(text));
+}
+
 void status_print_table(const struct status_volume *volumes, size_t count,
 			struct json_object *daemon)
 {
@@ -251,4 +259,5 @@ void status_print_table(const struct status_volume *volumes, size_t count,
 		status_print_read_fails(volumes[i].live);
 		view_list_print(volumes[i].live, "  ");
 	}
+	print_complaint(daemon);
 }

@@ -31,6 +31,11 @@ gnutls_certificate_credentials_t certs_credentials(const struct certs *certs)
 	return certs->credentials;
 }
 
+long long certs_ends(const struct certs *certs)
+{
+	return certs->ends;
+}
+
 struct certs *certs_get(struct certs *certs)
 {
 	if (certs)

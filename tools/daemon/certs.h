@@ -41,6 +41,9 @@ void certs_put(struct certs *certs);
 /* Will peers like this host's own?  True: no, or not for long, as @error says. */
 bool certs_complain(const struct certs *certs, const char *node, struct bc_error *error);
 
+/* Until when it is good, in seconds since 1970. */
+long long certs_ends(const struct certs *certs);
+
 gnutls_certificate_credentials_t certs_credentials(const struct certs *certs);
 
 /*

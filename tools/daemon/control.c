@@ -148,6 +148,18 @@ static void add_link(const struct peer_report *report, void *arg)
 	json_object_array_add(links, entry);
 }
 
+static void add_certificate(struct json_object *answer, const struct daemon *daemon)
+{
+	const struct certs *certs = daemon->secrets.certs;
+	struct bc_error complaint;
+
+	if (!certs)
+		return;
+	json_put_number(answer, "certificate_ends", certs_ends(certs));
+	if (certs_complain(certs, daemon->config.node, &complaint))
+		json_put_text(answer, "certificate_complaint", complaint.text);
+}
+
 static void request_status(struct client *client, struct json_object *request)
 {
 	struct json_object *answer = json_object_new_object();
@@ -155,6 +167,7 @@ static void request_status(struct client *client, struct json_object *request)
 
 	(void)request;
 	json_put_text(answer, "node", client->daemon->config.node);
+	add_certificate(answer, client->daemon);
 	peers_report(client->daemon, add_link, links);
 	json_object_object_add(answer, "links", links);
 	client_answer(client, answer);

@@ -488,6 +488,14 @@ static void take_forget(struct handshake *handshake, struct channel *channel,
 			 HANDSHAKE_DONE);
 }
 
+/* With the key any name is as good as another. */
+static bool speaks_for_itself(const struct handshake *handshake, struct json_object *question)
+{
+	const char *peer = json_get_text(question, "peer");
+
+	return !handshake->certified.known || !peer || !strcmp(peer, handshake->peer_node);
+}
+
 /* Anything else in place of the offer; false: that is no question. */
 static bool take_question(struct handshake *handshake, struct channel *channel,
 			  const char *type, struct json_object *question)
@@ -500,6 +508,11 @@ static bool take_question(struct handshake *handshake, struct channel *channel,
 
 	if (!ops->ask)
 		return false;
+	if (!speaks_for_itself(handshake, question)) {
+		handshake_refuse(handshake, channel, true,
+				 "%s may ask for a link to itself only", peer_name(handshake));
+		return true;
+	}
 	answer = new_message("answer");
 	ret = ops->ask(ops->arg, handshake->volume, type, question, answer, &stream, &error);
 	if (!ret) {
