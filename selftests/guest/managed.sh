@@ -101,10 +101,10 @@ like "the status says what to do" "$(on 'blkcast status a')" "blkcast member a b
 check "reads go on" on "$io read /dev/blkcast/a /tmp/r.log 0 10"
 check "what was acknowledged is on all members" hold w 'b c'
 on 'cp /tmp/w.log /tmp/before.log'
+n=$(on 'wc -l < /tmp/w.log')
 shut meta
 started out 'blkcast member a b out'
 check "being put out" wait_until 60 missing '([], [])'
-n=$(on 'wc -l < /tmp/w.log')
 check "not done before that is recorded" stays out
 is "nothing is acknowledged before that is recorded" "$(on 'wc -l < /tmp/w.log')" "$n"
 open meta
@@ -174,10 +174,15 @@ check "it does" waits
 check "and goes on doing so" runs w
 check "told" wait_until 20 told lease-over
 like "the status says what to do" "$(on 'blkcast status a')" 'LEASE OVER.*blkcast lease a --for'
+lsn=$(field a 'v["lsn"]')
+writer w2 2100 1
+check "what comes after that waits, too" wait_until 60 field_is a 'v["waiting_writes"]' 2
+is "and is not on its way" "$(field a 'v["lsn"]')" "$lsn"
 refuses "no read of what was never written either" '^$' on "$io read /dev/blkcast/a /tmp/r2.log 3000 1"
 renewed=$(uptime)
 check "renewed" on 'blkcast lease a --for 600'
 ended w 0
+ended w2 0
 check "no write was done in between" on "$io judge /tmp/w.log $deadline $renewed"
 check "no read" on "$io judge /tmp/r.log $deadline $renewed"
 check "reads go on" on "$io read /dev/blkcast/a /tmp/r.log 0 10"
