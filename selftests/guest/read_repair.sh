@@ -28,19 +28,19 @@ LEN=$((264 * KIB))
 
 declare -A ram=([a]=0 [b]=1 [c]=2)
 
-# table VOLUME good|bad|unreadable|held
+# table VOLUME good|bad|unreadable|lossy|held
 table() {
 	local disk=/dev/ram${ram[$1]} at=$((AT / 512)) len=$((LEN / 512)) end=$(((AT + LEN) / 512))
 	case $2 in
 	good) echo "0 $sectors linear $disk 0" ;;
 	held) echo "0 $sectors delay $disk 0 0 /dev/mapper/writes 0 0" ;;
-	bad | unreadable)
+	bad | unreadable | lossy)
 		echo "0 $at linear $disk 0"
-		if [ "$2" = bad ]; then
-			echo "$at $len error"
-		else
-			echo "$at $len flakey $disk $at 0 3600 1 error_reads"
-		fi
+		case $2 in
+		bad) echo "$at $len error" ;;
+		unreadable) echo "$at $len flakey $disk $at 0 3600 1 error_reads" ;;
+		lossy) echo "$at $len flakey $disk $at 0 3600 1 drop_writes" ;;
+		esac
 		echo "$end $((sectors - end)) linear $disk $end"
 		;;
 	esac
@@ -121,6 +121,19 @@ check "a replica's disk that stands still for a while" reader_was_right
 check "read again, it is right" right
 check "what may be written is repaired" wait_until 30 repaired
 
+spoil
+on "dmsetup suspend --noflush --nolockfs db"
+reader_start
+turn a lossy
+on "dmsetup resume db"
+wait "$reader"
+check "a disk that loses what is written" reader_was_right
+check "is found out" wait_until 30 field_is a 'v["bad_bytes"]' $LEN
+check "and not read" right
+turn a good
+check "read again, it is right" right
+check "it is repaired" wait_until 30 repaired
+
 # ---- the newest write, nothing else ----
 
 # Reads of b's disk pass those writes.
@@ -195,8 +208,10 @@ race() {
 }
 
 if unreadable; then
-	on 'tc qdisc add dev lo root netem delay 5ms'
 	turn a unreadable
+	check "a disk that takes writes and cannot read them" right
+	check "is found out" wait_until 30 field_is a 'v["bad_bytes"]' $LEN
+	on 'tc qdisc add dev lo root netem delay 5ms'
 	check "readers see no write that is older than the newest one done" race 8
 	turn a good
 	check "nothing older was written back" repaired
