@@ -22,7 +22,7 @@ export BLKCAST_ICOUNT=${BLKCAST_ICOUNT-1}
 # shellcheck source=selftests/lib/local.sh
 . "$(dirname "$0")/../lib/local.sh"
 
-ROUNDS=${ROUNDS:-3}
+ROUNDS=${ROUNDS:-7}
 local_start -c 1 2 64
 local_create p /dev/ram0
 on 'blkcast primary p && blkcast set p --ack disk'
