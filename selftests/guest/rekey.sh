@@ -8,6 +8,7 @@
 #	writer -> g1 (primary, min-isr 2, on-loss error) ---- LAN ---- g2
 #
 # kernels: 6.12
+# set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Links by certificates: the right ones are let in, all others are refused, which is
-# said and logged and changes nothing.
+# said and logged and changes nothing; a renewed one is put to use under a writer, for
+# whom no write fails or is not yet on both copies.
 #
 #	authority ---- g1 (primary) ---- LAN ---- g2
 #
@@ -42,10 +43,16 @@ use() {
 			'private-key = /etc/blkcast/host.pem' 'ca = /etc/blkcast/ca.crt' \
 			> blkcast.conf"
 }
+# Where it writes first.
+content() {
+	vm_exec "$1" 'dd if=/dev/blkcast/data bs=1M count=24 iflag=direct status=none | md5sum'
+}
 reload() { vm_exec "$1" 'kill -HUP $(cat /run/blkcast/blkcastd.pid)'; }
 connect() { vm_exec g1 "blkcast connect data --peer g2 --address g2 $*"; }
 disconnect() { vm_exec g1 'blkcast disconnect data --peer g2'; }
 in_sync() { field_is g1 "link['g2']['state'], link['g2']['lag_writes']" 'in-sync 0'; }
+written() { vm_exec g1 'wc -l < /tmp/log'; }
+goes_on() { [ "$(written)" -gt "$1" ]; }
 logged() { vm_exec g2 'cat /run/blkcastd.log'; }
 
 # refused NAME REGEX [OPTION]: nor is anything linked, or other than it was
@@ -55,17 +62,18 @@ refused() {
 }
 
 lab_start
-authority ca
-authority other
-certificate g1 g1 9 ca
-certificate g2 g2 9 ca
-certificate renewed g1 9 ca
-certificate expired g1 -1 ca
-certificate unknown g1 9 other
-certificate stolen g3 9 ca
-vm_add g1 -d 32M
-vm_add g2 -d 32M
+# More than the writer writes.
+vm_add g1 -d 1G
+vm_add g2 -d 1G
 vm_start g1 g2
+authority ca || exit 1
+authority other || exit 1
+certificate g1 g1 9 ca || exit 1
+certificate g2 g2 9 ca || exit 1
+certificate renewed g1 9 ca || exit 1
+certificate expired g1 -1 ca || exit 1
+certificate unknown g1 9 other || exit 1
+certificate stolen g3 9 ca || exit 1
 hosts_key
 for host in g1 g2; do
 	vm_load $host
@@ -83,6 +91,29 @@ is "encrypted by the kernel" "$(field g1 "link['g2']['tls']") $(field g2 "link['
 vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=64 oflag=direct status=none'
 check "and again" wait_until 60 in_sync
 is "equal" "$(content g1)" "$(content g2)"
+
+# ---- renewed while a writer writes ----
+
+io=/blkcast/selftests/guest/managed_io.py
+id=$(field g1 "link['g2']['id']")
+vm_exec g1 'blkcast set data --ack disk --on-loss error'
+check "a replica that writes wait for, while it is there" wait_until 60 \
+	field_is g1 "v['in_sync_copies']" 2
+vm_exec g1 "blkcast events data > /tmp/events 2>&1 & disown
+	python3 -I $io write /dev/blkcast/data /tmp/log 0 260000 > /tmp/writer 2>&1 & disown
+	until [ -s /tmp/log ]; do sleep 0.1; done"
+use g1 renewed
+check "by a new connection" vm_exec g1 'blkcast reconnect data'
+check "... it is another one" [ "$(field g1 "link['g2']['id']")" != "$id" ]
+is "... in sync, with the policy as before" "$(field g1 \
+	"link['g2']['state'], v['min_isr'], v['on_loss']")" 'in-sync 1 error'
+check "... the writer goes on" wait_until 60 goes_on "$(written)"
+vm_exec g1 'pkill -f managed_io.py; while pgrep -f managed_io.py > /dev/null; do sleep 0.1; done
+	pkill -x blkcast; blkcast set data --ack local'
+is "... nobody has left the in-sync set" "$(vm_exec g1 'grep -c in-sync-set /tmp/events')" 0
+check "... events were heard" vm_exec g1 'grep -q link-in-sync /tmp/events'
+check "... no write has failed" vm_exec g1 '! grep -v " ok$" /tmp/log'
+check "... all are there" vm_exec g1 "python3 -I $io has /dev/blkcast/data /tmp/log"
 
 # ---- those that are not let in ----
 
@@ -105,7 +136,8 @@ vm_exec g1 'rm /etc/blkcast/blkcast.conf; install -m 600 /lab/key /etc/blkcast/k
 refused "the key" 'wrong key: .* takes certificates only'
 refused "in the clear, with the key" 'g2 takes links by TLS only' --plain
 log=$(logged)
-like "each is in the log of who refuses" "$log" 'has expired on 20'
+like "each is in the log of who refuses" "$log" \
+	'link from \(not said\) at [0-9a-f.:]+: the certificate of g1 has expired on 20'
 like "... the second" "$log" 'not by an authority that is known here'
 like "... the third" "$log" 'is for g3, not for this node'
 like "... the key" "$log" 'the peer comes with the key, this host takes certificates'

@@ -38,8 +38,24 @@ static void listen_on(struct listener *listener)
 		log_error("out of memory: no more connections are taken");
 }
 
-static void log_refused(struct listener *listener, const struct handshake *handshake)
+/* Where it comes from, which is all that is known of a stranger. */
+static const char *address_of(const struct session *session, char text[BC_HOST_MAX])
 {
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+
+	if (session->channel.fd < 0 ||
+	    getpeername(session->channel.fd, (struct sockaddr *)&address, &len) ||
+	    getnameinfo((struct sockaddr *)&address, len, text, BC_HOST_MAX, NULL, 0,
+			NI_NUMERICHOST))
+		strcpy(text, "?");	/* it has hung up */
+	return text;
+}
+
+static void log_refused(struct listener *listener, const struct session *session)
+{
+	const struct handshake *handshake = &session->handshake;
+	char address[BC_HOST_MAX];
 	uint64_t now = bc_now_ns();
 
 	if (now - listener->logged_at >= LOG_EVERY_NS) {
@@ -56,10 +72,10 @@ static void log_refused(struct listener *listener, const struct handshake *hands
 	}
 	memcpy(listener->logged, handshake->error.text, sizeof(listener->logged));
 	listener->lines++;
-	log_warning("volume %s: link from %s: %s",
+	log_warning("volume %s: link from %s at %s: %s",
 		    handshake->volume[0] ? handshake->volume : "(not said)",
 		    handshake->peer_node[0] ? handshake->peer_node : "(not said)",
-		    handshake->error.text);
+		    address_of(session, address), handshake->error.text);
 }
 
 static void incoming_done(struct session *session, bool linked, void *owner)
@@ -77,7 +93,7 @@ static void incoming_done(struct session *session, bool linked, void *owner)
 		log_info("volume %s: link from %s: up, term %u", handshake->volume,
 			 handshake->link, handshake->term);
 	else if (handshake->state != HANDSHAKE_DONE)
-		log_refused(listener, handshake);
+		log_refused(listener, session);
 	listen_on(listener);
 }
 
