@@ -90,6 +90,8 @@ static bool entry_spare(struct blkcast_volume *v, bool drop)
 	}
 	if (!op->local_done)
 		return false;
+	if (blkcast_detach_last(v))
+		return false;
 	entry_release(op);
 	return true;
 }

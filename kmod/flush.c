@@ -36,6 +36,7 @@ static void flush_begin(struct blkcast_volume *v)
 		 REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
 	bio->bi_private = v;
 	bio->bi_end_io = flush_end_io;
+	v->flush_began = jiffies;
 	submit_bio_noacct(bio);
 }
 
@@ -74,15 +75,50 @@ static void flush_end_io(struct bio *bio)
 	if (v->flush_error) {
 		spin_lock_irqsave(&v->lock, flags);
 		v->flush_fails++;
+		/* What it has lost must not be read any more. */
+		__blkcast_detach_fate(v);
 		spin_unlock_irqrestore(&v->lock, flags);
 		queue_work(flush_wq, &v->flush_work);
 		return;
 	}
 	spin_lock_irqsave(&v->lock, flags);
+	v->flush_good = v->flush_began;
 	list_splice_init(&v->flush_served, &served);
 	spin_unlock_irqrestore(&v->lock, flags);
 	flush_tell(&served, 0);
 	flush_go_on(v);
+}
+
+/*
+ * A flush that is held (detach.c): who asked for himself is told, lest he stand in the
+ * way of what ends that; applications wait.
+ */
+static void flush_hold(struct blkcast_volume *v)
+{
+	struct blkcast_flush *f, *next;
+	LIST_HEAD(ours);
+
+	spin_lock_irq(&v->lock);
+	blkcast_views_flush_failed(v);
+	list_splice_tail_init(&v->flush_asked, &v->flush_served);
+	list_for_each_entry_safe(f, next, &v->flush_served, node)
+		if (!f->app)
+			list_move_tail(&f->node, &ours);
+	spin_unlock_irq(&v->lock);
+	flush_tell(&ours, v->flush_error);
+}
+
+/* There is no device any more whose flush could matter to an application. */
+static void flush_spare(struct blkcast_volume *v)
+{
+	LIST_HEAD(served);
+
+	flush_hold(v);
+	spin_lock_irq(&v->lock);
+	list_splice_init(&v->flush_served, &served);
+	spin_unlock_irq(&v->lock);
+	flush_tell(&served, 0);
+	v->flush_error = 0;
 }
 
 /* Inv. 2 and 3. */
@@ -106,6 +142,7 @@ static void flush_failed(struct blkcast_volume *v)
 	spin_unlock_irq(&v->lock);
 	flush_tell(&served, v->flush_error);
 	v->flush_error = 0;
+	blkcast_detach_restamped(v);
 }
 
 static void flush_next_work(struct work_struct *work)
@@ -113,12 +150,30 @@ static void flush_next_work(struct work_struct *work)
 	struct blkcast_volume *v = container_of(work, struct blkcast_volume,
 						flush_work);
 
-	if (v->flush_error) {
-		flush_failed(v);
-		flush_go_on(v);
-	} else {
+	if (!v->flush_error) {
 		flush_begin(v);
+		return;
 	}
+	switch (blkcast_detach_flush_fate(v)) {
+	case BLKCAST_FATE_OPEN:
+	case BLKCAST_FATE_HELD:
+		flush_hold(v);
+		return;
+	case BLKCAST_FATE_SPARED:
+		flush_spare(v);
+		break;
+	case BLKCAST_FATE_FAILED:
+		flush_failed(v);
+		break;
+	}
+	flush_go_on(v);
+}
+
+/* What was held is dealt with anew.  Caller holds vol->lock. */
+void blkcast_flush_again(struct blkcast_volume *v)
+{
+	lockdep_assert_held(&v->lock);
+	queue_work(flush_wq, &v->flush_work);
 }
 
 /**
@@ -131,22 +186,25 @@ static void flush_next_work(struct work_struct *work)
  */
 void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f)
 {
-	bool lost, begin = false;
+	bool lost, spared, begin = false;
 
 	spin_lock_irq(&v->lock);
-	lost = f->app && (v->flush_lost || f->since <= v->flush_told);
-	if (v->flush_lost && lost) {
+	/* What was lost before the device was given up is lost (inv. 3). */
+	spared = v->detached;
+	lost = f->app ? v->flush_lost || f->since <= v->flush_told :
+			v->flush_held || spared;
+	if (v->flush_lost && lost && f->app) {
 		v->flush_lost = false;
 		v->flush_told = ktime_get_ns();
 	}
-	if (!lost) {
+	if (!lost && !spared) {
 		list_add_tail(&f->node, &v->flush_asked);
 		begin = !v->flush_busy;
 		v->flush_busy = true;
 	}
 	spin_unlock_irq(&v->lock);
-	if (lost)
-		f->done(f, -EIO);
+	if (lost || spared)
+		f->done(f, lost ? -EIO : 0);
 	else if (begin)
 		flush_begin(v);
 }
@@ -198,7 +256,7 @@ int blkcast_flush_since(struct blkcast_volume *v, u32 mark)
 /* ... to the metadata device. */
 int blkcast_flush_meta(struct blkcast_volume *v, u32 mark)
 {
-	return v->meta_internal ? blkcast_flush_since(v, mark) :
+	return v->meta_internal && !READ_ONCE(v->detached) ? blkcast_flush_since(v, mark) :
 				  blkdev_issue_flush(v->meta.bdev);
 }
 

@@ -261,6 +261,10 @@ int blkcast_grow(struct blkcast_volume *v, u64 sectors,
 		NL_SET_ERR_MSG(extack, "a replica grows with its primary");
 		return -EROFS;
 	}
+	if (v->detached) {
+		NL_SET_ERR_MSG(extack, "its device has been detached");
+		return -ENODEV;
+	}
 	if (v->deposed) {
 		NL_SET_ERR_MSG(extack, "a primary of a newer term has deposed this one");
 		return -ESTALE;

@@ -346,6 +346,10 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 {
 	int err;
 
+	if (v->role == BLKCAST_ROLE_REPLICA && v->detached) {
+		NL_SET_ERR_MSG(extack, "its device has been detached: take it down");
+		return -ENODEV;
+	}
 	if (v->role == BLKCAST_ROLE_REPLICA)
 		return replica_follow(v, p, extack);
 	if (p->term != v->term) {
@@ -356,8 +360,8 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 		NL_SET_ERR_MSG(extack, "a primary of a newer term has deposed this one");
 		return -ESTALE;
 	}
-	/* reign.c, inv. 1. */
-	err = blkcast_super_set_heir(v, NULL);
+	/* reign.c, inv. 1.  With a device that fails or is detached the first one has come. */
+	err = READ_ONCE(v->failing) || v->detached ? 0 : blkcast_super_set_heir(v, NULL);
 	if (err) {
 		NL_SET_ERR_MSG(extack, "cannot write the metadata");
 		return err;

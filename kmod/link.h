@@ -331,6 +331,7 @@ void blkcast_answers_free(struct blkcast_link *l);
 
 /* repair.c: the primary's end of READ */
 struct blkcast_repair;
+bool blkcast_repair_source(const struct blkcast_link *l);
 bool blkcast_repair_due(struct blkcast_link *l);
 struct blkcast_repair *blkcast_repair_take(struct blkcast_link *l);
 int blkcast_repair_send(struct blkcast_link *l, const struct blkcast_repair *r);

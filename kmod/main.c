@@ -7,7 +7,7 @@
  *
  * Where things are:
  *	netlink.c	commands		netlink_state.c	  what GET says
- *	volume.c	lifecycle, roles
+ *	volume.c	lifecycle, roles	netlink_map.c	  what is said of regions
  *	write.c		a write's way on the primary	range.c	  overlapping ops
  *	backlog.c	the recent writes		map.c	  the stamp map; its
  *					blocks: map_block.c, its memory: map_memory.c
@@ -16,6 +16,7 @@
  *	resync.c	regions that differ		compare.c by checksum
  *	verify.c	is a copy what it should be	lag.c	  how far it trails
  *	repair.c	reads that fail here		answer.c  a replica reads for its primary
+ *	bad.c		what must not be read here	detach.c  a device is given up
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
  *	reads.c		how much is read from a copy	reign.c	  who may reign next

@@ -125,7 +125,9 @@ bool blkcast_map_ready(struct blkcast_op *op)
 	bool open;
 
 	spin_lock_irqsave(&v->lock, flags);
-	open = map_open(v, op->region);
+	open = v->detached || map_open(v, op->region);
+	if (v->detached)
+		blkcast_map_touch(v, op->region);
 	if (!open) {
 		list_add_tail(&op->node, &v->map.waiting);
 		queue_work(v->map.wq, &v->map.pen_work);
@@ -222,13 +224,16 @@ static bool groups_unsure(struct blkcast_volume *v, const u32 *groups, u32 n)
 /*
  * Write the blocks of @n groups to their other slots, and to both where nobody
  * knows what the slots hold.  Caller holds the pen.  If it fails, the current
- * slots still hold what they held.
+ * slots still hold what they held.  Those of a detached device stay as they are, that
+ * of what it holds: detach.c, inv. 3.
  */
 static int blocks_write(struct blkcast_volume *v, const u32 *groups,
 			struct blkcast_map_block **blocks, u32 n)
 {
 	int err;
 
+	if (READ_ONCE(v->detached))
+		return 0;
 	do {
 		err = blocks_write_once(v, groups, blocks, n);
 	} while (!err && groups_unsure(v, groups, n));
@@ -297,6 +302,8 @@ static int clean_groups(struct blkcast_volume *v, unsigned long cutoff, u32 batc
 	int err = 0;
 
 	lockdep_assert_held(&v->map.pen);
+	if (READ_ONCE(v->detached))
+		return 0;
 	while (next < blkcast_map_groups(v) && !err && batches--) {
 		clean_pick(v, &c, &next, cutoff);
 		if (!c.n)

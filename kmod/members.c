@@ -48,7 +48,7 @@ static bool link_belongs(const struct blkcast_link *l)
 static bool members_suffice(struct blkcast_volume *v)
 {
 	struct blkcast_link *l;
-	u32 n = 1;
+	u32 n = !v->detached;
 
 	list_for_each_entry(l, &v->links, node)
 		n += blkcast_link_counts(l) &&
@@ -114,15 +114,22 @@ static u32 members_collect(struct blkcast_volume *v, u8 (*member)[16])
 	return n;
 }
 
-/* What waits for a set that cannot be written cannot be promised. */
+/*
+ * What waits for a set that cannot be written cannot be promised, unless the device may
+ * still be given up.
+ */
 static void members_failed(struct blkcast_volume *v)
 {
+	bool held = blkcast_detach_super_fate(v) != BLKCAST_FATE_FAILED;
+
 	spin_lock_irq(&v->lock);
 	v->members_hold = true;
 	spin_unlock_irq(&v->lock);
-	vol_err_ratelimited(v, "cannot record who is in sync: writes fail\n");
+	vol_err_ratelimited(v, "cannot record who is in sync: writes %s\n",
+			    held ? "wait" : "fail");
 	blkcast_event_error(v, -EIO);
-	blkcast_write_abort(v, -EIO);
+	if (!held)
+		blkcast_write_abort(v, -EIO);
 	queue_delayed_work(blkcast_wq, &v->members_work, MEMBERS_RETRY);
 }
 

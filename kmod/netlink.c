@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The generic netlink family: commands in, state (netlink_state.c) and events out.
- * The messages are described in uapi/blkcast_netlink.h.
+ * The generic netlink family: commands in, state (netlink_state.c), dumps of regions
+ * (netlink_map.c) and events out.  The messages are described in
+ * uapi/blkcast_netlink.h.
  *
  * A command finds its volume by name, takes vol->admin and checks that the
  * volume is not on its way out; GET and STAMPS take no more than vol->lock, so
@@ -47,11 +48,12 @@ static const struct nla_policy policy[__BLKCAST_A_MAX] = {
 	[BLKCAST_A_LEASE] = { .type = NLA_U64 },
 	[BLKCAST_A_MEMBERSHIP] = NLA_POLICY_MAX(NLA_U8, BLKCAST_MEMBERSHIP_MANAGED),
 	[BLKCAST_A_MEMBER] = NLA_POLICY_MAX(NLA_U8, 1),
+	[BLKCAST_A_ON_IO_ERROR] = NLA_POLICY_MAX(NLA_U8, BLKCAST_ON_IO_ERROR_DETACH),
 };
 
 /* ---- what the handlers share ---- */
 
-static int need(struct genl_info *info, int attr)
+int blkcast_nl_need(struct genl_info *info, int attr)
 {
 	if (info->attrs[attr])
 		return 0;
@@ -59,7 +61,7 @@ static int need(struct genl_info *info, int attr)
 	return -EINVAL;
 }
 
-static int admin_check(struct sk_buff *skb, struct genl_info *info)
+int blkcast_nl_admin(struct sk_buff *skb, struct genl_info *info)
 {
 	if (netlink_capable(skb, CAP_SYS_ADMIN))
 		return 0;
@@ -77,9 +79,9 @@ static bool name_valid(const char *name)
 	return p > name && *name != '.' && *name != '-';
 }
 
-static int name_get(struct genl_info *info, int attr, const char **name)
+int blkcast_nl_name(struct genl_info *info, int attr, const char **name)
 {
-	int err = need(info, attr);
+	int err = blkcast_nl_need(info, attr);
 
 	if (err)
 		return err;
@@ -91,11 +93,11 @@ static int name_get(struct genl_info *info, int attr, const char **name)
 }
 
 /* The named volume with a reference. */
-static struct blkcast_volume *volume_get(struct genl_info *info)
+struct blkcast_volume *blkcast_nl_volume(struct genl_info *info)
 {
 	struct blkcast_volume *v;
 	const char *name;
-	int err = name_get(info, BLKCAST_A_NAME, &name);
+	int err = blkcast_nl_name(info, BLKCAST_A_NAME, &name);
 
 	if (err)
 		return ERR_PTR(err);
@@ -123,13 +125,13 @@ static void volume_unlock(struct blkcast_volume *v)
 static struct blkcast_volume *volume_lock(struct sk_buff *skb,
 					  struct genl_info *info)
 {
-	int err = admin_check(skb, info);
+	int err = blkcast_nl_admin(skb, info);
 	struct blkcast_volume *v;
 	unsigned int noio;
 
 	if (err)
 		return ERR_PTR(err);
-	v = volume_get(info);
+	v = blkcast_nl_volume(info);
 	if (IS_ERR(v))
 		return v;
 	noio = memalloc_noio_save();
@@ -148,13 +150,19 @@ static u32 flags_get(struct genl_info *info)
 	       nla_get_u32(info->attrs[BLKCAST_A_FLAGS]) : 0;
 }
 
+/* The head of an answer in @msg; NULL: no room. */
+void *blkcast_nl_head(struct sk_buff *msg, struct genl_info *info, int cmd)
+{
+	return genlmsg_put_reply(msg, info, &family, 0, cmd);
+}
+
 static struct sk_buff *reply_new(struct genl_info *info, int cmd, void **head)
 {
 	struct sk_buff *msg = nlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 
 	if (!msg)
 		return NULL;
-	*head = genlmsg_put_reply(msg, info, &family, 0, cmd);
+	*head = blkcast_nl_head(msg, info, cmd);
 	if (*head)
 		return msg;
 	nlmsg_free(msg);
@@ -176,9 +184,9 @@ static int cmd_up(struct sk_buff *skb, struct genl_info *info)
 	u32 minor;
 	int err;
 
-	err = admin_check(skb, info) ?:
-	      name_get(info, BLKCAST_A_NAME, &p.name) ?:
-	      need(info, BLKCAST_A_BACKING) ?: need(info, BLKCAST_A_META);
+	err = blkcast_nl_admin(skb, info) ?:
+	      blkcast_nl_name(info, BLKCAST_A_NAME, &p.name) ?:
+	      blkcast_nl_need(info, BLKCAST_A_BACKING) ?: blkcast_nl_need(info, BLKCAST_A_META);
 	if (err)
 		return err;
 	p.backing = dev_get(info, BLKCAST_A_BACKING);
@@ -221,7 +229,7 @@ static int cmd_primary(struct sk_buff *skb, struct genl_info *info)
 	struct blkcast_volume *v;
 	int err;
 
-	err = need(info, BLKCAST_A_TERM) ?: need(info, BLKCAST_A_REIGN);
+	err = blkcast_nl_need(info, BLKCAST_A_TERM) ?: blkcast_nl_need(info, BLKCAST_A_REIGN);
 	if (err)
 		return err;
 	v = volume_lock(skb, info);
@@ -254,7 +262,7 @@ static int cmd_replica(struct sk_buff *skb, struct genl_info *info)
 static int cmd_depose(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
-	int err = need(info, BLKCAST_A_TERM);
+	int err = blkcast_nl_need(info, BLKCAST_A_TERM);
 
 	if (err)
 		return err;
@@ -281,7 +289,7 @@ static int range_get(struct genl_info *info, int attr, u64 min, u64 max,
 }
 
 struct settings {
-	struct nlattr *ack, *min_isr, *on_loss, *membership, *max_lag;
+	struct nlattr *ack, *min_isr, *on_loss, *membership, *max_lag, *on_io_error;
 	u64 resync_rate, active_max;
 };
 
@@ -295,6 +303,7 @@ static int settings_get(struct genl_info *info, struct settings *s)
 	s->ack = info->attrs[BLKCAST_A_ACK];
 	s->min_isr = info->attrs[BLKCAST_A_MIN_ISR];
 	s->on_loss = info->attrs[BLKCAST_A_ON_LOSS];
+	s->on_io_error = info->attrs[BLKCAST_A_ON_IO_ERROR];
 	s->max_lag = info->attrs[BLKCAST_A_MAX_LAG];
 	if (s->max_lag && !max_lag_valid(nla_get_u32(s->max_lag))) {
 		NL_SET_ERR_MSG(info->extack, "max lag must be 100 ms to 24 hours, or 0");
@@ -317,6 +326,10 @@ static int settings_check(const struct blkcast_volume *v, const struct settings 
 	bool managed = s->membership ? nla_get_u8(s->membership) : v->managed;
 	u8 ack = s->ack ? nla_get_u8(s->ack) : v->ack;
 
+	if (v->detached && ack != BLKCAST_ACK_DISK) {
+		NL_SET_ERR_MSG(extack, "its device has been detached: only ack=disk is left");
+		return -EINVAL;
+	}
 	if (!managed || ack == BLKCAST_ACK_DISK || !(s->membership || s->ack))
 		return 0;
 	NL_SET_ERR_MSG(extack, "membership=managed goes with ack=disk");
@@ -367,6 +380,24 @@ static int cmd_set(struct sk_buff *skb, struct genl_info *info)
 	if ((s.min_isr || s.on_loss) && !err)
 		blkcast_policy_set(v, s.min_isr ? nla_get_u32(s.min_isr) : 0,
 				   s.on_loss ? nla_get_u8(s.on_loss) : -1);
+	if (s.on_io_error && !err) {
+		err = blkcast_detach_hold(v, nla_get_u8(s.on_io_error) ==
+					     BLKCAST_ON_IO_ERROR_DETACH);
+		if (err)
+			NL_SET_ERR_MSG(info->extack, "the backing device fails a flush");
+	}
+	volume_unlock(v);
+	return err;
+}
+
+static int cmd_detach(struct sk_buff *skb, struct genl_info *info)
+{
+	struct blkcast_volume *v = volume_lock(skb, info);
+	int err;
+
+	if (IS_ERR(v))
+		return PTR_ERR(v);
+	err = blkcast_detach(v, info->extack);
 	volume_unlock(v);
 	return err;
 }
@@ -388,7 +419,8 @@ static int cmd_member(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
 	const char *name;
-	int err = need(info, BLKCAST_A_MEMBER) ?: name_get(info, BLKCAST_A_LINK, &name);
+	int err = blkcast_nl_need(info, BLKCAST_A_MEMBER) ?:
+		  blkcast_nl_name(info, BLKCAST_A_LINK, &name);
 
 	if (err)
 		return err;
@@ -405,7 +437,7 @@ static int cmd_member(struct sk_buff *skb, struct genl_info *info)
 static int cmd_lease(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
-	int err = need(info, BLKCAST_A_LEASE);
+	int err = blkcast_nl_need(info, BLKCAST_A_LEASE);
 
 	if (err)
 		return err;
@@ -421,7 +453,7 @@ static int cmd_lease(struct sk_buff *skb, struct genl_info *info)
 static int cmd_grow(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
-	int err = need(info, BLKCAST_A_SECTORS);
+	int err = blkcast_nl_need(info, BLKCAST_A_SECTORS);
 
 	if (err)
 		return err;
@@ -439,8 +471,8 @@ static int link_params(struct genl_info *info, struct blkcast_link_params *p)
 	struct nlattr *history = info->attrs[BLKCAST_A_HISTORY];
 	int err;
 
-	err = name_get(info, BLKCAST_A_LINK, &p->name) ?:
-	      need(info, BLKCAST_A_SOCKET) ?: need(info, BLKCAST_A_TERM);
+	err = blkcast_nl_name(info, BLKCAST_A_LINK, &p->name) ?:
+	      blkcast_nl_need(info, BLKCAST_A_SOCKET) ?: blkcast_nl_need(info, BLKCAST_A_TERM);
 	if (err)
 		return err;
 	p->fd = nla_get_u32(info->attrs[BLKCAST_A_SOCKET]);
@@ -485,7 +517,7 @@ static int cmd_link_del(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
 	const char *name;
-	int err = name_get(info, BLKCAST_A_LINK, &name);
+	int err = blkcast_nl_name(info, BLKCAST_A_LINK, &name);
 
 	if (err)
 		return err;
@@ -504,7 +536,7 @@ static int cmd_verify(struct sk_buff *skb, struct genl_info *info)
 	u32 flags = flags_get(info);
 	struct blkcast_volume *v;
 	const char *name;
-	int err = name_get(info, BLKCAST_A_LINK, &name);
+	int err = blkcast_nl_name(info, BLKCAST_A_LINK, &name);
 
 	if (err)
 		return err;
@@ -539,8 +571,8 @@ static int view_params(struct genl_info *info, struct blkcast_view_params *p)
 		p->kind = BLKCAST_STORE_DEVICE;
 		p->dev = dev_get(info, BLKCAST_A_STORE_DEV);
 	}
-	return name_get(info, BLKCAST_A_VIEW, &p->name) ?:
-	       need(info, BLKCAST_A_STORE_BYTES) ?:
+	return blkcast_nl_name(info, BLKCAST_A_VIEW, &p->name) ?:
+	       blkcast_nl_need(info, BLKCAST_A_STORE_BYTES) ?:
 	       range_get(info, BLKCAST_A_STORE_BYTES, BLKCAST_VIEW_BYTES_MIN,
 			 BLKCAST_VIEW_BYTES_MAX, "a store is of 1 MiB to 4 TiB",
 			 &p->bytes);
@@ -580,7 +612,7 @@ static int cmd_view_remove(struct sk_buff *skb, struct genl_info *info)
 {
 	struct blkcast_volume *v;
 	const char *name;
-	int err = name_get(info, BLKCAST_A_VIEW, &name);
+	int err = blkcast_nl_name(info, BLKCAST_A_VIEW, &name);
 
 	if (err)
 		return err;
@@ -598,11 +630,11 @@ static int cmd_view_pass(struct sk_buff *skb, struct genl_info *info)
 	const char *name;
 	int err;
 
-	err = admin_check(skb, info) ?: name_get(info, BLKCAST_A_VIEW, &name) ?:
-	      need(info, BLKCAST_A_FIRST);
+	err = blkcast_nl_admin(skb, info) ?: blkcast_nl_name(info, BLKCAST_A_VIEW, &name) ?:
+	      blkcast_nl_need(info, BLKCAST_A_FIRST);
 	if (err)
 		return err;
-	v = volume_get(info);
+	v = blkcast_nl_volume(info);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
 	err = blkcast_view_pass(v, name, nla_get_u32(info->attrs[BLKCAST_A_FIRST]));
@@ -619,7 +651,7 @@ static int cmd_view_pass(struct sk_buff *skb, struct genl_info *info)
 
 static int cmd_get(struct sk_buff *skb, struct genl_info *info)
 {
-	struct blkcast_volume *v = volume_get(info);
+	struct blkcast_volume *v = blkcast_nl_volume(info);
 	struct sk_buff *msg;
 	void *head;
 	int err = -EMSGSIZE;
@@ -698,137 +730,6 @@ static int dump_get(struct sk_buff *msg, struct netlink_callback *cb)
 	return msg->len ?: err;
 }
 
-static void stamps_copy(struct blkcast_volume *v, u32 first, u32 count, u64 *to)
-{
-	u32 i;
-
-	spin_lock_irq(&v->lock);
-	for (i = 0; i < count; i++)
-		to[i] = blkcast_range_busy(v, first + i) ? BLKCAST_LSN_DOUBT :
-			blkcast_map_get(v, first + i);
-	spin_unlock_irq(&v->lock);
-}
-
-/* A view's, or the volume's as they are now. */
-static int stamps_get(struct blkcast_volume *v, struct genl_info *info, u32 first,
-		      u32 count, u64 *to)
-{
-	struct nlattr *view = info->attrs[BLKCAST_A_VIEW];
-	int err = 0;
-
-	if (!view)
-		stamps_copy(v, first, count, to);
-	else
-		err = blkcast_view_stamps(v, nla_data(view), first, count, to);
-	if (err == -ENOENT)
-		NL_SET_ERR_MSG(info->extack, "no such view");
-	return err;
-}
-
-static int stamps_reply(struct blkcast_volume *v, struct genl_info *info,
-			u32 first, u32 count)
-{
-	struct nlattr *attr;
-	struct sk_buff *msg;
-	void *head;
-	int err;
-
-	msg = genlmsg_new(nla_total_size(count * sizeof(u64)), GFP_KERNEL);
-	if (!msg)
-		return -ENOMEM;
-	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_STAMPS);
-	attr = head ? nla_reserve(msg, BLKCAST_A_STAMPS, count * sizeof(u64)) :
-		      NULL;
-	err = attr ? stamps_get(v, info, first, count, nla_data(attr)) : -EMSGSIZE;
-	if (err) {
-		nlmsg_free(msg);
-		return err;
-	}
-	genlmsg_end(msg, head);
-	return genlmsg_reply(msg, info);
-}
-
-static int cmd_stamps(struct sk_buff *skb, struct genl_info *info)
-{
-	struct blkcast_volume *v;
-	u32 first, count;
-	int err;
-
-	err = admin_check(skb, info) ?: need(info, BLKCAST_A_FIRST) ?:
-	      need(info, BLKCAST_A_COUNT);
-	if (err)
-		return err;
-	v = volume_get(info);
-	if (IS_ERR(v))
-		return PTR_ERR(v);
-	first = nla_get_u32(info->attrs[BLKCAST_A_FIRST]);
-	count = nla_get_u32(info->attrs[BLKCAST_A_COUNT]);
-	if (!count || count > BLKCAST_STAMPS_QUERY_MAX || first >= v->regions ||
-	    count > v->regions - first) {
-		NL_SET_ERR_MSG(info->extack, "regions out of range");
-		err = -ERANGE;
-	} else {
-		err = stamps_reply(v, info, first, count);
-	}
-	blkcast_volume_put(v);
-	return err;
-}
-
-static int ranges_reply(struct blkcast_volume *v, struct genl_info *info,
-			const char *name, u32 first)
-{
-	const u32 size = 2 * sizeof(u32);
-	u32 *ranges;
-	struct sk_buff *msg;
-	void *head;
-	int n;
-
-	ranges = kmalloc_array(BLKCAST_RANGES_QUERY_MAX, size, GFP_KERNEL);
-	if (!ranges)
-		return -ENOMEM;
-	n = blkcast_verify_ranges(v, name, first, ranges,
-				  BLKCAST_RANGES_QUERY_MAX);
-	if (n < 0) {
-		NL_SET_ERR_MSG(info->extack, "no such link, or it was not verified");
-		goto out_free;
-	}
-	msg = genlmsg_new(nla_total_size(n * size), GFP_KERNEL);
-	if (!msg) {
-		n = -ENOMEM;
-		goto out_free;
-	}
-	head = genlmsg_put_reply(msg, info, &family, 0, BLKCAST_CMD_DIFFERING);
-	if (!head || nla_put(msg, BLKCAST_A_RANGES, n * size, ranges)) {
-		nlmsg_free(msg);
-		n = -EMSGSIZE;
-		goto out_free;
-	}
-	genlmsg_end(msg, head);
-	n = genlmsg_reply(msg, info);
-out_free:
-	kfree(ranges);
-	return n;
-}
-
-static int cmd_differing(struct sk_buff *skb, struct genl_info *info)
-{
-	struct blkcast_volume *v;
-	const char *name;
-	int err;
-
-	err = admin_check(skb, info) ?: name_get(info, BLKCAST_A_LINK, &name) ?:
-	      need(info, BLKCAST_A_FIRST);
-	if (err)
-		return err;
-	v = volume_get(info);
-	if (IS_ERR(v))
-		return PTR_ERR(v);
-	err = ranges_reply(v, info, name,
-			   nla_get_u32(info->attrs[BLKCAST_A_FIRST]));
-	blkcast_volume_put(v);
-	return err;
-}
-
 /* ---- events ---- */
 
 /* A message for who listens to events; NULL: no room. */
@@ -855,9 +756,9 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_LINK_DEL, .doit = cmd_link_del },
 	{ .cmd = BLKCAST_CMD_GET, .doit = cmd_get,
 	  .start = dump_start, .dumpit = dump_get },
-	{ .cmd = BLKCAST_CMD_STAMPS, .doit = cmd_stamps },
+	{ .cmd = BLKCAST_CMD_STAMPS, .doit = blkcast_nl_stamps },
 	{ .cmd = BLKCAST_CMD_VERIFY, .doit = cmd_verify },
-	{ .cmd = BLKCAST_CMD_DIFFERING, .doit = cmd_differing },
+	{ .cmd = BLKCAST_CMD_DIFFERING, .doit = blkcast_nl_differing },
 	{ .cmd = BLKCAST_CMD_SUSPEND, .doit = cmd_suspend },
 	{ .cmd = BLKCAST_CMD_RESUME, .doit = cmd_suspend },
 	{ .cmd = BLKCAST_CMD_DEPOSE, .doit = cmd_depose },
@@ -866,6 +767,7 @@ static const struct genl_ops ops[] = {
 	{ .cmd = BLKCAST_CMD_VIEW_PASS, .doit = cmd_view_pass },
 	{ .cmd = BLKCAST_CMD_MEMBER, .doit = cmd_member },
 	{ .cmd = BLKCAST_CMD_LEASE, .doit = cmd_lease },
+	{ .cmd = BLKCAST_CMD_DETACH, .doit = cmd_detach },
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -258,6 +258,9 @@ static int volume_put_live(struct sk_buff *msg, struct blkcast_volume *v)
 	    put_u64(msg, BLKCAST_A_RESYNC_RATE, v->resync_rate) ||
 	    put_u64(msg, BLKCAST_A_ACTIVE_MAX, v->map.active_max) ||
 	    nla_put_u32(msg, BLKCAST_A_MAX_LAG, v->max_lag / NSEC_PER_MSEC) ||
+	    nla_put_u8(msg, BLKCAST_A_ON_IO_ERROR, v->hold_errors) ||
+	    nla_put_u8(msg, BLKCAST_A_DEVICE, v->detached ? BLKCAST_DEVICE_DETACHED :
+		       v->failing ? BLKCAST_DEVICE_FAILING : BLKCAST_DEVICE_IN_USE) ||
 	    put_u64(msg, BLKCAST_A_TURNED_AWAY, atomic64_read(&v->turned_away)) ||
 	    put_u64(msg, BLKCAST_A_LSN, v->lsn) ||
 	    put_u64(msg, BLKCAST_A_SECTORS, v->sectors) ||

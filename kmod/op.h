@@ -68,6 +68,8 @@ struct blkcast_op {
 	u32			pid;		/* I: thread group that submitted it, or 0 */
 	u64			lsn;		/* S then constant: 0 = none yet */
 	int			error;		/* S: negative errno */
+	int			local_error;	/* S: primary: what the device said */
+	u8			fate;		/* L: enum blkcast_fate: of one that was held */
 	u32			data_crc;	/* valid once crc_known */
 	bool			crc_known;
 

@@ -33,11 +33,11 @@
  */
 #include "link.h"
 
-/* Copies that are in @state or above, this one too.  Caller holds vol->lock. */
+/* Copies that are in @state or above, this one too while it has a device.  Caller holds vol->lock. */
 static u32 copies_count(struct blkcast_volume *v, enum blkcast_link_state state)
 {
 	struct blkcast_link *l;
-	u32 n = 1;
+	u32 n = !v->detached;
 
 	lockdep_assert_held(&v->lock);
 	list_for_each_entry(l, &v->links, node)
@@ -129,6 +129,7 @@ void blkcast_policy_update(struct blkcast_volume *v)
 	lockdep_assert_held(&v->lock);
 	v->lacking = v->role == BLKCAST_ROLE_PRIMARY ? copies_lacking(v) : 0;
 	gate_note(v);
+	blkcast_detach_update(v);
 	if (blkcast_policy_gate(v) == BLKCAST_GATE_OPEN)
 		parked_release(v);
 	queue_work(blkcast_wq, &v->policy_work);
@@ -180,6 +181,8 @@ enum blkcast_verdict blkcast_policy_judge(const struct blkcast_op *op)
 	lockdep_assert_held(&v->lock);
 	if (v->deposed)
 		return BLKCAST_FAIL;
+	if (v->detaching)
+		return BLKCAST_WAIT;
 	if (v->ack == BLKCAST_ACK_LOCAL)
 		return BLKCAST_DONE;
 	if (v->lacking)
@@ -242,7 +245,7 @@ static u32 waiting_count(struct blkcast_volume *v)
 			n += !!op->bio;
 	list_for_each_entry(op, &v->held, node)
 		n++;
-	return n;
+	return n + blkcast_detach_held(v);
 }
 
 /* Caller holds vol->lock. */
@@ -261,6 +264,7 @@ void blkcast_policy_init(struct blkcast_volume *v)
 {
 	v->min_isr = 1;
 	INIT_LIST_HEAD(&v->parked);
+	INIT_LIST_HEAD(&v->failed);
 	INIT_WORK(&v->policy_work, policy_work);
 }
 

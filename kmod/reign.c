@@ -182,7 +182,7 @@ int blkcast_reign_hand_over(struct blkcast_volume *v, const char *name,
 		return -ENOLINK;
 	}
 	/* Inv. 2. */
-	if (blkcast_map_clean(v) || blkcast_flush(v) ||
+	if ((!v->detached && (blkcast_map_clean(v) || blkcast_flush(v))) ||
 	    blkcast_super_lay_down(v, v->heir)) {
 		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");
 		NL_SET_ERR_MSG(extack, "the reign has ended, but could not be laid down and is not handed over");
@@ -200,7 +200,8 @@ int blkcast_reign_hand_over(struct blkcast_volume *v, const char *name,
 int blkcast_reign_lay_down(struct blkcast_volume *v)
 {
 	return blkcast_flush(v) ?:
-	       blkcast_super_lay_down(v, v->deposed ? NULL : v->super->node);
+	       blkcast_super_lay_down(v, v->deposed || v->detached ? NULL :
+							v->super->node);
 }
 
 /* ---- replaced ---- */

@@ -14,6 +14,9 @@
  *	  write_back()		through the pen and the range lock like a write; read
  *				again, compare
  *
+ * Of a device that fails or is detached (detach.c) all is bad: nothing is written back, and a region
+ * that another replica needs comes by blkcast_repair_load().
+ *
  *  Rules 29 and 30 in parts:
  *
  *  1. READ stands behind every write that was completed here when the range was free,
@@ -42,174 +45,11 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "link.h"
+#include "repair.h"
 
-#define REPAIRS		8	/* at once, a volume */
-#define REPAIR_PAGES	16	/* of each */
-#define REPAIR_BYTES	(REPAIR_PAGES * PAGE_SIZE)
-#define LINKS_TRIED	4	/* for a piece */
-#define BADS_MAX	64	/* ranges, a volume */
+#define READ_AGAIN	(HZ / 10)
 
 static struct workqueue_struct *repair_wq;
-
-/*
- * A slot: one piece of a read, from its failure to its repair.
- *
- * L vol->lock; W the work; while it is on link->reads_sent the link's receiver has
- * the pages.
- */
-struct blkcast_repair {
-	struct blkcast_volume	*vol;
-	bool			busy;		/* L */
-	struct work_struct	work;
-	struct blkcast_op	op;		/* W: range, pages; for lock and write */
-	struct page		*pages[REPAIR_PAGES];
-	struct completion	granted;	/* the op's turn, or its I/O */
-	int			io_error;
-
-	u32			tried[LINKS_TRIED]; /* W: ids of links */
-	u32			tries;		/* W */
-	u64			position;	/* L: READ stands behind it */
-	u64			stamp;		/* W: of the region at that place */
-	struct list_head	node;		/* L: link->reads_due, _sent */
-	u64			seq;		/* L: READ's; 0: not out */
-	u64			since;		/* L: ktime_get_ns(): out */
-	int			error;		/* L */
-	struct completion	answered;
-};
-
-struct bad {
-	sector_t from, to;
-};
-
-/* What a volume that was primary with a link has for this.  L, but for slots. */
-struct blkcast_repairs {
-	struct bio_list		waiting;	/* clones that failed */
-	struct bad		bad[BADS_MAX];
-	u32			bads;
-	struct blkcast_read_fails fails;	/* but for @bad */
-	u64			told;		/* ktime_get_ns() of the last event */
-	struct blkcast_repair	slot[REPAIRS];
-};
-
-/* ---- what is bad here ---- */
-
-static bool bad_overlaps(const struct bad *b, sector_t sector, u32 sectors)
-{
-	return b->from < sector + sectors && sector < b->to;
-}
-
-static bool bad_look(struct blkcast_volume *v, sector_t sector, u32 sectors)
-{
-	struct blkcast_repairs *rs = v->repairs;
-	unsigned long flags;
-	bool bad = false;
-	u32 i;
-
-	spin_lock_irqsave(&v->lock, flags);
-	for (i = 0; i < rs->bads && !bad; i++)
-		bad = bad_overlaps(&rs->bad[i], sector, sectors);
-	spin_unlock_irqrestore(&v->lock, flags);
-	return bad;
-}
-
-/* Must a range not be read from this device?  Inv. 4.  Any context. */
-bool blkcast_repair_bad(struct blkcast_volume *v, sector_t sector, u32 sectors)
-{
-	struct blkcast_repairs *rs = READ_ONCE(v->repairs);
-
-	return rs && READ_ONCE(rs->bads) && bad_look(v, sector, sectors);
-}
-
-/* False: there is no room for it.  Caller holds vol->lock. */
-static bool bad_add(struct blkcast_repairs *rs, const struct blkcast_op *op)
-{
-	u32 i;
-
-	for (i = 0; i < rs->bads; i++) {
-		struct bad *b = &rs->bad[i];
-
-		/* One that overlaps or touches it, within one region. */
-		if (blkcast_region(op->vol, b->from) != op->region ||
-		    op->sector > b->to || b->from > op->sector + op->sectors)
-			continue;
-		b->from = min(b->from, op->sector);
-		b->to = max(b->to, op->sector + op->sectors);
-		return true;
-	}
-	if (i == BADS_MAX)
-		return false;
-	rs->bad[i].from = op->sector;
-	rs->bad[i].to = op->sector + op->sectors;
-	WRITE_ONCE(rs->bads, rs->bads + 1);
-	blkcast_map_hold(op->vol, op->region, 1);
-	return true;
-}
-
-static void bad_drop(struct blkcast_volume *v, u32 i)
-{
-	struct blkcast_repairs *rs = v->repairs;
-
-	blkcast_map_hold(v, blkcast_region(v, rs->bad[i].from), -1);
-	rs->bad[i] = rs->bad[rs->bads - 1];
-	WRITE_ONCE(rs->bads, rs->bads - 1);
-}
-
-/* Cut a range that has been written off what is bad.  Caller holds vol->lock. */
-void __blkcast_repair_written(struct blkcast_op *op)
-{
-	sector_t from = op->sector, to = from + op->sectors;
-	struct blkcast_repairs *rs = op->vol->repairs;
-	u32 i = 0;
-
-	lockdep_assert_held(&op->vol->lock);
-	while (i < rs->bads) {
-		struct bad *b = &rs->bad[i];
-
-		if (from <= b->from && b->to <= to) {
-			bad_drop(op->vol, i);
-			continue;
-		}
-		if (from <= b->from && b->from < to)
-			b->from = to;
-		else if (b->to <= to && from < b->to)
-			b->to = from;
-		i++;
-	}
-}
-
-/* Has anything bad to be cut?  Caller holds vol->lock. */
-bool blkcast_repair_bads(struct blkcast_volume *v)
-{
-	return v->repairs && v->repairs->bads;
-}
-
-/**
- * blkcast_repair_settle() - the reign ends: what is bad is in doubt
- * @v: a primary without ops
- *
- * Return: was there any?
- */
-bool blkcast_repair_settle(struct blkcast_volume *v)
-{
-	struct blkcast_repairs *rs = v->repairs;
-	u32 region, n = 0;
-
-	spin_lock_irq(&v->lock);
-	if (rs && rs->bads)
-		blkcast_views_unreadable(v);
-	while (rs && rs->bads) {
-		region = blkcast_region(v, rs->bad[0].from);
-		bad_drop(v, 0);
-		blkcast_map_stamp(v, region, BLKCAST_LSN_DOUBT);
-		n++;
-	}
-	spin_unlock_irq(&v->lock);
-	if (n)
-		vol_warn(v, "%u ranges cannot be read or written here: their regions are in doubt\n",
-			 n);
-	return n;
-}
 
 /* Caller holds vol->lock. */
 void blkcast_repair_status(struct blkcast_volume *v, struct blkcast_read_fails *f)
@@ -294,14 +134,18 @@ static void range_hold(struct blkcast_repair *r, bool write)
 		wait_for_completion(&r->granted);
 }
 
-/* Inv. 1: the place is noted, and taken, before another write has its LSN. */
-static struct blkcast_link *read_ask(struct blkcast_repair *r)
+/*
+ * Inv. 1: the place is noted, and taken, before another write has its LSN.  @held: the
+ * caller has the region.
+ */
+static struct blkcast_link *read_ask(struct blkcast_repair *r, bool held)
 {
 	struct blkcast_volume *v = r->vol;
 	struct blkcast_link *l;
 
 	reinit_completion(&r->answered);
-	range_hold(r, false);
+	if (!held)
+		range_hold(r, false);
 	spin_lock_irq(&v->lock);
 	l = link_pick(r);
 	if (l) {
@@ -313,21 +157,23 @@ static struct blkcast_link *read_ask(struct blkcast_repair *r)
 		list_add_tail(&r->node, &l->reads_due);
 		wake_up(&l->wake);
 	}
-	blkcast_range_leave(&r->op);
+	if (!held)
+		blkcast_range_leave(&r->op);
 	spin_unlock_irq(&v->lock);
 	return l;
 }
 
 /* Read the op's range from one replica after the other. */
-static int replica_read(struct blkcast_repair *r)
+static int replica_read(struct blkcast_repair *r, bool held)
 {
+	r->error = -ENOLINK;
 	r->tries = 0;
-	while (read_ask(r)) {
+	while (read_ask(r, held)) {
 		wait_for_completion(&r->answered);
 		if (!READ_ONCE(r->error))
 			return 0;
 	}
-	return -EIO;
+	return r->error;
 }
 
 /* It is over with this link.  Caller holds vol->lock. */
@@ -532,8 +378,8 @@ static bool write_begin(struct blkcast_repair *r)
 	bool may;
 
 	spin_lock_irq(&v->lock);
-	may = !r->op.error && blkcast_map_get(v, r->op.region) == r->stamp &&
-	      bad_add(v->repairs, &r->op);
+	may = !r->op.error && !v->failing && !v->detached && blkcast_map_get(v, r->op.region) == r->stamp &&
+	      blkcast_bad_add(v->repairs, &r->op);
 	spin_unlock_irq(&v->lock);
 	return may;
 }
@@ -617,19 +463,48 @@ static void read_tell(struct blkcast_volume *v, const struct bio *clone)
 	blkcast_event_error(v, error);
 }
 
+/* With a detached device readers fare as writers do when no replica is there. */
+static bool read_waits(struct blkcast_repair *r)
+{
+	struct blkcast_volume *v = r->vol;
+	bool waits;
+
+	spin_lock_irq(&v->lock);
+	waits = (v->detached || v->failing) && v->accepting && r->error != -EIO &&
+		v->on_loss == BLKCAST_ON_LOSS_SUSPEND;
+	spin_unlock_irq(&v->lock);
+	if (waits)
+		schedule_timeout_uninterruptible(READ_AGAIN);
+	return waits;
+}
+
+/* The device may not have been asked, as it failed something else, and be well again. */
+static bool read_again(struct blkcast_repair *r)
+{
+	return !blkcast_repair_bad(r->vol, r->op.sector, r->op.sectors) &&
+	       !device_io(r, false);
+}
+
 static void read_serve(struct blkcast_repair *r, struct bio *clone)
 {
 	struct bio *bio = clone->bi_private;
 	struct bvec_iter iter = bio->bi_iter;
 	u32 bytes;
 
-	read_tell(r->vol, clone);
+	if (!blkcast_repair_over(r->vol))
+		read_tell(r->vol, clone);
 	do {
 		sector_t sector = iter.bi_sector;
+		bool here = false;
 
 		bytes = min_t(u32, iter.bi_size, REPAIR_BYTES);
 		op_aim(r, sector, bytes);
-		if (replica_read(r)) {
+		while (replica_read(r, false)) {
+			if (read_waits(r))
+				continue;
+			here = read_again(r);
+			if (here)
+				break;
 			read_answer(r->vol, clone, false);
 			return;
 		}
@@ -637,7 +512,8 @@ static void read_serve(struct blkcast_repair *r, struct bio *clone)
 		/* The reader does not wait for a device that may be slow to fail. */
 		if (!iter.bi_size)
 			read_answer(r->vol, clone, true);
-		write_back(r);
+		if (!here && !blkcast_repair_over(r->vol))
+			write_back(r);
 	} while (iter.bi_size);
 }
 
@@ -690,6 +566,59 @@ static void read_failed(struct blkcast_volume *v, struct bio *clone)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
+/* ---- a region that another replica needs ---- */
+
+/* Can such a region be had, for this link? */
+bool blkcast_repair_source(const struct blkcast_link *l)
+{
+	struct blkcast_volume *v = l->vol;
+	const struct blkcast_link *other;
+	bool there;
+
+	spin_lock_irq(&v->lock);
+	there = !v->detached && !v->detaching;
+	list_for_each_entry(other, &v->links, node)
+		there |= other != l && other->state >= BLKCAST_LINK_JOINING &&
+			 other->flags & BLKCAST_F_READS;
+	spin_unlock_irq(&v->lock);
+	return there;
+}
+
+static void pages_copy(const struct blkcast_repair *r, void *to)
+{
+	u32 bytes = blkcast_op_bytes(&r->op), at;
+
+	for (at = 0; at < bytes; at += PAGE_SIZE)
+		memcpy_from_page(to + at, r->pages[at / PAGE_SIZE], 0,
+				 min_t(u32, bytes - at, PAGE_SIZE));
+}
+
+/**
+ * blkcast_repair_load() - read a region from a replica
+ * @v: a primary whose device is detached
+ * @region: held by the caller, with no write in flight; has been written
+ * @buf: has room for it
+ *
+ * Return: 0, or a negative errno.
+ */
+int blkcast_repair_load(struct blkcast_volume *v, u32 region, void *buf)
+{
+	u32 bytes = blkcast_region_sectors(v, region) << SECTOR_SHIFT, at, n;
+	struct blkcast_repair *r = &v->repairs->slot[REPAIRS];
+	int err = 0;
+
+	mutex_lock(&v->repairs->loading);
+	for (at = 0; at < bytes && !err; at += n) {
+		n = min_t(u32, bytes - at, REPAIR_BYTES);
+		op_aim(r, blkcast_region_start(v, region) + (at >> SECTOR_SHIFT), n);
+		err = replica_read(r, true);
+		if (!err)
+			pages_copy(r, buf + at);
+	}
+	mutex_unlock(&v->repairs->loading);
+	return err;
+}
+
 /* ---- the door ---- */
 
 static void read_end(struct bio *clone)
@@ -698,8 +627,7 @@ static void read_end(struct bio *clone)
 	struct blkcast_volume *v = bio->bi_bdev->bd_disk->private_data;
 	blk_status_t status = clone->bi_status;
 
-	if (unlikely(READ_ONCE(v->repairs->bads)) &&
-	    blkcast_repair_bad(v, bio->bi_iter.bi_sector, bio_sectors(bio)))
+	if (unlikely(blkcast_repair_bad(v, bio->bi_iter.bi_sector, bio_sectors(bio))))
 		clone->bi_status = status = BLK_STS_IOERR;
 	/* The latter two are no failures of the device. */
 	if (unlikely(status) && status != BLK_STS_AGAIN && status != BLK_STS_NOTSUPP) {
@@ -718,7 +646,7 @@ static bool guard_due(struct blkcast_volume *v)
 	struct blkcast_repairs *rs = READ_ONCE(v->repairs);
 
 	return rs && READ_ONCE(v->role) == BLKCAST_ROLE_PRIMARY &&
-	       (!list_empty(&v->links) || READ_ONCE(rs->bads));
+	       (!list_empty(&v->links) || READ_ONCE(rs->bads) || blkcast_repair_over(v));
 }
 
 /**
@@ -756,7 +684,7 @@ static void repairs_free(struct blkcast_repairs *rs)
 {
 	u32 i, k;
 
-	for (i = 0; rs && i < REPAIRS; i++)
+	for (i = 0; rs && i <= REPAIRS; i++)
 		for (k = 0; k < REPAIR_PAGES; k++)
 			if (rs->slot[i].pages[k])
 				__free_page(rs->slot[i].pages[k]);
@@ -793,7 +721,8 @@ int blkcast_repairs_init(struct blkcast_volume *v)
 	rs = kvzalloc(sizeof(*rs), GFP_KERNEL);
 	if (!rs)
 		return -ENOMEM;
-	for (i = 0; i < REPAIRS && !err; i++)
+	mutex_init(&rs->loading);
+	for (i = 0; i <= REPAIRS && !err; i++)
 		err = slot_init(&rs->slot[i], v);
 	if (err) {
 		repairs_free(rs);

@@ -67,6 +67,12 @@ int blkcast_resync_gap(struct blkcast_link *l)
 {
 	struct blkcast_frame f = { .type = cpu_to_le16(BLKCAST_FRAME_GAP) };
 
+	/* For a region that cannot be read now no copy loses its consistency. */
+	if (READ_ONCE(l->vol->failing) && !READ_ONCE(l->vol->detached))
+		return -EAGAIN;
+	/* What it lacks nobody has: it may be the last copy that is of one moment. */
+	if (!blkcast_repair_source(l))
+		return -ENODATA;
 	return blkcast_frame_send(l, &f, NULL, true);
 }
 
@@ -161,8 +167,13 @@ static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
 static int region_read(struct blkcast_link *l, u32 region)
 {
 	struct blkcast_volume *v = l->vol;
-	int err = blkcast_region_load(v, region, l->buf);
+	int err;
 
+	if (READ_ONCE(v->detached))
+		err = blkcast_repair_load(v, region, l->buf);
+	else
+		err = blkcast_region_load(v, region, l->buf) ?:
+		      blkcast_detach_sure(v, region);
 	if (err)
 		vol_err_ratelimited(v, "cannot read region %u for link %s: %d\n",
 				    region, l->name, err);

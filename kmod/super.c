@@ -196,6 +196,13 @@ static int super_write_locked(struct blkcast_volume *v)
 	int i, err = 0;
 
 	lockdep_assert_held(&v->super_lock);
+	/* What fails may take its time: once is enough. */
+	if (v->super_over) {
+		super_show(v);
+		return 0;
+	}
+	if (READ_ONCE(v->detached))
+		s->flags |= cpu_to_le32(BLKCAST_SUPER_INCONSISTENT);
 	le64_add_cpu(&s->generation, 1);
 	s->crc = cpu_to_le32(blkcast_block_crc(s, offsetof(struct blkcast_super,
 							   crc)));
@@ -212,9 +219,13 @@ static int super_write_locked(struct blkcast_volume *v)
 	if (err) {
 		vol_err_ratelimited(v, "cannot write the superblock: %d\n", err);
 		blkcast_event_error(v, err);
-	} else {
-		super_show(v);
+		/* detach.c, inv. 5. */
+		v->super_over = READ_ONCE(v->detached);
+		if (v->super_over || READ_ONCE(v->detaching))
+			err = 0;
 	}
+	if (!err)
+		super_show(v);
 	return err;
 }
 

@@ -247,6 +247,12 @@ static void verify_finish(struct blkcast_link *l, struct blkcast_ask *ask)
 	u32 region = ask->region, bytes = differing_bytes(l->vol, ask);
 
 	spin_lock_irq(&l->vol->lock);
+	/* Ours may come from a device that has lost it: no word against theirs. */
+	if (l->vol->failing || l->vol->detached) {
+		region_failed(vf, ask);
+		spin_unlock_irq(&l->vol->lock);
+		return;
+	}
 	/* Inv. 2. */
 	if (!test_bit(region, l->dirty)) {
 		region_over(vf, region);
@@ -276,6 +282,8 @@ static void verify_repair(struct blkcast_link *l)
 	struct blkcast_volume *v = l->vol;
 	u32 r, n = 0;
 
+	if (READ_ONCE(v->detached))
+		return;
 	spin_lock_irq(&v->lock);
 	for_each_set_bit(r, vf->differs, vf->regions) {
 		blkcast_resync_dirty(l, r);
@@ -450,6 +458,10 @@ int blkcast_verify_start(struct blkcast_volume *v, const char *name, bool repair
 	if (v->role != BLKCAST_ROLE_PRIMARY) {
 		NL_SET_ERR_MSG(extack, "a replica: its primary compares");
 		return -EINVAL;
+	}
+	if (v->detached) {
+		NL_SET_ERR_MSG(extack, "its device has been detached: nothing to compare with");
+		return -ENODEV;
 	}
 	vf = verify_alloc(v, repair);
 	if (!vf)

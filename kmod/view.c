@@ -320,7 +320,9 @@ static int view_begin(struct blkcast_view *view)
 
 	mutex_lock(&v->super_lock);
 	spin_lock_irq(&v->lock);
-	if (le32_to_cpu(v->super->flags) & BLKCAST_SUPER_INCONSISTENT) {
+	if (v->failing || v->detached) {
+		err = -ENODEV;
+	} else if (le32_to_cpu(v->super->flags) & BLKCAST_SUPER_INCONSISTENT) {
 		err = -EUCLEAN;
 	} else if (v->sectors != view->sectors) {
 		err = -EAGAIN;	/* a replica's receiver has no vol->admin */
@@ -378,6 +380,8 @@ static int view_start(struct blkcast_view *view, struct netlink_ext_ack *extack)
 	if (err == -EUCLEAN)
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
+	else if (err == -ENODEV)
+		NL_SET_ERR_MSG(extack, "the volume's device fails, or is detached");
 	else if (err)
 		NL_SET_ERR_MSG(extack, "the volume has just been resized: try again");
 	if (err)

@@ -555,7 +555,7 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 	blkcast_policy_stop(v);
 	volume_disk_del(v);
 	blkcast_repairs_stop(v);
-	bad = blkcast_repair_settle(v);
+	bad = blkcast_repair_settle(v) || v->detached;
 	err = blkcast_map_close(v);
 	if (err)
 		vol_warn(v, "stamps not written: active groups will be in doubt\n");
@@ -581,6 +581,10 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 	if (v->role == BLKCAST_ROLE_PRIMARY) {
 		NL_SET_ERR_MSG(extack, "is primary already");
 		return -EALREADY;
+	}
+	if (v->detached) {
+		NL_SET_ERR_MSG(extack, "its device has been detached: take it down");
+		return -ENODEV;
 	}
 	if (!reign || term > BLKCAST_TERM_MAX) {
 		NL_SET_ERR_MSG(extack, "term or reign id out of range");
@@ -700,7 +704,7 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 	}
 	volume_quiesce(v);
 	blkcast_members_stop(v);
-	bad = blkcast_repair_settle(v);
+	bad = blkcast_repair_settle(v) || v->detached;
 	/* A flush that fails here still restamps: it is a primary's. */
 	if (!heir && (blkcast_map_clean(v) || bad || blkcast_reign_lay_down(v)))
 		vol_warn(v, "the reign could not be laid down: it counts as crashed\n");

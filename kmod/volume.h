@@ -83,6 +83,7 @@ struct blkcast_volume {
 	struct mutex		super_lock;
 	struct blkcast_super	*super;		/* super_lock; A for reading */
 	bool			super_stale;	/* super_lock: a write failed */
+	bool			super_over;	/* super_lock: detach.c, inv. 5 */
 	struct blkcast_super	*shown;		/* L: as it was written last */
 	u64			shown_end;	/* L: vol->meta_end at that time */
 	struct blkcast_map	map;
@@ -116,6 +117,17 @@ struct blkcast_volume {
 	bool			lease_told;	/* L: that it is over */
 	struct list_head	held;		/* L: ops that ended after it was */
 	struct delayed_work	lease_work;
+	bool			hold_errors;	/* L: on_io_error=detach */
+	bool			copies_sure;	/* L, read without: detach.c, inv. 7 */
+	bool			failing;	/* L, read without: what failed here is held */
+	u32			restamping;	/* L: failures that are being dealt with */
+	bool			flush_held;	/* L: a flush is */
+	u8			flush_fate;	/* L: enum blkcast_fate: of one that was */
+	unsigned long		flush_began;	/* who has flush_busy: jiffies */
+	unsigned long		flush_good;	/* L: began the newest one that went well */
+	bool			detaching;	/* L, read without: detach.c, inv. 2 */
+	bool			detached;	/* L, read without: inv. 3 */
+	struct list_head	failed;		/* L: ops that are held */
 	u64			resync_rate;	/* L: bytes a second under load */
 	u64			max_lag;	/* L for writing: ns; 0: readers are welcome */
 	u64			fresh_as_of;	/* L for writing: fresh.c; 0: not known */
@@ -271,6 +283,7 @@ void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f);
 int blkcast_flush(struct blkcast_volume *v);
 u32 blkcast_flush_mark(struct blkcast_volume *v);
 int blkcast_flush_since(struct blkcast_volume *v, u32 mark);
+void blkcast_flush_again(struct blkcast_volume *v);
 int blkcast_flush_meta(struct blkcast_volume *v, u32 mark);
 int blkcast_flushes_init(void);
 void blkcast_flushes_exit(void);
@@ -280,12 +293,13 @@ int blkcast_reads_init(struct blkcast_volume *v);
 void blkcast_reads_free(struct blkcast_volume *v);
 u64 blkcast_reads(const struct blkcast_volume *v);
 
-/* repair.c: reads that fail here */
+/* repair.c, bad.c: reads that fail here */
 struct bio *blkcast_repair_guard(struct blkcast_volume *v, struct bio *bio);
 bool blkcast_repair_bad(struct blkcast_volume *v, sector_t sector, u32 sectors);
 bool blkcast_repair_bads(struct blkcast_volume *v);
 void __blkcast_repair_written(struct blkcast_op *op);
 bool blkcast_repair_settle(struct blkcast_volume *v);
+int blkcast_repair_load(struct blkcast_volume *v, u32 region, void *buf);
 void blkcast_repair_status(struct blkcast_volume *v, struct blkcast_read_fails *f);
 int blkcast_repairs_init(struct blkcast_volume *v);
 void blkcast_repairs_stop(struct blkcast_volume *v);
@@ -332,6 +346,26 @@ int blkcast_lease_set(struct blkcast_volume *v, u64 until,
 void blkcast_lease_end(struct blkcast_volume *v);
 bool blkcast_lease_keep(struct blkcast_op *op);
 struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio);
+
+/* detach.c */
+enum blkcast_fate {
+	BLKCAST_FATE_OPEN,	/* not decided */
+	BLKCAST_FATE_FAILED,	/* fail it */
+	BLKCAST_FATE_SPARED,	/* detached: the device's part is over */
+	BLKCAST_FATE_HELD,	/* ask again when told to */
+};
+
+enum blkcast_fate __blkcast_detach_fate(struct blkcast_volume *v);
+enum blkcast_fate blkcast_detach_fate(struct blkcast_op *op);
+enum blkcast_fate blkcast_detach_flush_fate(struct blkcast_volume *v);
+enum blkcast_fate blkcast_detach_super_fate(struct blkcast_volume *v);
+u32 blkcast_detach_held(struct blkcast_volume *v);
+bool blkcast_detach_last(struct blkcast_volume *v);
+void blkcast_detach_update(struct blkcast_volume *v);
+void blkcast_detach_restamped(struct blkcast_volume *v);
+int blkcast_detach_hold(struct blkcast_volume *v, bool hold);
+int blkcast_detach_sure(struct blkcast_volume *v, u32 region);
+int blkcast_detach(struct blkcast_volume *v, struct netlink_ext_ack *extack);
 
 /* reign.c */
 int blkcast_reign_hand_over(struct blkcast_volume *v, const char *heir,

@@ -24,7 +24,8 @@
  * a flush behind it in the stream.
  *
  * A write that the backing device refuses fails; its region gets a fresh stamp
- * and turns dirty on every link, for nobody knows what it holds now (rule 9).
+ * and turns dirty on every link, for nobody knows what it holds now (rule 9).  Unless
+ * the device may be given up: then it waits for that (detach.c).
  */
 #include <linux/highmem.h>
 
@@ -74,14 +75,16 @@ static void op_arrived(struct blkcast_op *op)
 		op_complete(op);
 }
 
-/* An op that never got an LSN ends. */
+/* An op that never got an LSN ends; one that was held has left its range. */
 static void op_abort(struct blkcast_op *op, int error)
 {
 	struct blkcast_volume *v = op->vol;
 
 	spin_lock_irq(&v->lock);
-	blkcast_range_leave(op);
-	blkcast_map_end(op);
+	if (!list_empty(&op->range_node)) {
+		blkcast_range_leave(op);
+		blkcast_map_end(op);
+	}
 	spin_unlock_irq(&v->lock);
 	op->error = error;
 	op_complete(op);
@@ -178,15 +181,9 @@ static bool lsns_left(struct blkcast_volume *v)
 static void flush_done(struct blkcast_flush *f, int error)
 {
 	struct blkcast_op *op = container_of(f, struct blkcast_op, flush);
-	struct blkcast_volume *v = op->vol;
-	unsigned long flags;
 
-	spin_lock_irqsave(&v->lock, flags);
-	op->local_done = true;
 	if (error)
 		op->error = error;
-	blkcast_log_trim(v);
-	spin_unlock_irqrestore(&v->lock, flags);
 	op_arrived(op);
 }
 
@@ -203,6 +200,8 @@ static void flush_commit(struct blkcast_op *op)
 		return;
 	}
 	op_enlist(op);
+	/* The backlog has nothing that the device wants, however long that takes. */
+	op->local_done = true;
 	spin_unlock_irq(&v->lock);
 	trace_blkcast_write_start(v->minor, op->lsn, 0, 0, op->start, op->pid);
 	op->flush.done = flush_done;
@@ -234,15 +233,23 @@ void blkcast_write_flush(struct blkcast_volume *v)
 
 /* ---- writes ---- */
 
+/* One that was held, or waits for a flush, has left it.  Caller holds vol->lock. */
+static void range_over(struct blkcast_op *op)
+{
+	if (list_empty(&op->range_node))
+		return;
+	if (!op->error && blkcast_repair_bads(op->vol))
+		__blkcast_repair_written(op);
+	blkcast_range_leave(op);
+}
+
 static void write_finish(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
 	unsigned long flags;
 
 	spin_lock_irqsave(&v->lock, flags);
-	if (!op->error && blkcast_repair_bads(v))
-		__blkcast_repair_written(op);
-	blkcast_range_leave(op);
+	range_over(op);
 	blkcast_map_end(op);
 	op->local_done = true;
 	blkcast_log_trim(v);
@@ -250,16 +257,16 @@ static void write_finish(struct blkcast_op *op)
 	op_arrived(op);
 }
 
-/* Rule 9.  The op's range is still held, so nothing else is in flight there. */
-static void write_failed(struct work_struct *work)
+/*
+ * Rule 9.  What is in flight there beside it has an older stamp, and is waited for by who
+ * copies the region.
+ */
+static void write_failed(struct blkcast_op *op)
 {
-	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
 	struct blkcast_volume *v = op->vol;
 	struct blkcast_link *l;
 
-	vol_err_ratelimited(v, "write of %u sectors at %llu failed here: %d\n",
-			    op->sectors, (u64)op->sector, op->error);
-	blkcast_event_error(v, op->error);
+	op->error = op->local_error;
 	spin_lock_irq(&v->lock);
 	blkcast_view_failed(op, op->error);
 	blkcast_map_stamp(v, op->region, ++v->lsn);
@@ -268,7 +275,36 @@ static void write_failed(struct work_struct *work)
 		blkcast_resync_dirty(l, op->region);
 	spin_unlock_irq(&v->lock);
 	blkcast_write_reached(v);
+	blkcast_detach_restamped(v);
 	write_finish(op);
+}
+
+static void write_judge(struct work_struct *work)
+{
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+
+	switch (blkcast_detach_fate(op)) {
+	case BLKCAST_FATE_OPEN:
+	case BLKCAST_FATE_HELD:
+		break;
+	case BLKCAST_FATE_SPARED:
+		write_finish(op);
+		break;
+	case BLKCAST_FATE_FAILED:
+		write_failed(op);
+		break;
+	}
+}
+
+/* Beside the volume's thread, which may wait for this op's room. */
+static void write_error(struct blkcast_op *op, int error)
+{
+	vol_err_ratelimited(op->vol, "write of %u sectors at %llu failed here: %d\n",
+			    op->sectors, (u64)op->sector, error);
+	blkcast_event_error(op->vol, error);
+	op->local_error = error;
+	INIT_WORK(&op->work, write_judge);
+	queue_work(blkcast_wq, &op->work);
 }
 
 /* A stacked device says it can, and makes a flush of it below. */
@@ -290,6 +326,16 @@ static void write_flushed(struct blkcast_flush *f, int error)
 	write_finish(op);
 }
 
+/* Its data are there: for a flush nobody needs its range or its place in the backlog. */
+static void op_written(struct blkcast_op *op)
+{
+	spin_lock_irq(&op->vol->lock);
+	range_over(op);
+	op->local_done = true;
+	blkcast_log_trim(op->vol);
+	spin_unlock_irq(&op->vol->lock);
+}
+
 static void write_flush(struct work_struct *work)
 {
 	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
@@ -297,6 +343,7 @@ static void write_flush(struct work_struct *work)
 	op->flush.done = write_flushed;
 	op->flush.app = true;
 	op->flush.since = op->start;
+	op_written(op);
 	blkcast_flush_ask(op->vol, &op->flush);
 }
 
@@ -304,15 +351,14 @@ static void write_end(struct blkcast_op *op, int error)
 {
 	trace_blkcast_write_local(op->vol->minor, op->lsn, blkcast_op_bytes(op),
 				  op->start, error, op->sector, op->pid);
-	if (!error && !fua_by_flush(op)) {
+	if (error) {
+		write_error(op, error);
+	} else if (fua_by_flush(op)) {
+		INIT_WORK(&op->work, write_flush);
+		queue_work(blkcast_wq, &op->work);
+	} else {
 		write_finish(op);
-		return;
 	}
-	/* Beside the volume's thread, which may wait for this op's room. */
-	if (error)
-		op->error = error;
-	INIT_WORK(&op->work, error ? write_failed : write_flush);
-	queue_work(blkcast_wq, &op->work);
 }
 
 /* The one copy: device and links use it, whatever the writer does meanwhile. */
@@ -354,6 +400,30 @@ static struct blkcast_op *fua_barrier(struct blkcast_op *op)
 	return flush;
 }
 
+static void write_granted(struct blkcast_op *op);
+static void write_enter(struct blkcast_op *op);
+
+/* The pen has failed: the op has no LSN. */
+static void write_unpenned(struct blkcast_op *op)
+{
+	switch (blkcast_detach_fate(op)) {
+	case BLKCAST_FATE_OPEN:
+	case BLKCAST_FATE_HELD:
+		break;
+	case BLKCAST_FATE_SPARED:
+		op->error = 0;
+		if (list_empty(&op->range_node))
+			write_enter(op);
+		else
+			write_granted(op);
+		break;
+	case BLKCAST_FATE_FAILED:
+		blkcast_detach_restamped(op->vol);
+		op_abort(op, op->error);
+		break;
+	}
+}
+
 static void write_commit(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
@@ -362,7 +432,7 @@ static void write_commit(struct blkcast_op *op)
 	bool room;
 
 	if (op->error) {
-		op_abort(op, op->error);
+		write_unpenned(op);
 		return;
 	}
 	if (op->kind == BLKCAST_OP_WRITE)
@@ -393,7 +463,10 @@ static void write_commit(struct blkcast_op *op)
 	opf = op->bio->bi_opf & (REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | REQ_IDLE);
 	if (fua_by_flush(op))
 		opf &= ~REQ_FUA;
-	blkcast_view_submit(op, opf);
+	if (READ_ONCE(v->detached))
+		write_end(op, 0);
+	else
+		blkcast_view_submit(op, opf);
 	if (barrier)
 		op_arrived(barrier);
 }
@@ -457,7 +530,9 @@ static void read_submit(struct blkcast_volume *v, struct bio *bio)
 		return;
 	}
 	this_cpu_inc(*v->reads);
-	if (unlikely(leased) && blkcast_lease_over(v)) {
+	if ((unlikely(leased) && blkcast_lease_over(v)) ||
+	    unlikely(READ_ONCE(v->detached) &&
+		     READ_ONCE(v->role) != BLKCAST_ROLE_PRIMARY)) {
 		bio_io_error(bio);
 		return;
 	}

@@ -75,6 +75,18 @@
  *	BLKCAST_A_MEMBERSHIP	u8 enum blkcast_membership; kept in the superblock.
  *				EINVAL managed without BLKCAST_ACK_DISK
  *
+ *	BLKCAST_A_ON_IO_ERROR	u8 enum blkcast_on_io_error, default pass.  SET that
+ *				ends what waits for DETACH: it fails
+ *
+ * DETACH	a primary's device fails, or is to be taken away: go on without it.
+ *		Its replicas serve and keep what is read and written; ack=disk
+ *	BLKCAST_A_NAME
+ *	Before, the caller has made durable on this host, elsewhere, that this copy
+ *	lacks writes: it must be marked inconsistent before it is UP again, for its own
+ *	superblock may be out of reach.  EINVAL a replica; EALREADY; ENOLINK too few
+ *	replicas are connected; ETIMEDOUT they do not get in sync: it is not detached,
+ *	and ACK is as it was if that can be recorded, else disk
+ *
  * MEMBER	managed: put a replica into the in-sync set, or out of it.  When it
  *		is out, that is on stable storage; it is in once GET says so
  *	BLKCAST_A_NAME
@@ -188,7 +200,8 @@
  *	answer: BLKCAST_A_MINOR u32 of its /dev/blkcastN; BLKCAST_A_LSN u64 of the
  *	newest write that it shows
  *	EEXIST there is a view of this name; ENOSPC too many views; EUCLEAN this
- *	copy is inconsistent; EIO a write that belongs to it failed; EBUSY the store
+ *	copy is inconsistent; ENODEV its device fails or is detached; EIO a write that
+ *	belongs to it failed; EBUSY the store
  *	is in use; EINVAL it cannot be one; EAGAIN the volume has just been resized
  *
  * VIEW_REMOVE	BLKCAST_A_NAME, BLKCAST_A_VIEW
@@ -245,6 +258,7 @@ enum blkcast_cmd {
 	BLKCAST_CMD_VIEW_PASS,
 	BLKCAST_CMD_MEMBER,
 	BLKCAST_CMD_LEASE,
+	BLKCAST_CMD_DETACH,
 	__BLKCAST_CMD_MAX,
 };
 
@@ -274,6 +288,19 @@ enum blkcast_ack_mode {
 enum blkcast_on_loss {
 	BLKCAST_ON_LOSS_SUSPEND, /* writes and flushes wait */
 	BLKCAST_ON_LOSS_ERROR,	/* ... fail */
+};
+
+/* When a device of the primary fails what writes it. */
+enum blkcast_on_io_error {
+	BLKCAST_ON_IO_ERROR_PASS, /* writers are told */
+	BLKCAST_ON_IO_ERROR_DETACH, /* they wait for DETACH, if replicas are in sync */
+};
+
+/* How the devices of a volume are. */
+enum blkcast_device {
+	BLKCAST_DEVICE_IN_USE,
+	BLKCAST_DEVICE_FAILING,	/* what it failed waits for DETACH */
+	BLKCAST_DEVICE_DETACHED,
 };
 
 /* Who decides who is in the in-sync set. */
@@ -351,6 +378,8 @@ enum blkcast_event {
 	BLKCAST_EVENT_CAUGHT_UP,	/* LINK: managed: may be put into the set */
 	BLKCAST_EVENT_LEASE_OVER,	/* nothing succeeds any more */
 	BLKCAST_EVENT_LEASE_RENEWED,	/* ... does so again */
+	BLKCAST_EVENT_FAILING,		/* primary: a device fails, and may be detached */
+	BLKCAST_EVENT_DETACHED,		/* primary: it is */
 };
 
 /**
@@ -442,6 +471,8 @@ enum blkcast_attr {
 	BLKCAST_A_MEMBERSHIP,	/* u8 enum blkcast_membership: BLKCAST_SUPER_MANAGED */
 	BLKCAST_A_MEMBER,	/* u8 */
 	BLKCAST_A_MISSING,	/* string, repeated: in the set, and not there [GET] */
+	BLKCAST_A_ON_IO_ERROR,	/* u8 enum blkcast_on_io_error	[GET] */
+	BLKCAST_A_DEVICE,	/* u8 enum blkcast_device	[GET] */
 	__BLKCAST_A_MAX,
 };
 

@@ -117,6 +117,7 @@ int cmd_replace(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_primary(int argc, char **argv);
 int cmd_replica(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
 int cmd_member(int argc, char **argv);
 int cmd_lease(int argc, char **argv);
 int cmd_grow(int argc, char **argv);

@@ -216,7 +216,8 @@ static int write_copy(struct newcopy *new, struct bc_volume_config *config,
 		return ret;
 	}
 	config->meta_end = new->copy.meta.size;
-	return bc_volume_end_save(config->name, config->meta_end, error);
+	ret = bc_volume_end_save(config->name, config->meta_end, error);
+	return ret ? ret : bc_volume_detached_remove(config->name, error);
 }
 
 static int make_copy(struct bc_volume_config *config,

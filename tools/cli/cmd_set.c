@@ -9,7 +9,7 @@
 #include "util.h"
 
 static const char *policy_text, *ack_text, *on_loss_text, *membership_text;
-static const char *fallback, *max_lag;
+static const char *fallback, *max_lag, *on_io_error_text;
 static uint64_t resync_rate, active_max;
 static uint32_t min_isr;
 
@@ -22,6 +22,8 @@ static const struct cli_option options[] = {
 	  "in sync, this one counted, for writes to go on (1)" },
 	{ "on-loss", CLI_TEXT, &on_loss_text, "suspend|error",
 	  "what writes do while there are fewer: wait, or fail (suspend)" },
+	{ "on-io-error", CLI_TEXT, &on_io_error_text, "pass|detach",
+	  "what writes do that a primary's device fails: fail, or go on without it (pass)" },
 	{ "membership", CLI_TEXT, &membership_text, "auto|managed",
 	  "who changes the in-sync set: the links, or 'blkcast member' alone (auto)" },
 	{ "resync-rate", CLI_SIZE, &resync_rate, "SIZE",
@@ -37,13 +39,16 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
 	"NAME [--policy PRESET] [--ack local|memory|disk] [--min-isr COPIES]\n"
-	"       [--on-loss suspend|error] [--membership auto|managed]\n"
+	"       [--on-loss suspend|error] [--on-io-error pass|detach]\n"
+	"       [--membership auto|managed]\n"
 	"       [--resync-rate SIZE] [--active-max SIZE] [--max-lag TIME]\n"
 	"       [--fallback STORE]",
 	"Change a volume's policy, at once and for good. --policy stands for --ack,\n"
 	"--min-isr and --on-loss together; what is given beside it counts. A resync gives\n"
 	"way to writers down to its rate; a volume that nobody writes to gives it all there\n"
-	"is. What is active needs no more metadata written, and is compared after a crash.\n"
+	"is. With --on-io-error detach a primary whose device fails a write or a flush, with\n"
+	"a replica in sync, goes on without that device: see 'blkcast detach --help'.\n"
+	"What is active needs no more metadata written, and is compared after a crash.\n"
 	"With --max-lag, set on a replica's host, its device shows nothing that is older:\n"
 	"reads fail instead, as they do when nobody can say how old it is.\n"
 	"While a replica is made equal, its content is of no one moment: with --fallback it\n"
@@ -82,6 +87,8 @@ static void take(struct bc_volume_config *to, const struct bc_set *set)
 		to->min_isr = set->min_isr;
 	if (set->on_loss >= 0)
 		to->on_loss = set->on_loss;
+	if (set->on_io_error >= 0)
+		to->on_io_error = set->on_io_error;
 	if (set->membership >= 0)
 		to->membership = set->membership + 1;
 	if (set->max_lag_ms >= 0)
@@ -152,6 +159,11 @@ static bool settings(struct bc_set *set)
 	if (on_loss_text && set->on_loss < 0)
 		return cli_failf("--on-loss must be suspend or error, not '%s'",
 				 on_loss_text), false;
+	if (on_io_error_text)
+		set->on_io_error = bc_on_io_error_parse(on_io_error_text);
+	if (on_io_error_text && set->on_io_error < 0)
+		return cli_failf("--on-io-error must be pass or detach, not '%s'",
+				 on_io_error_text), false;
 	if (membership_text)
 		set->membership = bc_membership_parse(membership_text);
 	if (membership_text && set->membership < 0)
@@ -178,7 +190,8 @@ static bool settings(struct bc_set *set)
 
 int cmd_set(int argc, char **argv)
 {
-	struct bc_set set = { .ack = -1, .on_loss = -1, .membership = -1, .max_lag_ms = -1 };
+	struct bc_set set = { .ack = -1, .on_loss = -1, .membership = -1, .max_lag_ms = -1,
+			      .on_io_error = -1 };
 	struct bc_error error;
 	int exit_code;
 	char **rest;
@@ -187,7 +200,7 @@ int cmd_set(int argc, char **argv)
 	if (exit_code != CLI_GO)
 		return exit_code;
 	if (!policy_text && !ack_text && !min_isr && !on_loss_text && !membership_text &&
-	    !resync_rate && !active_max && !max_lag && !fallback) {
+	    !on_io_error_text && !resync_rate && !active_max && !max_lag && !fallback) {
 		fprintf(stderr, "Usage: blkcast set %s\n", syntax.synopsis);
 		return CLI_USAGE;
 	}

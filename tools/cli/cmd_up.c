@@ -10,6 +10,7 @@
 #include "blockdev.h"
 #include "cli.h"
 #include "copy.h"
+#include "detach.h"
 #include "devlink.h"
 #include "util.h"
 
@@ -109,6 +110,9 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 	uint32_t minor;
 	int ret;
 
+	ret = bc_detached_settle(config, error);
+	if (ret)
+		return ret;
 	ret = open_devices(&backing, &meta, config, error);
 	if (ret)
 		goto cleanup;
@@ -127,6 +131,7 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 					      .min_isr = config->min_isr,
 					      .on_loss = config->on_loss,
 					      .membership = config->membership - 1,
+					      .on_io_error = config->on_io_error,
 					      .max_lag_ms = config->max_lag_ms }, error);
 	if (!ret)
 		ret = devlink_settle(config->name, minor, error);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
 	{ "set", cmd_set, "when a write counts as done, how fast a resync may be" },
 	{ "suspend", cmd_suspend, "let writes wait, reads go on" },
 	{ "resume", cmd_resume, "let them go on" },
+	{ "detach", cmd_detach, "go on without a primary's failing device" },
 	{ "member", cmd_member, "say which replicas are waited for (--membership managed)" },
 	{ "lease", cmd_lease, "say until when this host may serve" },
 	{ "grow", cmd_grow, "make a volume and all its copies larger, while it is up" },

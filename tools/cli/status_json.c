@@ -223,6 +223,7 @@ static void add_policy(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "min_isr", live->min_isr);
 	add_text(to, "on_loss", bc_on_loss_name(live->on_loss));
 	add_text(to, "membership", bc_membership_name(policy_managed(live)));
+	add_text(to, "on_io_error", bc_on_io_error_name(live->on_io_error));
 	if (live->role != BLKCAST_ROLE_PRIMARY) {
 		json_object_put(why);
 		return;
@@ -269,6 +270,7 @@ static void add_live(struct json_object *to, const struct bc_volume *live)
 	add_number(to, "exposed_regions", live->exposed);
 	json_object_object_add(to, "inconsistent", json_object_new_boolean(
 			       flags & BLKCAST_SUPER_INCONSISTENT));
+	add_text(to, "device_state", bc_device_name(live->device));
 	json_object_object_add(to, "discards_own", json_object_new_boolean(
 			       flags & BLKCAST_SUPER_DISCARD));
 	add_number(to, "term", live->term);

@@ -76,6 +76,20 @@ static void print_age(const struct bc_volume *live)
 	       "are turned away", limit, live->turned_away);
 }
 
+/* It fails, or is given up: what to do. */
+static void print_device(const struct bc_volume *live)
+{
+	if (live->device == BLKCAST_DEVICE_FAILING)
+		printf("  DEVICE FAILS: %u writes wait until blkcastd gives it up, with replicas in sync, or for 'blkcast set %s --on-io-error pass'\n",
+		       live->parked, live->name);
+	else if (live->role == BLKCAST_ROLE_PRIMARY)
+		printf("  DETACHED: the replicas alone have the volume; 'blkcast replica %s' hands over to one\n",
+		       live->name);
+	else
+		printf("  DETACHED: 'blkcast down %s', then 'blkcast replace', or 'blkcast up %s' if the device is well again\n",
+		       live->name, live->name);
+}
+
 static void print_volume(const struct status_volume *volume)
 {
 	const struct bc_volume *live = volume->live;
@@ -91,7 +105,9 @@ static void print_volume(const struct status_volume *volume)
 	       live->term, bc_ack_name(live->ack), volume->name);
 	if (live->role == BLKCAST_ROLE_PRIMARY)
 		print_policy(live);
-	if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
+	if (live->device != BLKCAST_DEVICE_IN_USE)
+		print_device(live);
+	else if (live->super_flags & BLKCAST_SUPER_INCONSISTENT)
 		printf("  INCONSISTENT: under resync, not usable until that is done\n");
 	if (bc_known(live, BLKCAST_A_DEPOSED))
 		printf("  DEPOSED: a primary of term %u reigns elsewhere; no more writes here: close the device, then 'blkcast replica %s'\n",

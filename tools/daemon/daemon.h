@@ -81,6 +81,13 @@ int fallback_make(struct daemon *daemon, const char *volume, struct bc_error *er
 /* The copy is in sync. */
 void fallback_drop(struct daemon *daemon, const char *volume);
 
+/* --- devices of primaries that fail, detach.c --- */
+
+/* Give up the device of a volume, whose state this is, if it waits for that. */
+void detach_look(struct daemon *daemon, const struct bc_volume *state);
+/* Something has happened to it. */
+void detach_event(struct daemon *daemon, const char *volume);
+
 /* --- links to be, peers.c --- */
 
 /* Make the list of peers from the configuration; drop what left it. */

@@ -65,6 +65,9 @@ static void take_event(const struct bc_event *event, void *arg)
 		renew_event(event->name, event->link);
 		fallback_drop(daemon, event->name);
 	}
+	if (event->event == BLKCAST_EVENT_FAILING ||
+	    event->event == BLKCAST_EVENT_LINK_IN_SYNC)
+		detach_event(daemon, event->name);
 	if (event->event == BLKCAST_EVENT_SIZE)
 		size_changed(daemon, event->name);
 }
@@ -97,8 +100,10 @@ static void check_lost(struct daemon *daemon)
 		return;
 	/* What the state includes is on its way to us already. */
 	read_events(daemon);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		lost |= bc_follow_state(&daemon->follow, &volumes[i]);
+		detach_look(daemon, &volumes[i]);
+	}
 	if (lost)
 		events_lost(daemon);
 	bc_volumes_free(volumes, count);

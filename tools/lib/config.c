@@ -256,6 +256,19 @@ static int take_on_loss(void *to, size_t size, const char *value,
 	return 0;
 }
 
+static int take_on_io_error(void *to, size_t size, const char *value,
+			    struct bc_error *error)
+{
+	int on_io_error = bc_on_io_error_parse(value);
+
+	(void)size;
+	if (on_io_error < 0)
+		return bc_fail(error, on_io_error, "on-io-error '%s' must be pass or detach",
+			       value);
+	*(uint8_t *)to = on_io_error;
+	return 0;
+}
+
 static int take_max_lag(void *to, size_t size, const char *value, struct bc_error *error)
 {
 	uint64_t ns;
@@ -388,6 +401,8 @@ static const struct key volume_keys[] = {
 	  sizeof(uint32_t) },
 	{ "on-loss", take_on_loss, offsetof(struct bc_volume_config, on_loss),
 	  sizeof(uint8_t) },
+	{ "on-io-error", take_on_io_error,
+	  offsetof(struct bc_volume_config, on_io_error), sizeof(uint8_t) },
 	{ "max-lag", take_max_lag, offsetof(struct bc_volume_config, max_lag_ms),
 	  sizeof(uint32_t) },
 	KEY(struct bc_volume_config, fallback, take_store),

@@ -67,6 +67,7 @@ struct bc_volume_config {
 	uint64_t active_max;	/* bytes; 0: the kernel's default */
 	uint32_t min_isr;	/* copies; 0: the kernel's default */
 	uint8_t on_loss;	/* enum blkcast_on_loss */
+	uint8_t on_io_error;	/* enum blkcast_on_io_error */
 	uint32_t max_lag_ms;	/* of what readers of a replica are shown; 0: any */
 	char fallback[BC_PATH_MAX];	/* store of a view, see viewstore.h; empty: none */
 	uint8_t membership;	/* enum blkcast_membership + 1; 0: as the copy has it */
@@ -104,6 +105,14 @@ int bc_volume_end_save(const char *name, uint64_t end, struct bc_error *error);
 /* The same with what the kernel says of a volume that is up, if it is not @known. */
 int bc_volume_end_refresh(struct bc_kernel *kernel, const char *name,
 			  uint64_t known, struct bc_error *error);
+/*
+ * Remember which copy was detached, in DIR/volumes.d/NAME.detached, durably: see
+ * detach.h.  bc_volume_detached_load(): -ENOENT none.
+ */
+int bc_volume_detached_save(const char *name, const uint8_t node[16],
+			    struct bc_error *error);
+int bc_volume_detached_load(const char *name, uint8_t node[16], struct bc_error *error);
+int bc_volume_detached_remove(const char *name, struct bc_error *error);
 int bc_volume_config_remove(const char *name, struct bc_error *error);
 void bc_volume_config_release(struct bc_volume_config *config);
 

@@ -104,6 +104,8 @@ static void print_volume(FILE *out, const struct bc_volume_config *config)
 		fprintf(out, "min-isr = %u\n", config->min_isr);
 	if (config->on_loss != BLKCAST_ON_LOSS_SUSPEND)
 		fprintf(out, "on-loss = %s\n", bc_on_loss_name(config->on_loss));
+	if (config->on_io_error != BLKCAST_ON_IO_ERROR_PASS)
+		fprintf(out, "on-io-error = %s\n", bc_on_io_error_name(config->on_io_error));
 	if (config->max_lag_ms)
 		fprintf(out, "max-lag = %ums\n", config->max_lag_ms);
 	if (config->fallback[0])
@@ -231,10 +233,56 @@ int bc_volume_end_save(const char *name, uint64_t end, struct bc_error *error)
 	return replace_file(folder, name, "end", text, len, error);
 }
 
-int bc_volume_config_remove(const char *name, struct bc_error *error)
+int bc_volume_detached_save(const char *name, const uint8_t node[16],
+			    struct bc_error *error)
+{
+	char folder[BC_PATH_MAX], text[BC_UUID_TEXT + 1];
+	int len;
+
+	bc_uuid_format(node, text);
+	len = strlen(text);
+	text[len++] = '\n';
+	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	return replace_file(folder, name, "detached", text, len, error);
+}
+
+int bc_volume_detached_load(const char *name, uint8_t node[16], struct bc_error *error)
+{
+	char path[BC_PATH_MAX], line[BC_UUID_TEXT + 1] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/volumes.d/%s.detached", bc_config_dir(), name);
+	file = fopen(path, "re");
+	if (!file)
+		return bc_fail_errno(error, -errno, "%s", path);
+	if (!fgets(line, sizeof(line), file))
+		line[0] = 0;
+	fclose(file);
+	line[strcspn(line, "\n")] = 0;
+	if (bc_uuid_parse(line, node))
+		return bc_fail(error, -EINVAL,
+			       "%s: no id of a copy; 'blkcast replace' makes a new one", path);
+	return 0;
+}
+
+int bc_volume_detached_remove(const char *name, struct bc_error *error)
 {
 	char folder[BC_PATH_MAX], path[BC_PATH_MAX];
 
+	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
+	snprintf(path, sizeof(path), "%s/%s.detached", folder, name);
+	if (unlink(path) && errno != ENOENT)
+		return bc_fail_errno(error, -errno, "cannot remove %s", path);
+	return sync_folder(folder, error);
+}
+
+int bc_volume_config_remove(const char *name, struct bc_error *error)
+{
+	char folder[BC_PATH_MAX], path[BC_PATH_MAX];
+	int ret = bc_volume_detached_remove(name, error);
+
+	if (ret)
+		return ret;
 	snprintf(folder, sizeof(folder), "%s/volumes.d", bc_config_dir());
 	snprintf(path, sizeof(path), "%s/%s.end", folder, name);
 	if (unlink(path) && errno != ENOENT)

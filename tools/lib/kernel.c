@@ -333,6 +333,8 @@ int bc_kernel_set(struct bc_kernel *kernel, const char *name,
 		mnl_attr_put_u32(message, BLKCAST_A_MAX_LAG, set->max_lag_ms);
 	if (set->membership >= 0)
 		mnl_attr_put_u8(message, BLKCAST_A_MEMBERSHIP, set->membership);
+	if (set->on_io_error >= 0)
+		mnl_attr_put_u8(message, BLKCAST_A_ON_IO_ERROR, set->on_io_error);
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot change the policy", name);
 }
@@ -361,6 +363,12 @@ int bc_kernel_member(struct bc_kernel *kernel, const char *name, const char *lin
 	return command(kernel, message, NULL, NULL, error,
 		       "volume %s: cannot put %s %s the in-sync set", name, link,
 		       in ? "into" : "out of");
+}
+
+int bc_kernel_detach(struct bc_kernel *kernel, const char *name, struct bc_error *error)
+{
+	return command(kernel, command_new(kernel, BLKCAST_CMD_DETACH, name), NULL, NULL,
+		       error, "volume %s: cannot go on without its device", name);
 }
 
 int bc_kernel_lease(struct bc_kernel *kernel, const char *name, uint64_t until,

@@ -91,7 +91,7 @@ struct bc_volume {
 	uint64_t resync_rate, active_max, meta_end, reads, room;
 	uint32_t min_isr, isr, suspended, parked, max_lag_ms;
 	uint64_t age_ns, turned_away;
-	uint8_t on_loss;
+	uint8_t on_loss, on_io_error, device;
 	uint64_t suspended_ns;
 	uint64_t event_seq, errors;
 	uint32_t flags;
@@ -156,6 +156,7 @@ struct bc_set {
 	int on_loss;		/* enum blkcast_on_loss, -1: as it is */
 	int64_t max_lag_ms;	/* 0: none, -1: as it is */
 	int membership;		/* enum blkcast_membership, -1: as it is */
+	int on_io_error;	/* enum blkcast_on_io_error, -1: as it is */
 };
 
 /* What the module that has this volume knows of BLKCAST_WIRE_FEATURES. */
@@ -201,6 +202,8 @@ int bc_kernel_resume(struct bc_kernel *kernel, const char *name,
 /* Put a replica into the in-sync set, or out of it: -EAGAIN: it is not caught up. */
 int bc_kernel_member(struct bc_kernel *kernel, const char *name, const char *link,
 		     bool in, struct bc_error *error);
+/* Go on without its device; by bc_detach() alone. */
+int bc_kernel_detach(struct bc_kernel *kernel, const char *name, struct bc_error *error);
 /* Until when it may serve, in ns of CLOCK_BOOTTIME; 0: for ever. */
 int bc_kernel_lease(struct bc_kernel *kernel, const char *name, uint64_t until,
 		    struct bc_error *error);
@@ -280,6 +283,8 @@ int bc_events_read(struct bc_events *events,
 const char *bc_role_name(uint8_t role);
 const char *bc_ack_name(uint8_t ack);
 const char *bc_on_loss_name(uint8_t on_loss);
+const char *bc_on_io_error_name(uint8_t on_io_error);
+const char *bc_device_name(uint8_t device);
 const char *bc_membership_name(uint8_t membership);
 const char *bc_link_state_name(uint8_t state);
 const char *bc_verify_state_name(uint8_t state);
@@ -296,6 +301,8 @@ bool bc_min_isr_valid(uint64_t copies);
 int bc_ack_parse(const char *text);
 /* "suspend" or "error" to enum blkcast_on_loss; -EINVAL. */
 int bc_on_loss_parse(const char *text);
+/* "pass" or "detach" to enum blkcast_on_io_error; -EINVAL. */
+int bc_on_io_error_parse(const char *text);
 /* "auto" or "managed" to enum blkcast_membership; -EINVAL. */
 int bc_membership_parse(const char *text);
 

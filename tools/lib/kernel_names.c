@@ -61,6 +61,32 @@ int bc_on_loss_parse(const char *text)
 	return value_of(on_loss_names, BC_ARRAY_SIZE(on_loss_names), text);
 }
 
+static const char * const on_io_error_names[] = {
+	[BLKCAST_ON_IO_ERROR_PASS] = "pass",
+	[BLKCAST_ON_IO_ERROR_DETACH] = "detach",
+};
+
+const char *bc_on_io_error_name(uint8_t on_io_error)
+{
+	return name_of(on_io_error_names, BC_ARRAY_SIZE(on_io_error_names), on_io_error);
+}
+
+int bc_on_io_error_parse(const char *text)
+{
+	return value_of(on_io_error_names, BC_ARRAY_SIZE(on_io_error_names), text);
+}
+
+const char *bc_device_name(uint8_t device)
+{
+	static const char * const names[] = {
+		[BLKCAST_DEVICE_IN_USE] = "in-use",
+		[BLKCAST_DEVICE_FAILING] = "failing",
+		[BLKCAST_DEVICE_DETACHED] = "detached",
+	};
+
+	return name_of(names, BC_ARRAY_SIZE(names), device);
+}
+
 static const char * const membership_names[] = {
 	[BLKCAST_MEMBERSHIP_AUTO] = "auto",
 	[BLKCAST_MEMBERSHIP_MANAGED] = "managed",
@@ -151,6 +177,8 @@ const char *bc_event_name(uint8_t event)
 		[BLKCAST_EVENT_CAUGHT_UP] = "caught-up",
 		[BLKCAST_EVENT_LEASE_OVER] = "lease-over",
 		[BLKCAST_EVENT_LEASE_RENEWED] = "lease-renewed",
+		[BLKCAST_EVENT_FAILING] = "device-failing",
+		[BLKCAST_EVENT_DETACHED] = "detached",
 	};
 
 	return name_of(names, BC_ARRAY_SIZE(names), event);

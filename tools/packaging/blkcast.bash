@@ -44,6 +44,9 @@ _blkcast() {
 	--on-loss)
 		words="suspend error"
 		;;
+	--on-io-error)
+		words="pass detach"
+		;;
 	--membership)
 		words="auto managed"
 		;;

@@ -4,6 +4,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,28 @@ static int live_check(const struct source *source, const struct bc_volume *now,
 	return 0;
 }
 
+/*
+ * What a device has lost, it shows until a flush fails.  A primary that may go on without
+ * its device does not restamp it then: what was read is only worth its stamps once a
+ * flush has gone well.  If that fails the view breaks.
+ */
+static int settle(const struct source *source, struct bc_error *error)
+{
+	char path[BLKCAST_NAME_MAX + 16];
+	int fd, ret = 0;
+
+	if (source->begin.role != BLKCAST_ROLE_PRIMARY ||
+	    source->begin.on_io_error != BLKCAST_ON_IO_ERROR_DETACH)
+		return 0;
+	snprintf(path, sizeof(path), "/dev/blkcast/%s", source->name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		ret = bc_fail_errno(error, -errno, "cannot flush %s", path);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 int source_finish(struct source *source, struct source_end *end, struct bc_error *error)
 {
 	const struct bc_volume *begin = &source->begin;
@@ -291,9 +314,20 @@ int source_finish(struct source *source, struct source_end *end, struct bc_error
 	*end = (struct source_end) { .lsn = begin->lsn, .fuzzy = source->mounted };
 	if (!source->volume)
 		return 0;
+	err = settle(source, error);
+	if (err)
+		return err;
 	err = bc_kernel_get(source->kernel, source->name, &now, error);
 	if (err)
 		return err;
+	/* What was read of one that has failed since is worth nothing. */
+	if (now.device != begin->device || now.device == BLKCAST_DEVICE_FAILING)
+		err = bc_fail(error, -EIO, "volume %s: its device has failed; take the snapshot again",
+			      source->name);
+	if (err) {
+		bc_volume_release(&now);
+		return err;
+	}
 	/* The volume has grown: its last region was a short one that went on. */
 	if (!view && now.sectors != begin->sectors && !source->stamps.fixed)
 		stamps_doubt_last(&source->stamps);
