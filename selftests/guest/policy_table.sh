@@ -94,9 +94,9 @@ longest() {	# seconds between two acknowledgements, from the line on
 
 # How many acknowledged writes the primary lacks; nothing if it is not of one moment.
 lacking=
-judge() {
+judge() {	# judge [GUEST DEVICE]: instead of the primary's volume
 	local newest
-	vm_exec "$primary" "$writer read /dev/blkcast/data" > "$LAB/share/found"
+	vm_exec "${1:-$primary}" "$writer read ${2:-/dev/blkcast/data}" > "$LAB/share/found"
 	read -r lacking newest < <("$here/policy_table.py" judge "$LAB/share/$log" "$LAB/share/found")
 	next=$((newest + 1))
 }
@@ -129,6 +129,12 @@ heal() {
 	esac
 }
 
+# Below its valve.
+disk_has_all() {
+	judge "$replica" /dev/vda
+	is "... the replica's disk has all that was acknowledged" "$lacking" 0
+}
+
 # What is promised while the fault lasts: go on, or wait.
 promised() {	# promised POLICY FAULT
 	case $1,$2 in
@@ -148,6 +154,7 @@ fault() {	# fault POLICY FAULT
 	what=$(promised "$1" "$2")
 	if [ "$what" = wait ]; then
 		check "... writers wait" wait_until 60 waits
+		[ "$2" = "replica killed" ] || disk_has_all
 	else
 		check "... writers go on" goes_on
 	fi
@@ -161,6 +168,9 @@ fault() {	# fault POLICY FAULT
 
 primary_killed() {	# primary_killed POLICY
 	local was=$primary
+	# What is acknowledged without the replica is ahead of it.
+	vm_exec "$primary" 'tc qdisc add dev eth0 root netem delay 300ms'
+	check "$1: writers go on over a slow link" wait_until 60 acked_past "$(($(acked) + 5))"
 	check "$1, primary killed" vm_crash "$primary"
 	primary=$replica replica=$was
 	check "... the replica takes over" vm_exec "$primary" 'blkcast primary data --force --yes > /dev/null'
