@@ -14,6 +14,8 @@
  *  3. How much may be asked for at once is bounded; more ends the link.
  *  4. What cannot be read has an answer, too: hashes that equal nothing, DATA without
  *     content.
+ *  5. What a disk has lost of its cache reads as it was before until a flush fails.  So
+ *     DATA goes out after a flush that began after the newest write there (rule 29).
  */
 #include <linux/highmem.h>
 #include <linux/sched/mm.h>
@@ -163,7 +165,8 @@ static int hashes_send(struct blkcast_link *l)
 
 /* ---- reading ---- */
 
-static void read_end(struct blkcast_op *op, int error)
+/* The answer is ready. */
+static void read_over(struct blkcast_op *op, int error)
 {
 	struct blkcast_volume *v = op->vol;
 	struct blkcast_link *l = op->link;
@@ -182,6 +185,38 @@ static void read_end(struct blkcast_op *op, int error)
 	spin_unlock_irqrestore(&v->lock, flags);
 }
 
+static void read_flushed(struct blkcast_flush *f, int error)
+{
+	read_over(container_of(f, struct blkcast_op, flush), error);
+}
+
+static void read_flush(struct work_struct *work)
+{
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+
+	op->flush.done = read_flushed;
+	op->flush.app = false;
+	blkcast_flush_ask(op->vol, &op->flush);
+}
+
+/* Inv. 5. */
+static void read_end(struct blkcast_op *op, int error)
+{
+	struct blkcast_volume *v = op->vol;
+	unsigned long flags;
+	bool sure;
+
+	spin_lock_irqsave(&v->lock, flags);
+	sure = __blkcast_flush_sure(v, op->region);
+	spin_unlock_irqrestore(&v->lock, flags);
+	if (error || sure) {
+		read_over(op, error);
+		return;
+	}
+	INIT_WORK(&op->work, read_flush);
+	queue_work(blkcast_wq, &op->work);
+}
+
 static void pages_clear(struct blkcast_op *op)
 {
 	unsigned int i;
@@ -197,7 +232,7 @@ static void read_granted(struct blkcast_op *op)
 		blkcast_op_read(op);
 	} else {
 		pages_clear(op);
-		read_end(op, 0);
+		read_over(op, 0);
 	}
 }
 

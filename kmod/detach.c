@@ -265,12 +265,10 @@ int blkcast_detach_hold(struct blkcast_volume *v, bool hold)
  */
 int blkcast_detach_sure(struct blkcast_volume *v, u32 region)
 {
-	struct blkcast_group *g;
 	bool sure;
 
 	spin_lock_irq(&v->lock);
-	g = &v->map.groups[blkcast_map_group(region)];
-	sure = !v->copies_sure || time_before(g->idle_since, v->flush_good);
+	sure = !v->copies_sure || __blkcast_flush_sure(v, region);
 	spin_unlock_irq(&v->lock);
 	return sure ? 0 : blkcast_flush(v);
 }

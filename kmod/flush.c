@@ -260,6 +260,17 @@ int blkcast_flush_meta(struct blkcast_volume *v, u32 mark)
 				  blkdev_issue_flush(v->meta.bdev);
 }
 
+/*
+ * Is all that was written to the region on stable storage?  What a device's cache has
+ * lost reads as it was before, until a flush fails.  Caller holds vol->lock.
+ */
+bool __blkcast_flush_sure(struct blkcast_volume *v, u32 region)
+{
+	lockdep_assert_held(&v->lock);
+	return time_before(v->map.groups[blkcast_map_group(region)].idle_since,
+			   v->flush_good);
+}
+
 void blkcast_flush_init(struct blkcast_volume *v)
 {
 	INIT_LIST_HEAD(&v->flush_asked);

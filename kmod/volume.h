@@ -283,6 +283,7 @@ void blkcast_flush_ask(struct blkcast_volume *v, struct blkcast_flush *f);
 int blkcast_flush(struct blkcast_volume *v);
 u32 blkcast_flush_mark(struct blkcast_volume *v);
 int blkcast_flush_since(struct blkcast_volume *v, u32 mark);
+bool __blkcast_flush_sure(struct blkcast_volume *v, u32 region);
 void blkcast_flush_again(struct blkcast_volume *v);
 int blkcast_flush_meta(struct blkcast_volume *v, u32 mark);
 int blkcast_flushes_init(void);

@@ -118,8 +118,8 @@ check "it fails" wait_until 60 device_is failing
 check "the writer waits" stays w
 like "the status says for what" "$(on 'blkcast status a')" 'DEVICE FAILS'
 before=$(disk)
-give_up
 fast_link
+give_up
 ended w 0
 check "what was acknowledged is read, and everywhere" hold w0 'a b c'
 check "and what came then" hold w 'a b c'

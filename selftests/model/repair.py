@@ -63,8 +63,10 @@ def reply(receiver, block, number):
         if receiver.rule('readrange'):
             yield from until(lambda: all(a.done for a in earlier))
         yield None
+        value = node.read(block)
+        sure = not receiver.rule('readsure') or (yield from node.flush())
         doubt = node.map.stamp[region(block)] == DOUBT and receiver.rule('readdoubt')
-        receiver.send('DATA', number, None if doubt else node.read(block))
+        receiver.send('DATA', number, value if sure and not doubt else None)
         receiver.finish(apply)
 
     node.spawn(answer())

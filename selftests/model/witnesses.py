@@ -72,6 +72,7 @@ WITNESSES = {
     'readbehind': ('badreads cuts', None),
     'readrange': ('badreads', 19),
     'readdoubt': ('badreads applyfail', 1140),
+    'readsure': ('badreads flushfail cleaning', 5071),
     'repairlock': ('badreads wfail cuts', 29),
     'repairsame': ('badreads wfail cuts', 2),
     'detenough': ('detach', 2),

@@ -85,6 +85,7 @@ RULES = {
     'readbehind': 'a read that is not out when its link falls behind does not go out',
     'readrange': 'a replica reads after what arrived before, before what comes later',
     'readdoubt': 'a replica does not answer from a region in doubt',
+    'readsure': 'and after a flush of what it has read',
     'repairlock': 'what came is written back with no write under way there',
     'repairsame': 'and only if the region has the stamp that it had at the place',
     # a primary's disk that fails
