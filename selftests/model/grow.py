@@ -30,7 +30,7 @@ def grow(node, size):
 def _tail(node):
     """Zero what lies behind the end in the last region.  Return success."""
     end, losses = node.size, node.losses
-    if end % B == 0 or not node.map.touched[region(end)] or not node.rule('growzero'):
+    if end % B == 0 or not node.rule('growzero'):
         return True
     yield from node.device.write({b: 0 for b in blocks_of(region(end)) if b >= end})
     if not node.rule('growflush'):
