@@ -6,6 +6,7 @@
 # never its backing device, nor a partition there; be it a disk, md or device mapper.
 # What is below a backing device is taken for what it is.
 #
+# set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
