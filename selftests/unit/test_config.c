@@ -225,6 +225,13 @@ static void daemon_config(void)
 	put_file("blkcast.conf", "[daemon]\nlisten = [::]:1234\nkey=/k\nnode=n\n");
 	EXPECT(!bc_daemon_config_load(&config, &error));
 	EXPECT(!strcmp(config.listen.host, "::") && !strcmp(config.listen.port, "1234"));
+	EXPECT(!config.send_store[0]);
+	put_file("blkcast.conf", "[daemon]\nnode = n\nsend-store = /var/tmp/old:20G\n");
+	EXPECT(!bc_daemon_config_load(&config, &error));
+	EXPECT(!strcmp(config.send_store, "/var/tmp/old:20G"));
+	put_file("blkcast.conf", "[daemon]\nnode = n\nsend-store = old:20G\n");
+	EXPECT(bc_daemon_config_load(&config, &error) == -EINVAL);
+	EXPECT_SAYS(error.text, "blkcast.conf:3: send-store 'old:20G'");
 	put_file("blkcast.conf", "[daemon]\nlisten = 1.2.3.4:99999\n");
 	EXPECT(bc_daemon_config_load(&config, &error) == -EINVAL);
 	EXPECT_SAYS(error.text, "blkcast.conf:2");

@@ -62,6 +62,10 @@ static inline void fill(uint8_t *data, size_t length, uint64_t seed)
 /* Of the volume. */
 static uint8_t test_uuid[16];
 
+/* For create_plan: what is read when a read fails. */
+static int (*test_fall_back)(void *arg);
+static void *test_fall_back_arg;
+
 /* Before the chunks of a delta; *holds is to be freed. */
 static inline int write_base(struct writer *writer, struct stamps *stamps,
 			     const struct have *have, uint8_t **holds, struct bc_error *error)
@@ -87,6 +91,7 @@ static inline int take_delta(int fd, uint64_t bytes, struct stamps *stamps,
 	struct create_plan plan = {
 		.fd = fd, .bytes = bytes, .level = 1, .threads = 2,
 		.stamps = stamps, .writer = &writer, .progress = &progress,
+		.fall_back = test_fall_back, .arg = test_fall_back_arg,
 	};
 	const struct blkcast_reign reign = { .term = htole32(1), .reign = htole64(11) };
 	uint8_t *holds = NULL;

@@ -2,15 +2,21 @@
 /*
  * A damaged snapshot is refused: cut anywhere, any bit that changes the content
  * flipped, any metadata made to lie under a right checksum, frames taken out.
+ * A restore of one leaves its target as it was, or marked incomplete.
  * And an independent walk finds the frames where the seek table says they are.
+ *
+ * ROUNDS is how many flips are restored (200); 10,000 of them are checked in any case.
  */
 /* links: tools/snapshot/create.c tools/snapshot/stamps.c tools/snapshot/writer.c */
 /* links: tools/snapshot/output.c tools/snapshot/folder.c tools/snapshot/format.c tools/snapshot/seektable.c */
 /* links: tools/snapshot/ring.c tools/snapshot/pool.c tools/lib/progress.c */
 /* links: tools/snapshot/extract.c tools/snapshot/reader.c tools/snapshot/input.c */
-/* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/head.c */
-/* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c */
-/* libs: libzstd liburing uuid */
+/* links: tools/snapshot/lowwater.c tools/snapshot/have.c tools/snapshot/head.c tools/snapshot/target.c */
+/* links: tools/lib/util.c tools/lib/error.c tools/lib/crc32c.c tools/lib/copy.c tools/lib/blockdev.c */
+/* links: tools/lib/config.c tools/lib/config_save.c tools/lib/config_end.c tools/lib/layout.c tools/lib/meta.c */
+/* links: tools/lib/meta_block.c tools/lib/meta_map.c tools/lib/meta_runs.c tools/lib/meta_known.c */
+/* links: tools/lib/kernel.c tools/lib/kernel_parse.c tools/lib/kernel_names.c */
+/* libs: libzstd liburing uuid libmnl inih json-c mount */
 /* flags: -lxxhash -pthread -Wno-format-truncation */
 #include <pthread.h>
 #include <signal.h>
@@ -19,6 +25,7 @@
 #include "test_snapshot.h"
 
 #include "blkcast_lsn.h"
+#include "tools/snapshot/target.h"
 
 #define IMAGE_BYTES	((2 << 20) + 4096 * 5)
 #define FRAMES_MAX	64
@@ -26,8 +33,9 @@
 #define NEVER_CHUNK	1	/* nothing in it was ever written */
 
 static char folder[] = "/tmp/test_snapshot.XXXXXX", path[64], damaged[64];
-static int damaged_fd;
-static uint8_t image[IMAGE_BYTES];
+static char target_path[64];
+static int damaged_fd, target_fd;
+static uint8_t image[IMAGE_BYTES], old[IMAGE_BYTES / 2];
 static uint8_t *whole;
 static size_t whole_size;
 
@@ -275,6 +283,93 @@ static void flipped_bit_is_refused(void)
 	free(data);
 }
 
+/* ---- restored ---- */
+
+static int restore_to(struct target *target, struct reader *reader, struct bc_error *error)
+{
+	struct progress progress = { 0 };
+	const struct extract_plan plan = {
+		.reader = reader, .target = target, .threads = 1, .progress = &progress,
+	};
+	int err = target_open(target, target_path, reader, TARGET_FORCE, error);
+
+	if (!err)
+		err = target_begin(target, reader, error);
+	if (!err)
+		err = extract_chunks(&plan, error);
+	return err ? err : target_finish(target, reader, false, error);
+}
+
+static int restore_file(const char *name, struct bc_error *error)
+{
+	struct target target = { .fd = -1, .raw.fd = -1 };
+	struct reader reader;
+	int err = reader_open(&reader, name, error);
+
+	if (err)
+		return err;
+	err = restore_to(&target, &reader, error);
+	target_close(&target);
+	reader_close(&reader);
+	return err;
+}
+
+static bool target_holds(const uint8_t *data, size_t size)
+{
+	size_t found;
+	uint8_t *now = read_file(target_path, &found);
+	bool same = found == size && !memcmp(now, data, size);
+
+	free(now);
+	return same;
+}
+
+/* The whole, or what was there before, or nothing that is taken for either. */
+static int expect_restore(const uint8_t *data, size_t size)
+{
+	static const char mark[] = "blkcast: a restore to this place was interrupted";
+	struct bc_error error = { "" };
+	char begin[sizeof(mark) - 1];
+	int err;
+
+	MUST(!ftruncate(target_fd, 0) && !bc_pwrite_full(target_fd, old, sizeof(old), 0));
+	MUST(!ftruncate(damaged_fd, 0) && !bc_pwrite_full(damaged_fd, data, size, 0));
+	err = restore_file(damaged, &error);
+	if (!err) {
+		EXPECT(target_holds(image, sizeof(image)));
+		return 0;
+	}
+	EXPECT(strstr(error.text, "byte"));
+	EXPECT(target_holds(old, sizeof(old)) ||
+	       (!bc_pread_full(target_fd, begin, sizeof(begin), 0) &&
+		!memcmp(begin, mark, sizeof(begin))));
+	return err;
+}
+
+static void damaged_is_not_restored(void)
+{
+	unsigned int flips = getenv("ROUNDS") ? atoi(getenv("ROUNDS")) : 200, i, changed = 0;
+
+	fill(old, sizeof(old), 4711);
+	EXPECT(!expect_restore(whole, whole_size));
+	for (i = 1; i < frames; i++)
+		EXPECT(expect_restore(whole, frame_at[i]));
+	for (i = 0; i < flips / 10; i++)
+		EXPECT(expect_restore(whole, random_below(whole_size)));
+	for (i = 0; i < flips; i++) {
+		uint64_t bit = random_below(whole_size * 8);
+
+		whole[bit / 8] ^= 1 << bit % 8;
+		changed += expect_restore(whole, whole_size) != 0;
+		whole[bit / 8] ^= 1 << bit % 8;
+	}
+	ksft_print_msg("%u frames, %u cuts, %u flips restored: %u flips refused\n", frames - 1,
+		       flips / 10, flips, changed);
+	EXPECT(changed > flips - flips / 20);
+}
+
+/* ---- made to lie ---- */
+
 /* Overwrite @size bytes of a metadata frame's payload and seal it again. */
 static void frame_lie(uint8_t *data, size_t frame, size_t size, uint64_t value)
 {
@@ -339,17 +434,20 @@ int main(void)
 	snprintf(path, sizeof(path), "%s/whole", folder);
 	damaged_fd = memory_file("", 0);
 	snprintf(damaged, sizeof(damaged), "/dev/fd/%d", damaged_fd);
+	target_fd = memory_file("", 0);
+	snprintf(target_path, sizeof(target_path), "/dev/fd/%d", target_fd);
 	signal(SIGPIPE, SIG_IGN);
 	make_image();
 	make_snapshot();
 	ksft_print_header();
-	ksft_set_plan(8);
+	ksft_set_plan(9);
 	REPORT(undamaged_is_accepted);
 	REPORT(seek_table_is_true);
 	REPORT(cut_at_frames_is_refused);
 	REPORT(cut_anywhere_is_refused);
 	REPORT(something_behind_the_end_is_refused);
 	REPORT(flipped_bit_is_refused);
+	REPORT(damaged_is_not_restored);
 	REPORT(lies_do_no_harm);
 	REPORT(missing_frame_is_refused);
 	unlink(path);

@@ -272,6 +272,115 @@ static void busy_volume_has_true_stamps(void)
 	EXPECT(doubt > 0);
 }
 
+/*
+ * A view of @volume: the volume as it @was; what is behind the end of its file cannot be
+ * read.  Then it is broken, and the volume itself is read and asked for its stamps.
+ */
+struct frail_view {
+	struct volume was, *volume;
+	bool broken;
+};
+
+static int view_ask(void *arg, uint32_t first, uint32_t count, uint64_t *stamps,
+		    struct bc_error *error)
+{
+	struct frail_view *view = arg;
+
+	return volume_ask(view->broken ? view->volume : &view->was, first, count, stamps, error);
+}
+
+static int view_break(void *arg)
+{
+	struct frail_view *view = arg;
+
+	view->broken = true;
+	return view->volume->fd;
+}
+
+static void view_make(struct frail_view *view, struct volume *volume, uint64_t readable)
+{
+	uint8_t *data = malloc(volume->bytes);
+
+	MUST(data && !bc_pread_full(volume->fd, data, volume->bytes, 0));
+	*view = (struct frail_view) { .was = *volume, .volume = volume };
+	view->was.fd = memory_file(data, readable);
+	free(data);
+}
+
+static int view_delta(struct frail_view *view, bool elsewhere, struct bc_error *error)
+{
+	struct stamps stamps = { .ask = view_ask, .arg = view };
+	struct have have;
+	int err;
+
+	MUST(!have_read(&have, name("s", 0), error));
+	MUST(!stamps_init(&stamps, view->was.bytes, view->was.shift, error));
+	test_fall_back = elsewhere ? view_break : NULL;
+	test_fall_back_arg = view;
+	err = take_delta(view->was.fd, view->was.bytes, &stamps, &have, name("s", 1), error);
+	test_fall_back = NULL;
+	stamps_release(&stamps);
+	have_release(&have);
+	return err;
+}
+
+/* What is not in doubt is as it was; only what has changed since is in doubt. */
+static unsigned int view_doubt(const struct frail_view *view)
+{
+	struct bc_error error;
+	unsigned int doubt = 0;
+	struct have have;
+	uint32_t r;
+
+	EXPECT(!restore_chain(1, "--force"));
+	MUST(!have_read(&have, name("s", 1), &error));
+	for (r = 0; r < have.regions; r++) {
+		if (have.stamp[r] == BLKCAST_LSN_DOUBT) {
+			EXPECT(view->volume->stamp[r] != view->was.stamp[r]);
+			doubt++;
+		} else {
+			EXPECT(have.stamp[r] == view->was.stamp[r]);
+		}
+	}
+	have_release(&have);
+	EXPECT(count_doubt(&view->was, name("s", 1)) == doubt);
+	return doubt;
+}
+
+static void broken_view_is_gone_on_without(void)
+{
+	unsigned int i, doubt = 0, broken = 0;
+
+	for (i = 0; i < 16; i++) {
+		struct volume volume;
+		struct frail_view view;
+		struct bc_error error;
+		uint32_t r;
+
+		volume_make(&volume, (6 << 20) + 4096, i & 1 ? 16 : 18);
+		snapshot_to(&volume, NULL, name("s", 0));
+		for (r = 0; r < volume.regions; r += 1 + random_below(3))
+			region_write(&volume, r);
+		region_write(&volume, volume.regions - 1);
+		view_make(&view, &volume, random_below(1536) * 4096);
+		EXPECT(view_delta(&view, false, &error) && strstr(error.text, "cannot read at"));
+		if (i >= 4) {
+			for (r = 0; r < 4; r++)
+				region_write(&volume, random_below(volume.regions));
+			volume.write_rate = random_below(20);
+		}
+		EXPECT(!view_delta(&view, true, &error));
+		broken += view.broken;
+		r = view_doubt(&view);
+		EXPECT(i >= 4 || !r);
+		doubt += r;
+		close(view.was.fd);
+		close(volume.fd);
+	}
+	ksft_print_msg("%u views broke, %u regions were lost to doubt\n", broken, doubt);
+	EXPECT(broken == 16 && doubt > 0);
+}
+
 static void what_does_not_fit_is_refused(void)
 {
 	struct volume volume;
@@ -439,10 +548,11 @@ int main(void)
 		ksft_exit_skip("%s is not built\n", blkcast);
 	MUST(mkdtemp(folder));
 	ksft_print_header();
-	ksft_set_plan(7);
+	ksft_set_plan(8);
 	REPORT(delta_holds_what_changed);
 	REPORT(chains_restore_every_state);
 	REPORT(busy_volume_has_true_stamps);
+	REPORT(broken_view_is_gone_on_without);
 	REPORT(what_does_not_fit_is_refused);
 	REPORT(other_state_is_refused);
 	REPORT(killed_restore_is_resumed);

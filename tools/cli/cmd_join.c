@@ -420,6 +420,7 @@ static void report(const struct join *join, double seconds)
 			       json_object_new_uint64(join->received.bytes));
 	json_object_object_add(object, "content_stored",
 			       json_object_new_uint64(join->received.stored));
+	json_object_object_add(object, "fuzzy", json_object_new_boolean(join->received.fuzzy));
 	json_object_object_add(object, "resync_bytes", json_object_new_uint64(join->resynced));
 	json_object_object_add(object, "in_sync", json_object_new_boolean(wait_s));
 	json_object_object_add(object, "seconds", json_object_new_double(seconds));

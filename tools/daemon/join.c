@@ -23,6 +23,7 @@
 #include "log.h"
 #include "steady.h"
 #include "util.h"
+#include "viewstore.h"
 
 #define SENDER_NICE	5
 
@@ -208,7 +209,8 @@ static int sender_path(char path[PATH_MAX])
 	return 0;
 }
 
-static void sender_run(const char *path, const char *volume, uint64_t rate, int socket)
+static void sender_run(const char *path, const char *volume, uint64_t rate,
+		       const char *store, int socket)
 {
 	char limit[24];
 	sigset_t none;
@@ -220,7 +222,7 @@ static void sender_run(const char *path, const char *volume, uint64_t rate, int 
 	    dup2(socket, 1) < 0 || fcntl(0, F_SETFL, 0) < 0)
 		_exit(1);
 	snprintf(limit, sizeof(limit), "%" PRIu64, rate);
-	execl(path, "blkcast", "send", volume, "--rate", limit, NULL);
+	execl(path, "blkcast", "send", volume, "--rate", limit, "--store", store, NULL);
 	dprintf(2, "blkcastd: cannot run %s: %s\n", path, strerror(errno));
 	_exit(1);
 }
@@ -228,11 +230,13 @@ static void sender_run(const char *path, const char *volume, uint64_t rate, int 
 void join_stream(void *arg, const char *volume, const char *peer,
 		 struct json_object *question, int socket)
 {
+	const struct daemon *daemon = arg;
+	const char *store = daemon->config.send_store[0] ? daemon->config.send_store :
+							  VIEWSTORE_DEFAULT;
 	char path[PATH_MAX];
 	uint64_t rate = 0;
 	pid_t pid;
 
-	(void)arg;
 	json_get_number(question, "rate", INT64_MAX, &rate);
 	if (sender_path(path)) {
 		log_error("volume %s: blkcast is not found beside blkcastd", volume);
@@ -244,7 +248,7 @@ void join_stream(void *arg, const char *volume, const char *peer,
 	if (!pid) {
 		pid = fork();
 		if (!pid)
-			sender_run(path, volume, rate, socket);
+			sender_run(path, volume, rate, store, socket);
 		_exit(pid < 0);
 	}
 	close(socket);

@@ -285,16 +285,26 @@ bool bc_fallback_valid(const char *store)
 	return *store == '/' || !strncmp(store, "memory:", strlen("memory:"));
 }
 
-static int take_store(void *to, size_t size, const char *value,
+static int store_copy(char *to, size_t size, const char *key, const char *value,
 		      struct bc_error *error)
 {
 	if (!bc_fallback_valid(value))
 		return bc_fail(error, -EINVAL,
-			       "fallback '%s' must be memory:SIZE, /FILE:SIZE or /DEVICE", value);
+			       "%s '%s' must be memory:SIZE, /FILE:SIZE or /DEVICE", key, value);
 	if (strlen(value) >= size)
 		return bc_fail(error, -EINVAL, "the path is too long");
 	strcpy(to, value);
 	return 0;
+}
+
+static int take_fallback(void *to, size_t size, const char *value, struct bc_error *error)
+{
+	return store_copy(to, size, "fallback", value, error);
+}
+
+static int take_send_store(void *to, size_t size, const char *value, struct bc_error *error)
+{
+	return store_copy(to, size, "send-store", value, error);
 }
 
 static int take_membership(void *to, size_t size, const char *value,
@@ -384,6 +394,8 @@ static const struct key daemon_keys[] = {
 	  BC_HOST_MAX },
 	{ "accept-key", take_bool, offsetof(struct bc_daemon_config, accept_key),
 	  sizeof(bool) },
+	{ "send-store", take_send_store, offsetof(struct bc_daemon_config, send_store),
+	  BC_PATH_MAX },
 	{ NULL, NULL, 0, 0 }
 };
 
@@ -405,7 +417,7 @@ static const struct key volume_keys[] = {
 	  offsetof(struct bc_volume_config, on_io_error), sizeof(uint8_t) },
 	{ "max-lag", take_max_lag, offsetof(struct bc_volume_config, max_lag_ms),
 	  sizeof(uint32_t) },
-	KEY(struct bc_volume_config, fallback, take_store),
+	KEY(struct bc_volume_config, fallback, take_fallback),
 	KEY(struct bc_volume_config, membership, take_membership),
 	KEY(struct bc_volume_config, allow, take_allow),
 	{ NULL, NULL, 0, 0 }

@@ -44,6 +44,8 @@ struct bc_daemon_config {
 	char crl[BC_PATH_MAX];		/* what they have revoked, or empty */
 	char domain[BC_HOST_MAX];	/* certificates are for NODE or NODE.domain */
 	bool accept_key;		/* links by the key are taken, too */
+	/* Of the view that a host which joins is sent; empty: VIEWSTORE_DEFAULT. */
+	char send_store[BC_PATH_MAX];
 };
 
 struct bc_link_config {

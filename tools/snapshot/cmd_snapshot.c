@@ -139,7 +139,7 @@ static int snapshot(struct take *take, struct bc_error *error)
 int cmd_snapshot(int argc, char **argv)
 {
 	struct output output = { .fd = -1 };
-	struct source source = { .blockdev.fd = -1 };
+	struct source source = { .blockdev.fd = -1, .live.fd = -1 };
 	struct have have = { 0 };
 	struct take take = { .source = &source, .output = &output, .what = "snapshot" };
 	struct bc_error error;

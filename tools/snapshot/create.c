@@ -56,6 +56,7 @@ struct slot {
 
 struct create {
 	const struct create_plan *plan;
+	int fd;			/* that is read from */
 	struct ring ring;
 	struct pool pool;
 	pthread_t output;
@@ -260,7 +261,7 @@ static void slot_read(struct slot *slot, uint32_t from, uint32_t to, uint32_t at
 
 	slot->reads++;
 	slot->create->read += need;
-	ring_read(&slot->create->ring, slot->create->plan->fd, slot->raw + at, length, need,
+	ring_read(&slot->create->ring, slot->create->fd, slot->raw + at, length, need,
 		  slot->start + from, slot);
 }
 
@@ -490,6 +491,23 @@ static int create_refill(struct create *create, struct bc_error *error)
 	return err;
 }
 
+/* A read failed: the same from elsewhere; false: there is nothing else to read from. */
+static bool create_read_elsewhere(struct create *create, const struct ring_request *failed)
+{
+	const struct create_plan *plan = create->plan;
+	int fd;
+
+	if (failed->fd == create->fd) {
+		fd = plan->fall_back ? plan->fall_back(plan->arg) : -1;
+		if (fd < 0)
+			return false;
+		create->fd = fd;
+	}
+	ring_read(&create->ring, create->fd, failed->data, failed->length, failed->need,
+		  failed->offset, failed->owner);
+	return true;
+}
+
 /* Take in finished reads. */
 static int create_reap(struct create *create, struct bc_error *error)
 {
@@ -497,11 +515,13 @@ static int create_reap(struct create *create, struct bc_error *error)
 	int err = 0;
 
 	while (!err && (request = ring_next(&create->ring))) {
-		struct slot *slot = request->owner;
+		const struct ring_request done = *request;
+		struct slot *slot = done.owner;
 
-		if (request->error)
-			return bc_fail_errno(error, request->error,
-					     "cannot read at byte %llu",
+		if (done.error && create_read_elsewhere(create, &done))
+			continue;
+		if (done.error)
+			return bc_fail_errno(error, done.error, "cannot read at byte %llu",
 					     (unsigned long long)slot->start);
 		if (!--slot->reads)
 			err = slot_check(slot, error);
@@ -641,6 +661,7 @@ int create_chunks(const struct create_plan *plan, struct bc_error *error)
 {
 	struct create create = {
 		.plan = plan,
+		.fd = plan->fd,
 		.memory = MAP_FAILED,
 		.chunks = count_chunks(plan),
 	};

@@ -32,7 +32,9 @@
  * @holds: a delta: a bit for each region that it holds; @stamps is fixed
  * @writer: SUPER is written already
  * @pass: NULL, or called now and then: nothing before that byte will be read any more
- * @arg: its first argument
+ * @fall_back: NULL, or called when a read fails: what to read from instead, or -1.  What
+ *	was read before counts; @stamps tell what has changed since they were fixed
+ * @arg: the first argument of both
  */
 struct create_plan {
 	int fd;
@@ -45,6 +47,7 @@ struct create_plan {
 	struct writer *writer;
 	struct progress *progress;
 	void (*pass)(void *arg, uint64_t bytes);
+	int (*fall_back)(void *arg);
 	void *arg;
 };
 

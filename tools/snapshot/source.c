@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../cli/cli.h"
 #include "../lib/util.h"
 #include "../lib/viewstore.h"
 #include "head.h"
@@ -179,7 +180,7 @@ int source_open(struct source *source, const char *name, const char *store,
 
 	memset(source, 0, sizeof(*source));
 	source->name = name;
-	source->blockdev.fd = -1;
+	source->blockdev.fd = source->live.fd = -1;
 	if (!strchr(name, '/') && strchr(name, '@'))
 		name_view(source, name);
 	err = strchr(name, '/') ? source_open_path(source, error) :
@@ -189,11 +190,43 @@ int source_open(struct source *source, const char *name, const char *store,
 	return err;
 }
 
+int source_open_send(struct source *source, const char *name, const char *store,
+		     struct bc_error *error)
+{
+	struct bc_error why;
+	char path[64];
+
+	if (source_open(source, name, store, &why)) {
+		cli_failf("%s; read without a view", why.text);
+		return source_open(source, name, NULL, error);
+	}
+	snprintf(path, sizeof(path), "/dev/blkcast%u", source->begin.minor);
+	if (bc_blockdev_open(&source->live, path, BC_BLOCKDEV_DIRECT, &why))
+		source->live.fd = -1;
+	return 0;
+}
+
+int source_fall_back(void *arg)
+{
+	struct source *source = arg;
+	struct bc_error why;
+
+	if (!source->owned || source->live.fd < 0)
+		return -1;
+	source->owned = false;
+	bc_fail(&why, -EIO, "volume %s: its view cannot be read", source->name);
+	source_explain(source, &why);
+	cli_failf("%s; read on without it", why.text);
+	source->view[0] = 0;
+	return source->live.fd;
+}
+
 void source_close(struct source *source)
 {
 	stamps_release(&source->stamps);
 	bc_volume_release(&source->begin);
 	bc_blockdev_close(&source->blockdev);
+	bc_blockdev_close(&source->live);
 	/* And with it the view. */
 	bc_kernel_close(source->kernel);
 	source->kernel = NULL;

@@ -15,6 +15,11 @@
  * snapshot fails (rule 25).  The image is of one moment (not fuzzy) if nothing at
  * all was written meanwhile: the newest LSN is the same at both ends, no region
  * changed or is in doubt, and the copy is no half-finished resync.
+ *
+ * For a host that joins (source_open_send()) a view is the better way but not the only
+ * one: where there can be none, or when it breaks, its own device is read on.  What the
+ * view has shown stays right, for it breaks before it shows anything else; of what is
+ * read after that the stamps tell whether it is still what the view had.
  */
 #ifndef SNAPSHOT_SOURCE_H
 #define SNAPSHOT_SOURCE_H
@@ -31,13 +36,14 @@
  * @view: the name of its view; empty: read live
  * @owned: the view was made for this
  * @passed: regions that the view need not show any more
+ * @live: its own device, to be read when the view breaks
  * @stamps: its map, filled while it is read
  * @mounted: a plain device that somebody may write to
  */
 struct source {
 	const char *name;
 	char volume_name[BLKCAST_NAME_MAX];
-	struct bc_blockdev blockdev;
+	struct bc_blockdev blockdev, live;
 	bool volume, owned, mounted;
 	struct bc_kernel *kernel;
 	struct bc_volume begin;
@@ -59,12 +65,18 @@ struct source_end {
  */
 int source_open(struct source *source, const char *name, const char *store,
 		struct bc_error *error);
+/* A volume's, with a view if there can be one, which may break. */
+int source_open_send(struct source *source, const char *name, const char *store,
+		     struct bc_error *error);
 void source_close(struct source *source);
 
 void source_describe(const struct source *source, struct snap_super *super);
 
 /* Nothing before byte @start will be read any more.  @arg: the struct source. */
 void source_pass(void *arg, uint64_t start);
+
+/* A read failed: what to read instead; -1: nothing.  @arg: the struct source. */
+int source_fall_back(void *arg);
 
 /* A read failed: say so if the view is broken. */
 void source_explain(struct source *source, struct bc_error *error);

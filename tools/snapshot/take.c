@@ -63,7 +63,8 @@ static int write_chunks(struct take *take, struct writer *writer, const uint8_t 
 		.fd = source->blockdev.fd, .bytes = source->blockdev.bytes,
 		.level = take->level, .threads = take->threads, .rate = take->rate,
 		.stamps = &source->stamps, .holds = holds, .writer = writer,
-		.progress = &take->progress, .pass = source_pass, .arg = source,
+		.progress = &take->progress, .pass = source_pass,
+		.fall_back = source_fall_back, .arg = source,
 	};
 	int err;
 
