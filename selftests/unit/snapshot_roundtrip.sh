@@ -116,17 +116,32 @@ is "nor finds a filesystem in it" "$(blkid -p interrupted)" ""
 check "the same again goes on" "$blkcast" restore --quiet base.snap ./interrupted
 check "and makes it whole" cmp base interrupted
 
-# Level 22 on one thread is slow enough to be caught at it.  (A shell starts what
-# is in the background with SIGINT ignored.)
-"$blkcast" snapshot --quiet --level 22 --threads 1 ./base killed.snap &
-writer=$!
-for _ in $(seq 100); do
-	compgen -G 'killed.snap*.part' > /dev/null && break
-	sleep 0.05
+# At 64 KiB a second it takes minutes: it is caught at it.  (A shell starts what is in the
+# background with SIGINT ignored.)
+for signal in INT TERM; do
+	env --default-signal=INT "$blkcast" snapshot --quiet --rate 64K ./base killed.snap &
+	writer=$!
+	for _ in $(seq 600); do
+		compgen -G 'killed.snap*.part' > /dev/null && break
+		sleep 0.1
+	done
+	check "$signal: it is at work" compgen -G 'killed.snap*.part'
+	kill -$signal $writer
+	wait $writer 2> /dev/null
+	is "a snapshot that is interrupted ends by the signal" $? $((128 + $(kill -l $signal)))
+	is "and leaves nothing" "$(compgen -G 'killed*')" ""
 done
-kill -TERM $writer
-wait $writer 2> /dev/null
-is "a snapshot that is interrupted leaves nothing" "$(compgen -G 'killed*')" ""
+
+# ---- watched ----
+
+start=$EPOCHREALTIME
+script -qec "$blkcast snapshot --rate 5M ./base watched.snap" /dev/null > words < /dev/null
+took=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { print int((b - a) * 10) }')
+check "11.8 MiB at 5 MiB a second take 2 seconds or more" [ "$took" -ge 20 ]
+like "on a terminal it says how far it is, how fast, and how long it will be" "$(tr '\r' '\n' < words)" \
+	'^snapshot \[#*\.*\] +[0-9]+%  [0-9.]+ MiB, [0-9.]+ [KM]iB/s, [0-9.]+ m?s left'
+"$blkcast" snapshot --rate 5M ./base unwatched.snap 2> words
+is "elsewhere just what came of it" "$(tr '\r' '\n' < words | wc -l)" 1
 
 # ---- block devices ----
 
