@@ -449,7 +449,8 @@ static void killed_and_resumed_on_a_device(void)
 {
 	const uint64_t bytes = 24 << 20;
 	uint8_t *image = make_chain(bytes), *old = malloc(bytes), *now;
-	unsigned int i, seen[3] = { 0 };
+	unsigned int i, seen[3] = { 0 }, resumed = 0;
+	bool whole = true, half = false;
 	const char *path = make_disk();
 	uint64_t begun, took;
 
@@ -461,26 +462,25 @@ static void killed_and_resumed_on_a_device(void)
 		if (took > bc_now_ns() - begun)
 			took = bc_now_ns() - begun;
 	}
-	for (i = 0; i < KILLS; i++) {
-		/* Other data, or what the last one left. */
-		if (i % 2 == 0)
+	for (i = 0; i < 2 * KILLS; i++) {
+		/* Other data; or what the last one left, at first once, then until it is whole. */
+		if (i < KILLS ? i % 2 == 0 : whole)
 			MUST(!bc_pwrite_full(disk.fd, old, bytes, 0) && !fsync(disk.fd));
+		else
+			resumed += half;
 		run_restore(path, 1 + random_below(took));
 		wait_unused(path);
 		now = read_disk(bytes);
-		if (is_mark(now))
-			seen[0]++;
-		else if (!memcmp(now, image, bytes))
-			seen[1]++;
-		else
-			seen[2]++;
+		half = is_mark(now);
+		whole = !half && !memcmp(now, image, bytes);
+		seen[half ? 0 : whole ? 1 : 2]++;
 		/* Never half of it and unmarked. */
 		EXPECT(is_mark(now) || !memcmp(now, image, bytes) || !memcmp(now, old, bytes));
 		free(now);
 	}
-	ksft_print_msg("found incomplete %u times, whole %u, untouched %u\n", seen[0], seen[1],
-		       seen[2]);
-	EXPECT(seen[0] > 0);
+	ksft_print_msg("found incomplete %u times, whole %u, untouched %u; resumed %u times\n",
+		       seen[0], seen[1], seen[2], resumed);
+	EXPECT(seen[0] > 0 && resumed > 0);
 	EXPECT(!run_restore(path, 0));
 	now = read_disk(bytes);
 	EXPECT(!memcmp(now, image, bytes));
