@@ -177,6 +177,7 @@ static void take_daemon(const uint8_t *data, size_t size)
 	}
 	MUST(config.key[0] == '/' && bc_name_valid(config.node));
 	MUST(strlen(config.node) <= BC_PEER_MAX);
+	MUST(!config.send_store[0] || bc_fallback_valid(config.send_store));
 	check_address(&config.listen);
 }
 
@@ -200,8 +201,8 @@ static const char * const words[] = {
 	"\\x0aaddress=", "\\x0abacking=/a", "\\x0ameta=/a", "\\x0auuid=", "\\x0abacklog=1M\\x0a",
 	"\\x0aack=local\\x0a", "\\x0aack=disk\\x0a", "\\x0aresync-rate=64K\\x0a", "\\x0amin-isr=1\\x0a",
 	"\\x0aon-loss=error\\x0a", "\\x0atimeout=1000\\x0a", "\\x0aread-capacity=1\\x0a",
-	"\\x0alisten=", "\\x0akey=/a", "\\x0anode=", "[::1]:1", ":00080", "0x1p62", "1e3", " ;", "; ",
-	"1.5G", "nan", "inf",
+	"\\x0alisten=", "\\x0akey=/a", "\\x0anode=", "\\x0asend-store=/a:1G", "[::1]:1", ":00080", "0x1p62",
+	"1e3", " ;", "; ", "1.5G", "nan", "inf",
 };
 
 static void put_seed(const char *name, char as, const char *file)
@@ -215,7 +216,8 @@ static void put_seed(const char *name, char as, const char *file)
 
 static void make_seeds(void)
 {
-	static const char daemon[] = "d[daemon]\nlisten = [::]:1234\nkey=/k\nnode=n\nplain=yes\n";
+	static const char daemon[] = "d[daemon]\nlisten = [::]:1234\nkey=/k\nnode=n\nplain=yes\n"
+		"send-store=memory:1M\n";
 	struct bc_volume_config config = {
 		.name = "v", .backing = "/dev/vg0/data", .meta = "/var/lib/meta",
 		.uuid = { 1 }, .backlog = 1 << 20, .ack = BLKCAST_ACK_DISK,
