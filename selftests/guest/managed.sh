@@ -10,6 +10,7 @@
 #	           `--- c		a's data and metadata each behind a valve (dm)
 #
 # kernels: 6.12
+# set: all
 # timeout: 600
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh

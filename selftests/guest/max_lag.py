@@ -4,9 +4,11 @@
 
     write DEVICE TOLD COUNT   block 0 gets the numbers 1 to COUNT, one write after the
                               other; TOLD, outside of the guests, has the last one that
-                              was completed
+                              was completed.  It never changes its size, over which
+                              9p's reader on 6.12 goes round for ever
     read DEVICE TOLD COUNT LIMIT
-                              reads of block 0 until one shows COUNT.  A read that is
+                              reads of block 0 until one shows COUNT; TOLD.served is made
+                              when the first of them is served.  A read that is
                               served shows at least what had been completed, by a look at
                               TOLD, LIMIT seconds before it began.  So one clock is
                               enough.  Prints how many were served and turned away
@@ -31,7 +33,7 @@ def write(device, told, count):
         block[:] = struct.pack("<Q", number) * (BLOCK // 8)
         os.pwrite(file, block, 0)
         with open(told + ".new", "w", encoding="ascii") as out:
-            out.write(str(number))
+            out.write(f"{number:08}")
         os.rename(told + ".new", told)
         time.sleep(PAUSE)
 
@@ -84,6 +86,8 @@ def read(device, told, count, limit):
         else:
             if number > count:
                 number = 0     # of before the writer began
+            if not served:
+                open(told + ".served", "w", encoding="ascii").close()
             served += 1
             worst = max(worst, least - number)
         time.sleep(PAUSE / 5)

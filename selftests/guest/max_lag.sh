@@ -9,6 +9,7 @@
 #   g1 (primary) ---- LAN ---- g2 (replica, max-lag 4 s)
 #
 # kernels: both
+# set: all
 # timeout: 600
 # shellcheck disable=SC2016 # for the guest's shell
 
@@ -102,7 +103,8 @@ is "what is new" "$(block g2)" "$(block g1)"
 
 vm_exec g2 "$numbers read /dev/blkcast/data /lab/told 150 $LIMIT" &
 reader=$!
-vm_exec g1 "tc qdisc add dev eth0 root netem rate 1mbit
+check "there is a reader" wait_until 60 test -e "$LAB/share/told.served"
+vm_exec g1 "tc qdisc add dev eth0 root netem rate 500kbit
 	dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=14 oflag=direct conv=notrunc status=none
 	$numbers write /dev/blkcast/data /lab/told 150 > /dev/null 2>&1 < /dev/null &"
 check "the stream waits" wait_until 60 field_is g1 'link["g2"]["lag_seconds"] > 2' True

@@ -5,7 +5,6 @@
 #
 #	g1 (primary) ---- LAN ---- g2, which listens to its own network card
 #
-# set: core
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"

@@ -7,6 +7,7 @@
 #	g1 (primary) ---- LAN ---- g2		disks that lose what is not flushed
 #
 # kernels: both
+# set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
