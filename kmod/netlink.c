@@ -646,8 +646,12 @@ static int cmd_view_pass(struct sk_buff *skb, struct genl_info *info)
 
 /* ---- state ---- */
 
-/* Room for the history and a good number of links. */
+/*
+ * Room for the history and a good number of links; and what is to be had when memory is
+ * short, which is when links have to be made anew.
+ */
 #define GET_MSG_SIZE	(32U << 10)
+#define GET_MSG_LEAST	(8U << 10)
 
 static int cmd_get(struct sk_buff *skb, struct genl_info *info)
 {
@@ -658,7 +662,8 @@ static int cmd_get(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	msg = genlmsg_new(GET_MSG_SIZE, GFP_KERNEL);
+	msg = genlmsg_new(GET_MSG_SIZE, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN) ?:
+	      genlmsg_new(GET_MSG_LEAST, GFP_KERNEL);
 	if (!msg) {
 		err = -ENOMEM;
 		goto out_put;
@@ -677,9 +682,10 @@ out_put:
 	return err;
 }
 
+/* As much as the reader has room for, to 32 KiB, is tried first. */
 static int dump_start(struct netlink_callback *cb)
 {
-	cb->min_dump_alloc = GET_MSG_SIZE;
+	cb->min_dump_alloc = GET_MSG_LEAST;
 	return 0;
 }
 

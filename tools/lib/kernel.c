@@ -121,6 +121,36 @@ static int take_answer_ack(const struct nlmsghdr *message, void *data)
 	return take_ack(message, ((struct answer *)data)->kernel);
 }
 
+static int socket_open(struct bc_kernel *kernel)
+{
+	int on = 1;
+
+	kernel->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
+	if (!kernel->socket)
+		return -errno;
+	if (mnl_socket_bind(kernel->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int ret = -errno;
+
+		mnl_socket_close(kernel->socket);
+		kernel->socket = NULL;
+		return ret;
+	}
+	mnl_socket_setsockopt(kernel->socket, NETLINK_EXT_ACK, &on, sizeof(on));
+	mnl_socket_setsockopt(kernel->socket, NETLINK_CAP_ACK, &on, sizeof(on));
+	return 0;
+}
+
+/*
+ * A dump that broke off, for want of memory say, goes on for ever in its socket, which
+ * then takes no other and has old answers: it is done with, the next call makes one.
+ */
+static int give_up(struct bc_kernel *kernel, int err)
+{
+	mnl_socket_close(kernel->socket);
+	kernel->socket = NULL;
+	return err;
+}
+
 static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 		    mnl_cb_t fn, void *arg)
 {
@@ -128,10 +158,16 @@ static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 		[NLMSG_ERROR] = take_answer_ack,
 		[NLMSG_DONE] = take_done,
 	};
-	unsigned int port = mnl_socket_get_portid(kernel->socket);
 	struct answer answer = { kernel, fn, arg };
+	unsigned int port;
 	int ret;
 
+	if (!kernel->socket) {
+		ret = socket_open(kernel);
+		if (ret)
+			return ret;
+	}
+	port = mnl_socket_get_portid(kernel->socket);
 	kernel->refusal[0] = 0;
 	if (mnl_socket_sendto(kernel->socket, message, message->nlmsg_len) < 0)
 		return -errno;
@@ -141,7 +177,7 @@ static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 		if (ret < 0 && errno == EINTR)
 			continue;
 		if (ret < 0)
-			return -errno;
+			return give_up(kernel, -errno);
 		ret = mnl_cb_run2(kernel->buffer, ret, kernel->seq, port,
 				  take_answer, &answer, control,
 				  MNL_ARRAY_SIZE(control));
@@ -200,20 +236,6 @@ static int find_family(struct bc_kernel *kernel, struct bc_error *error)
 	return 0;
 }
 
-static int socket_open(struct bc_kernel *kernel, struct bc_error *error)
-{
-	int on = 1;
-
-	kernel->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!kernel->socket)
-		return bc_fail_errno(error, -errno, "cannot open a netlink socket");
-	if (mnl_socket_bind(kernel->socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return bc_fail_errno(error, -errno, "cannot bind a netlink socket");
-	mnl_socket_setsockopt(kernel->socket, NETLINK_EXT_ACK, &on, sizeof(on));
-	mnl_socket_setsockopt(kernel->socket, NETLINK_CAP_ACK, &on, sizeof(on));
-	return 0;
-}
-
 int bc_kernel_open(struct bc_kernel **out, struct bc_error *error)
 {
 	struct bc_kernel *kernel = calloc(1, sizeof(*kernel));
@@ -222,9 +244,7 @@ int bc_kernel_open(struct bc_kernel **out, struct bc_error *error)
 	if (!kernel)
 		return bc_fail(error, -ENOMEM, "out of memory");
 	kernel->seq = time(NULL);
-	ret = socket_open(kernel, error);
-	if (!ret)
-		ret = find_family(kernel, error);
+	ret = find_family(kernel, error);
 	if (ret) {
 		bc_kernel_close(kernel);
 		return ret;
