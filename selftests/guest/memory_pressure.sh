@@ -98,7 +98,9 @@ check "the replica's memory is taken" hog g2
 writers replica
 check "writes go on" goes_on
 check "the files are what was written" files_are replica
+vm_exec g1 'fsfreeze -f /mnt'	# which writes in the background, too
 check "the copies are equal" equal
+vm_exec g1 'fsfreeze -u /mnt'
 
 check "both are to wait for the replica" vm_exec g1 'blkcast set data --policy consistent'
 check "memory is taken on both" eval 'hog g1'
