@@ -16,12 +16,13 @@
  *     (policy.c): what is on its way has its place in the stream, so it counts once
  *     there is a new deadline, and the application need not know.
  *  5. A new deadline does not bring back what has ended: a deposed primary gets none.
- *  6. It is kept in memory alone.  A reign begins without a lease; one that was cut off
- *     and is made primary again has a reign of its own (rule 1).
+ *  6. It is kept in memory alone.  A reign begins with the one that PRIMARY says, or
+ *     without; one that was cut off and is made primary again has a reign of its own
+ *     (rule 1).
  *
  * What it does not bind: a virtual machine that is paused from outside, whose clock
- * stands still; a read that was on its way when the volume got its first lease; what the
- * page cache of a reader holds.  From the last look at the clock to the application is a
+ * stands still; a read that was on its way when a volume without a lease got one; what
+ * the page cache of a reader holds.  From the last look at the clock to the application is a
  * moment: who waits a lease out adds that, and drift.
  */
 #include "link.h"
@@ -123,12 +124,22 @@ struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio)
 	return clone;
 }
 
-/* There is none any more.  Caller holds vol->lock. */
-void blkcast_lease_end(struct blkcast_volume *v)
+/* May that be a deadline?  Any context. */
+int blkcast_lease_check(u64 until, struct netlink_ext_ack *extack)
+{
+	if (until <= ktime_get_boottime_ns() + LEASE_MAX)
+		return 0;
+	NL_SET_ERR_MSG(extack, "a lease is for a day at most");
+	return -ERANGE;
+}
+
+/* What a reign begins with; 0: none, as without a reign.  Caller holds vol->lock. */
+void blkcast_lease_begin(struct blkcast_volume *v, u64 until)
 {
 	lockdep_assert_held(&v->lock);
-	WRITE_ONCE(v->lease, 0);
+	WRITE_ONCE(v->lease, until);
 	v->lease_told = false;
+	mod_delayed_work(blkcast_wq, &v->lease_work, 0);
 }
 
 /**
@@ -142,6 +153,8 @@ void blkcast_lease_end(struct blkcast_volume *v)
 int blkcast_lease_set(struct blkcast_volume *v, u64 until,
 		      struct netlink_ext_ack *extack)
 {
+	int err;
+
 	lockdep_assert_held(&v->admin);
 	if (v->role != BLKCAST_ROLE_PRIMARY) {
 		NL_SET_ERR_MSG(extack, "is not primary here: it has nothing to serve");
@@ -151,10 +164,9 @@ int blkcast_lease_set(struct blkcast_volume *v, u64 until,
 		NL_SET_ERR_MSG(extack, "a primary of a newer term has deposed this one");
 		return -ESTALE;
 	}
-	if (until > ktime_get_boottime_ns() + LEASE_MAX) {
-		NL_SET_ERR_MSG(extack, "a lease is for a day at most");
-		return -ERANGE;
-	}
+	err = blkcast_lease_check(until, extack);
+	if (err)
+		return err;
 	spin_lock_irq(&v->lock);
 	WRITE_ONCE(v->lease, until);
 	if (v->lease_told && !blkcast_lease_over(v)) {

@@ -226,19 +226,21 @@ static int cmd_down(struct sk_buff *skb, struct genl_info *info)
 
 static int cmd_primary(struct sk_buff *skb, struct genl_info *info)
 {
+	struct blkcast_promotion p = { .force = flags_get(info) & BLKCAST_F_FORCE };
 	struct blkcast_volume *v;
 	int err;
 
 	err = blkcast_nl_need(info, BLKCAST_A_TERM) ?: blkcast_nl_need(info, BLKCAST_A_REIGN);
 	if (err)
 		return err;
+	p.term = nla_get_u32(info->attrs[BLKCAST_A_TERM]);
+	p.reign = nla_get_u64(info->attrs[BLKCAST_A_REIGN]);
+	if (info->attrs[BLKCAST_A_LEASE])
+		p.lease = nla_get_u64(info->attrs[BLKCAST_A_LEASE]);
 	v = volume_lock(skb, info);
 	if (IS_ERR(v))
 		return PTR_ERR(v);
-	err = blkcast_volume_promote(v, nla_get_u32(info->attrs[BLKCAST_A_TERM]),
-				     nla_get_u64(info->attrs[BLKCAST_A_REIGN]),
-				     flags_get(info) & BLKCAST_F_FORCE,
-				     info->extack);
+	err = blkcast_volume_promote(v, &p, info->extack);
 	volume_unlock(v);
 	return err;
 }

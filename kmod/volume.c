@@ -575,8 +575,8 @@ int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack
 
 /* ---- primary and replica ---- */
 
-static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
-			 bool force, struct netlink_ext_ack *extack)
+static int promote_check(struct blkcast_volume *v, const struct blkcast_promotion *p,
+			 struct netlink_ext_ack *extack)
 {
 	if (v->role == BLKCAST_ROLE_PRIMARY) {
 		NL_SET_ERR_MSG(extack, "is primary already");
@@ -586,12 +586,12 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		NL_SET_ERR_MSG(extack, "its device has been detached: take it down");
 		return -ENODEV;
 	}
-	if (!reign || term > BLKCAST_TERM_MAX) {
+	if (!p->reign || p->term > BLKCAST_TERM_MAX) {
 		NL_SET_ERR_MSG(extack, "term or reign id out of range");
 		return -ERANGE;
 	}
-	if (term <= le32_to_cpu(v->super->term) ||
-	    term <= blkcast_lsn_term(v->lsn)) {
+	if (p->term <= le32_to_cpu(v->super->term) ||
+	    p->term <= blkcast_lsn_term(v->lsn)) {
 		NL_SET_ERR_MSG(extack, "the term is not above all this copy has seen");
 		return -ESTALE;
 	}
@@ -600,7 +600,7 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		NL_SET_ERR_MSG(extack, "the volume's device is open");
 		return -EBUSY;
 	}
-	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT && !force) {
+	if (blkcast_super_flags(v) & BLKCAST_SUPER_INCONSISTENT && !p->force) {
 		NL_SET_ERR_MSG(extack,
 			       "this copy is inconsistent: a resync did not finish, or its map is damaged");
 		return -EUCLEAN;
@@ -610,12 +610,12 @@ static int promote_check(struct blkcast_volume *v, u32 term, u64 reign,
 		return -EINVAL;
 	}
 	/* Rule 20. */
-	if (!blkcast_super_is_heir(v) && !force) {
+	if (!blkcast_super_is_heir(v) && !p->force) {
 		NL_SET_ERR_MSG(extack,
 			       "the last reign was not handed over to this copy: it may have been left behind");
 		return -ENOTUNIQ;
 	}
-	return 0;
+	return blkcast_lease_check(p->lease, extack);
 }
 
 /*
@@ -631,41 +631,42 @@ static u64 reign_inherits(struct blkcast_volume *v)
 }
 
 /* Caller holds vol->admin.  Errors: see PRIMARY in uapi/blkcast_netlink.h. */
-int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
-			   bool force, struct netlink_ext_ack *extack)
+int blkcast_volume_promote(struct blkcast_volume *v, const struct blkcast_promotion *p,
+			   struct netlink_ext_ack *extack)
 {
+	u64 first = blkcast_lsn(p->term, 1);
 	int err;
 
 	lockdep_assert_held(&v->admin);
-	err = promote_check(v, term, reign, force, extack);
+	err = promote_check(v, p, extack);
 	if (err)
 		return err;
 	blkcast_links_drop(v);
 	/* What came last may have changed the answer. */
-	err = promote_check(v, term, reign, force, extack);
+	err = promote_check(v, p, extack);
 	if (err)
 		return err;
 	err = blkcast_flush(v) ?:
-	      blkcast_super_begin_reign(v, term, reign, reign_inherits(v));
+	      blkcast_super_begin_reign(v, p->term, p->reign, reign_inherits(v));
 	if (err)
 		return err;
 	blkcast_lag_forget(v);
 	/* From here on a failed flush restamps; then the doubts there are. */
 	spin_lock_irq(&v->lock);
 	v->role = BLKCAST_ROLE_PRIMARY;
-	v->term = term;
-	v->lsn = blkcast_lsn(term, 1);
-	v->log_floor = v->lsn;
+	v->term = p->term;
+	v->lsn = first;
+	v->log_floor = first;
 	v->position = 0;
 	v->deposed = 0;
 	v->members = 0;
 	v->members_hold = false;
 	v->flush_lost = false;
 	v->halted = false;
-	blkcast_lease_end(v);
+	blkcast_lease_begin(v, p->lease);
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
-	blkcast_map_settle_doubt(v, blkcast_lsn(term, 1));
+	blkcast_map_settle_doubt(v, first);
 	invalidate_bdev(v->disk->part0);
 	set_disk_ro(v->disk, false);
 	spin_lock_irq(&v->lock);
@@ -673,7 +674,7 @@ int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
 	spin_unlock_irq(&v->lock);
 	volume_show_partitions(v, true);
 	blkcast_write_flush(v);
-	vol_info(v, "primary, term %u\n", term);
+	vol_info(v, "primary, term %u\n", p->term);
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
 	return 0;
 }
@@ -713,7 +714,7 @@ static int reign_end(struct blkcast_volume *v, const char *heir,
 	v->term = le32_to_cpu(v->super->term);
 	v->deposed = 0;
 	v->halted = false;
-	blkcast_lease_end(v);
+	blkcast_lease_begin(v, 0);
 	blkcast_policy_update(v);
 	spin_unlock_irq(&v->lock);
 	volume_show_partitions(v, false);

@@ -201,6 +201,14 @@ struct blkcast_volume_params {
 	u64 meta_end;
 };
 
+/* What PRIMARY of uapi/blkcast_netlink.h takes. */
+struct blkcast_promotion {
+	u32 term;
+	u64 reign;
+	u64 lease;	/* ns of CLOCK_BOOTTIME; 0: none */
+	bool force;
+};
+
 extern struct mutex blkcast_volumes_lock;
 extern struct list_head blkcast_volumes;
 extern struct workqueue_struct *blkcast_wq;
@@ -209,8 +217,8 @@ extern struct workqueue_struct *blkcast_wq;
 int blkcast_volume_up(const struct blkcast_volume_params *params, u32 *minor,
 		      struct netlink_ext_ack *extack);
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack);
-int blkcast_volume_promote(struct blkcast_volume *v, u32 term, u64 reign,
-			   bool force, struct netlink_ext_ack *extack);
+int blkcast_volume_promote(struct blkcast_volume *v, const struct blkcast_promotion *p,
+			   struct netlink_ext_ack *extack);
 int blkcast_volume_demote(struct blkcast_volume *v, const char *heir,
 			  bool discard, struct netlink_ext_ack *extack);
 struct blkcast_volume *blkcast_volume_find(const char *name);
@@ -344,7 +352,8 @@ void blkcast_lease_init(struct blkcast_volume *v);
 void blkcast_lease_stop(struct blkcast_volume *v);
 int blkcast_lease_set(struct blkcast_volume *v, u64 until,
 		      struct netlink_ext_ack *extack);
-void blkcast_lease_end(struct blkcast_volume *v);
+int blkcast_lease_check(u64 until, struct netlink_ext_ack *extack);
+void blkcast_lease_begin(struct blkcast_volume *v, u64 until);
 bool blkcast_lease_keep(struct blkcast_op *op);
 struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio);
 

@@ -31,9 +31,10 @@
  *	BLKCAST_A_REIGN		u64, random, not 0
  *	BLKCAST_A_FLAGS		u32, optional: BLKCAST_F_FORCE: an inconsistent
  *				copy, or one that may have been left behind, too
+ *	BLKCAST_A_LEASE		u64, optional: the reign begins with it, see LEASE
  *	An inbound link is dropped.  ESTALE the term is not above; EUCLEAN
  *	inconsistent; ENOTUNIQ the newest reign was not handed over to this copy;
- *	EBUSY the device is open
+ *	EBUSY the device is open; ERANGE see LEASE
  *
  * REPLICA	end the reign: no more writes, drain, flush
  *	BLKCAST_A_NAME
@@ -100,7 +101,7 @@
  *
  * LEASE	until when this primary may serve; judged at each completion.  After
  *		that nothing succeeds: reads fail, writes wait or fail (ON_LOSS), until
- *		there is a new deadline, or none.  A new reign begins without
+ *		there is a new deadline, or none
  *	BLKCAST_A_NAME
  *	BLKCAST_A_LEASE		u64, ns of CLOCK_BOOTTIME, at most a day from now;
  *				0: no lease

@@ -221,4 +221,15 @@ check "down and up" on 'blkcast down a && blkcast up a && blkcast primary a'
 is "managed, nobody in, no lease" "$(field a 'v["membership"], v["in_sync_nodes"], "lease_over" in v')" \
 	"('managed', [], False)"
 check "it serves" on "$io write /dev/blkcast/a /tmp/e.log 2020 20"
+on 'blkcast replica a'
+refuses "a reign is for a day at most" 'a day at most' on 'blkcast primary a --lease-for 90000'
+is "and has not begun" "$(field a 'v["role"]')" replica
+check "one that begins when its lease is over" on 'blkcast primary a --lease-until 1'
+refuses "serves nobody" '^$' on "$io read /dev/blkcast/a /tmp/e.log 2020 20"
+check "is told" wait_until 20 field_is a 'v["lease_over"]' True
+check "until it is renewed" on "blkcast lease a --for 600 && $io read /dev/blkcast/a /tmp/e.log 2020 20"
+on 'blkcast replica a'
+check "one that begins with a lease" on 'blkcast primary a --lease-for 600'
+is "has it" "$(field a '580 < v["lease_seconds"] <= 600, v["lease_over"]')" '(True, False)'
+check "and serves" on "$io write /dev/blkcast/a /tmp/e.log 2020 20"
 ktap_done

@@ -13,21 +13,27 @@
 #include <string.h>
 
 #include "cli.h"
+#include "deadline.h"
 #include "devlink.h"
 #include "loss.h"
 #include "util.h"
 
 static bool force, yes;
+static const char *for_text, *until_text;
 
 static const struct cli_option options[] = {
 	{ "force", CLI_FLAG, &force, NULL,
 	  "though this copy may have been left behind: says what may be lost, asks" },
 	{ "yes", CLI_FLAG, &yes, NULL, "with --force: do not ask" },
+	{ "lease-for", CLI_TEXT, &for_text, "SECONDS",
+	  "it may serve no longer, from the start of this command on" },
+	{ "lease-until", CLI_TEXT, &until_text, "UPTIME",
+	  "or than that: of this host in seconds, as /proc/uptime counts it" },
 	{ NULL, 0, NULL, NULL, NULL }
 };
 
 static const struct cli_syntax syntax = {
-	"NAME [--force [--yes]]",
+	"NAME [--force [--yes]] [--lease-for SECONDS|--lease-until UPTIME]",
 	"Make this host the volume's primary: /dev/blkcast/NAME becomes writable and\n"
 	"the daemon connects the peers of the configuration. At once if the last reign\n"
 	"was handed over to this copy ('blkcast replica' on the host that was primary);\n"
@@ -114,7 +120,7 @@ static int next_term(struct bc_kernel *kernel, const char *name, uint32_t *term,
 	return ret;
 }
 
-static int start_reign(struct bc_kernel *kernel, const char *name,
+static int start_reign(struct bc_kernel *kernel, const char *name, uint64_t lease,
 		       struct bc_error *error)
 {
 	unsigned int tries = 0;
@@ -127,7 +133,7 @@ static int start_reign(struct bc_kernel *kernel, const char *name,
 	if (term > BLKCAST_TERM_MAX)
 		return bc_fail(error, -EOVERFLOW, "volume %s: no term is left", name);
 	do {
-		ret = bc_kernel_primary(kernel, name, term, random_reign(),
+		ret = bc_kernel_primary(kernel, name, term, random_reign(), lease,
 					force ? BLKCAST_F_FORCE : 0, error);
 	} while (devlink_retry(ret, &tries));
 	return ret;
@@ -135,6 +141,7 @@ static int start_reign(struct bc_kernel *kernel, const char *name,
 
 int cmd_primary(int argc, char **argv)
 {
+	uint64_t now = deadline_now(), lease = 0;
 	struct control *hold = NULL;
 	struct bc_kernel *kernel;
 	struct bc_error error;
@@ -148,13 +155,19 @@ int cmd_primary(int argc, char **argv)
 		cli_failf("--yes goes with --force");
 		return CLI_USAGE;
 	}
+	if (for_text && until_text) {
+		cli_failf("--lease-for and --lease-until exclude each other");
+		return CLI_USAGE;
+	}
+	if ((for_text || until_text) && !deadline_parse(for_text, until_text, now, &lease))
+		return CLI_USAGE;
 	if (bc_kernel_open(&kernel, &error))
 		return cli_failed(&error);
 	ret = check(kernel, rest[0], &error);
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret)
-		ret = start_reign(kernel, rest[0], &error);
+		ret = start_reign(kernel, rest[0], lease, &error);
 	control_close(hold);
 	bc_kernel_close(kernel);
 	return ret ? cli_failed(&error) : CLI_DONE;

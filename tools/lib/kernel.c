@@ -298,12 +298,15 @@ int bc_kernel_down(struct bc_kernel *kernel, const char *name,
 }
 
 int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
-		      uint64_t reign, uint32_t flags, struct bc_error *error)
+		      uint64_t reign, uint64_t lease, uint32_t flags,
+		      struct bc_error *error)
 {
 	struct nlmsghdr *message = command_new(kernel, BLKCAST_CMD_PRIMARY, name);
 
 	mnl_attr_put_u32(message, BLKCAST_A_TERM, term);
 	mnl_attr_put_u64(message, BLKCAST_A_REIGN, reign);
+	if (lease)
+		mnl_attr_put_u64(message, BLKCAST_A_LEASE, lease);
 	if (flags)
 		mnl_attr_put_u32(message, BLKCAST_A_FLAGS, flags);
 	return command(kernel, message, NULL, NULL, error,

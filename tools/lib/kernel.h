@@ -184,8 +184,10 @@ int bc_kernel_up(struct bc_kernel *kernel, const struct bc_up *up,
 		 uint32_t *minor, struct bc_error *error);
 int bc_kernel_down(struct bc_kernel *kernel, const char *name,
 		   struct bc_error *error);
+/* @lease: until when the reign may serve, ns of CLOCK_BOOTTIME; 0: for ever. */
 int bc_kernel_primary(struct bc_kernel *kernel, const char *name, uint32_t term,
-		      uint64_t reign, uint32_t flags, struct bc_error *error);
+		      uint64_t reign, uint64_t lease, uint32_t flags,
+		      struct bc_error *error);
 /* @heir: link to the copy that may begin the next reign; NULL: this one may. */
 int bc_kernel_replica(struct bc_kernel *kernel, const char *name,
 		      const char *heir, uint32_t flags, struct bc_error *error);
