@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * view_rounds [-l] WRITTEN VIEWED ROUNDS SEED STORE: views taken at random moments while
- * many write, each compared with a model kept here.
+ * view_rounds [-l] [-s FOLDER] WRITTEN VIEWED ROUNDS SEED STORE: views taken at random
+ * moments while many write, each compared with a model kept here.
  *
  * Streams write, each one write after the other, each to sectors of its own, and
  * number their writes; every sector says which write it is of.  So what a view
@@ -14,6 +14,10 @@
  * or a replica of it.  -l: a replica that may trail, and that is made equal by copies
  * of regions when it does too far: it refuses views meanwhile, and those that it has
  * must not change.
+ *
+ * -s: of each view a snapshot is made in FOLDER, every eleventh full, the others deltas to
+ * the one before; the chain is restored to a file there, on what the last one left every
+ * other time, which must then hold what the view showed.
  *
  * Sectors of the first MiB belong to four streams in turn: single sectors of one
  * block.  Two more have areas of their own, and write up to 64 KiB, or zeros; the
@@ -57,6 +61,7 @@
 #define ALIVE		3		/* views at a time */
 #define FOREIGN		UINT64_MAX
 #define STORE		(8ULL << 20)
+#define CHAIN		10		/* deltas to a full snapshot */
 #define RESYNC_MS	120000		/* at most */
 #define GOLDEN		0x9e3779b97f4a7c15ULL
 
@@ -84,13 +89,14 @@ struct view {
 
 static struct stream streams[STREAMS];
 static _Atomic uint64_t tick = 1;
-static atomic_bool stop;
+static atomic_bool stop, paused;
 static uint64_t *model;		/* number of the write that each sector is of */
 static uint64_t device_sectors;
 static int device;
 static struct bc_kernel *kernel;
 static uint32_t store_dev;
 static bool trails;
+static const char *folder;	/* of snapshots; NULL: there are none */
 static unsigned int refused;	/* views of a copy under resync */
 
 __attribute__((format(printf, 1, 2), noreturn))
@@ -200,7 +206,7 @@ static void *stream_run(void *arg)
 	for (uint64_t number = s->issued + 1; !stop; number++) {
 		struct write *w = &s->log[number % LOG];
 
-		while (number - s->looked >= LOG && !stop)
+		while ((paused || number - s->looked >= LOG) && !stop)
 			nap_ms(1);
 		choose(s, w, number);
 		w->issued = tick++;
@@ -341,6 +347,64 @@ static void view_check(const uint64_t *content, const uint64_t *low, const uint6
 	}
 }
 
+/* ---- snapshots ---- */
+
+__attribute__((format(printf, 1, 2)))
+static void run(const char *fmt, ...)
+{
+	char command[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	if (system(command))
+		die("failed: %s", command);
+}
+
+/* The image in FOLDER/out holds what the view showed. */
+static void image_check(const struct view *view)
+{
+	uint64_t sector[WORDS], i;
+	char path[128];
+	FILE *image;
+
+	snprintf(path, sizeof(path), "%s/out", folder);
+	image = fopen(path, "r");
+	if (!image)
+		die("%s: %m", path);
+	for (i = 0; i < device_sectors; i++) {
+		if (fread(sector, SECTOR, 1, image) != 1)
+			die("%s ends at sector %" PRIu64, path, i);
+		if (sector_read(sector, i) != view->content[i])
+			die("sector %" PRIu64 " of a restored snapshot of %s is of %#" PRIx64
+			    ", not %#" PRIx64, i, view->name, sector_read(sector, i),
+			    view->content[i]);
+	}
+	if (fgetc(image) != EOF)
+		die("%s is longer than the volume", path);
+	fclose(image);
+}
+
+static void snapshot_check(const struct view *view, const char *volume, unsigned int round)
+{
+	unsigned int depth = round % (CHAIN + 1), i;
+	char since[160] = "", chain[1024] = "";
+
+	if (depth)
+		snprintf(since, sizeof(since), "--since %s/s%u", folder, depth - 1);
+	run("blkcast snapshot %s@%s %s/s%u --force --quiet --level 1 %s", volume, view->name,
+	    folder, depth, since);
+	/* The volume has no part in what follows. */
+	paused = true;
+	for (i = 0; i <= depth; i++)
+		sprintf(chain + strlen(chain), " %s/s%u", folder, i);
+	run("blkcast restore --force --quiet %s %s %s/out", round & 1 ? "--update" : "--verify",
+	    chain, folder);
+	image_check(view);
+	paused = false;
+}
+
 /* ---- views ---- */
 
 static int store_file(void)
@@ -423,6 +487,8 @@ static void rounds(const char *volume, unsigned int count, uint64_t random)
 			high[i] = streams[i].issued;
 		view_read(view, view->content, &random);
 		view_check(view->content, low, high);
+		if (folder)
+			snapshot_check(view, volume, round);
 	}
 	for (int i = 0; i < ALIVE; i++) {
 		if (alive[i].content)
@@ -489,11 +555,19 @@ int main(int argc, char **argv)
 {
 	pthread_t threads[STREAMS];
 	uint64_t total = 0, seed;
+	int option;
 
-	trails = argc > 1 && !strcmp(argv[1], "-l");
-	argv += trails;
-	if (argc - trails != 6)
+	while ((option = getopt(argc, argv, "ls:")) != -1) {
+		if (option != 'l' && (option != 's' || strlen(optarg) > 64))
+			return 2;
+		if (option == 's')
+			folder = optarg;
+		else
+			trails = true;
+	}
+	if (argc - optind != 5)
 		return 2;
+	argv += optind - 1;
 	seed = strtoull(argv[4], NULL, 10) + 1;
 	open_all(argv[1], argv[5]);
 	layout(seed);
