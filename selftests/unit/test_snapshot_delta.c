@@ -3,6 +3,8 @@
  * Deltas: of a volume that is written to, discarded from and read under writes,
  * chained ten deep, restored by the real program to any of the states; what does
  * not fit together is refused before the target changes; a damaged one is refused.
+ *
+ * ROUNDS is how many states of chains are restored, at least (44).
  */
 /* links: tools/snapshot/create.c tools/snapshot/stamps.c tools/snapshot/writer.c */
 /* links: tools/snapshot/output.c tools/snapshot/folder.c tools/snapshot/format.c tools/snapshot/seektable.c */
@@ -188,10 +190,11 @@ static void chain_of(uint64_t bytes, uint32_t shift)
 static void chains_restore_every_state(void)
 {
 	static const uint32_t shifts[] = { 16, 18, 20, 22 };
-	unsigned int i;
+	unsigned int states = getenv("ROUNDS") ? atoi(getenv("ROUNDS")) : 44, i;
 
-	for (i = 0; i < BC_ARRAY_SIZE(shifts); i++)
-		chain_of((9 << 20) + random_below(512) * 512, shifts[i]);
+	for (i = 0; i * (DEPTH + 1) < states; i++)
+		chain_of((9 << 20) + random_below(512) * 512, shifts[i % BC_ARRAY_SIZE(shifts)]);
+	ksft_print_msg("%u states restored\n", i * (DEPTH + 1));
 }
 
 /* What did not change is not in the file. */
