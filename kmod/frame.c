@@ -37,11 +37,11 @@ static u32 header_crc(const struct blkcast_frame *f)
 
 static void header_finish(struct blkcast_link *l, struct blkcast_frame *f)
 {
-	l->tx_when = ktime_get_ns();
+	l->tx_when = f->time ? le64_to_cpu(f->time) : ktime_get_ns();
 	f->magic = cpu_to_le32(BLKCAST_FRAME_MAGIC);
 	f->term = cpu_to_le32(l->term);
 	f->seq = cpu_to_le64(++l->tx_seq);
-	f->time = cpu_to_le64(f->time ? le64_to_cpu(f->time) : l->tx_when);
+	f->time = cpu_to_le64(l->tx_when);
 	f->crc = cpu_to_le32(header_crc(f));
 }
 

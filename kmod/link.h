@@ -82,7 +82,7 @@ struct blkcast_link {
 	bool			rx_late;	/* R: frames may have waited for it */
 	u64			echo_time;	/* L: peer's time of the newest that has not */
 	u64			echo_when;	/* L: ktime_get_ns() of its arrival */
-	u64			tx_when;	/* X: ktime_get_ns() of the last frame */
+	u64			tx_when;	/* X: time in the last frame, as sent */
 	u64			sent_bytes;	/* X */
 
 	/* Positions in the stream: on the primary as acknowledged. */

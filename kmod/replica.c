@@ -72,10 +72,11 @@ static void apply_end(struct blkcast_op *op, int error)
 {
 	struct blkcast_volume *v = op->vol;
 	struct blkcast_link *l = op->link;
+	u64 now = ktime_get_ns();
 	unsigned long flags;
 
 	trace_blkcast_replica_applied(v->minor, l->id, op->lsn,
-				      blkcast_op_bytes(op), op->start);
+				      blkcast_op_bytes(op), op->start, now);
 	spin_lock_irqsave(&v->lock, flags);
 	blkcast_range_leave(op);
 	if (error) {
@@ -85,7 +86,7 @@ static void apply_end(struct blkcast_op *op, int error)
 		blkcast_event_error(v, error);
 	}
 	blkcast_map_end(op);
-	l->apply_ns = ktime_get_ns() - op->start;
+	l->apply_ns = now - op->start;
 	op->applied = true;
 	blkcast_applied_advance(l);
 	spin_unlock_irqrestore(&v->lock, flags);
@@ -239,7 +240,7 @@ static struct blkcast_op *data_recv(struct blkcast_link *l,
 	}
 	op->start = ktime_get_ns();
 	trace_blkcast_replica_received(l->vol->minor, l->id, op->lsn,
-				       blkcast_op_bytes(op), op->start);
+				       blkcast_op_bytes(op), op->start, op->start);
 	return op;
 }
 
@@ -340,13 +341,14 @@ static int backing_flush(struct blkcast_link *l)
 /* Inv. 2.  Applied and durable are one thing for a flush: one step, one ack. */
 static int flush_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
-	u64 lsn = le64_to_cpu(f->lsn), start = ktime_get_ns();
+	u64 lsn = le64_to_cpu(f->lsn), start = l->rx_when;
 	int err;
 
 	err = f->length ? -EPROTO : stream_pass(l, f) ?: backing_flush(l);
 	if (err)
 		return err;
-	trace_blkcast_replica_durable(l->vol->minor, l->id, lsn, 0, start);
+	trace_blkcast_replica_durable(l->vol->minor, l->id, lsn, 0, start,
+				      ktime_get_ns());
 	spin_lock_irq(&l->vol->lock);
 	l->applied = lsn;
 	l->durable = lsn;

@@ -130,6 +130,7 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 		[BLKCAST_OP_FLUSH] = BLKCAST_FRAME_FLUSH,
 	};
 	struct blkcast_op *op = e->op;
+	u64 now;
 	struct blkcast_frame f = {
 		.type = cpu_to_le16(types[op->kind]),
 		.flags = entry_flags(l),
@@ -139,14 +140,19 @@ static int entry_send(struct blkcast_link *l, struct entry *e)
 	};
 	int err;
 
+	/* The sum takes a while; it is the sender's, not the network's. */
+	if (op->kind == BLKCAST_OP_WRITE)
+		blkcast_op_crc(op);
+	now = ktime_get_ns();
+	f.time = cpu_to_le64(now);
 	/* Before: the acknowledgement may be here before the socket lets us go. */
 	trace_blkcast_link_sent(l->vol->minor, l->id, op->lsn, blkcast_op_bytes(op),
-				op->start, op->sector, op->pid);
+				op->start, op->sector, op->pid, now);
 	err = op->kind == BLKCAST_OP_WRITE ?
 	      blkcast_frame_send_op(l, &f, op, e->more) :
 	      blkcast_frame_send(l, &f, NULL, e->more);
 	if (!err)
-		WRITE_ONCE(l->queue_ns, l->tx_when - op->start);
+		WRITE_ONCE(l->queue_ns, now - op->start);
 	return err;
 }
 
@@ -483,8 +489,31 @@ static bool op_streamed(const struct blkcast_link *l, const struct blkcast_op *o
 	return !blkcast_op_writes(op) || !test_bit(op->region, l->dirty);
 }
 
+/* When an ACK came in, and what it says of the time before; ns. */
+struct echo {
+	u64 now;
+	u64 sent;	/* the newest frame that was taken in as it came; 0: not said */
+	u64 held;	/* by its receiver, before it answered */
+};
+
+static struct echo echo_of(const struct blkcast_link *l,
+			   const struct blkcast_frame *f, const struct blkcast_ack *a)
+{
+	struct echo e = {
+		.now = l->rx_when,
+		.sent = le64_to_cpu(f->time),
+		.held = le64_to_cpu(a->held_ns),
+	};
+	u64 trip = e.now - e.sent;
+
+	/* Nonsense (an echo of nothing, a lie) is not taken for a figure. */
+	if (trip >= (u64)l->timeout * NSEC_PER_MSEC || e.held > trip)
+		e.sent = 0;
+	return e;
+}
+
 /* Caller holds vol->lock.  Walk the cursors up to what is acknowledged. */
-static void ack_advance(struct blkcast_link *l)
+static void ack_advance(struct blkcast_link *l, const struct echo *e)
 {
 	u32 minor = l->vol->minor;
 	struct blkcast_op *op;
@@ -494,7 +523,8 @@ static void ack_advance(struct blkcast_link *l)
 		if (op_streamed(l, op))
 			trace_blkcast_link_received(minor, l->id, op->lsn,
 						    blkcast_op_bytes(op), op->start,
-						    op->sector, op->pid);
+						    op->sector, op->pid, e->now,
+						    e->sent, e->held);
 	l->unreceived = op;
 	for (op = l->unapplied; op && op != l->next && op->lsn <= l->applied;
 	     op = log_after(op)) {
@@ -503,10 +533,10 @@ static void ack_advance(struct blkcast_link *l)
 		blkcast_lag_applied(l, op);
 		trace_blkcast_link_applied(minor, l->id, op->lsn,
 					   blkcast_op_bytes(op), op->start,
-					   op->sector, op->pid);
+					   op->sector, op->pid, e->now);
 		if (op->kind == BLKCAST_OP_FLUSH)
 			trace_blkcast_link_durable(minor, l->id, op->lsn, 0,
-						   op->start, 0, op->pid);
+						   op->start, 0, op->pid, e->now);
 	}
 	l->unapplied = op;
 }
@@ -522,17 +552,6 @@ static bool ack_valid(struct blkcast_link *l, const struct blkcast_ack *a)
 	       durable >= l->durable;
 }
 
-static void rtt_update(struct blkcast_link *l, const struct blkcast_frame *f,
-		       const struct blkcast_ack *a)
-{
-	u64 trip = ktime_get_ns() - le64_to_cpu(f->time);
-	u64 held = le64_to_cpu(a->held_ns);
-
-	/* Nonsense (an echo of nothing, a lie) is not taken for a figure. */
-	if (f->time && trip < (u64)l->timeout * NSEC_PER_MSEC && held <= trip)
-		l->rtt_ns = max(trip - held, 1ULL);
-}
-
 /* Bounded: nobody has us do nothing but ping. */
 static u64 ping_wish(const struct blkcast_frame *f)
 {
@@ -545,6 +564,7 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 {
 	struct blkcast_volume *v = l->vol;
 	struct blkcast_ack a;
+	struct echo e;
 	bool valid;
 	int err;
 
@@ -556,8 +576,9 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	spin_lock_irq(&v->lock);
 	valid = ack_valid(l, &a);
 	if (valid) {
+		e = echo_of(l, f, &a);
 		if (l->applied != le64_to_cpu(a.applied))
-			l->progress_when = ktime_get_ns();
+			l->progress_when = e.now;
 		if (l->durable != le64_to_cpu(a.durable))
 			blkcast_lag_durable(l);
 		l->received = le64_to_cpu(a.received);
@@ -569,8 +590,9 @@ static int ack_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		l->room = a.room ? le64_to_cpu(a.room) : l->room;
 		WRITE_ONCE(l->ping_wish, ping_wish(f));
 		l->peer_when = le64_to_cpu(f->sector);
-		rtt_update(l, f, &a);
-		ack_advance(l);
+		if (e.sent)
+			l->rtt_ns = max(e.now - e.sent - e.held, 1ULL);
+		ack_advance(l, &e);
 		blkcast_members_join(l);
 		blkcast_log_trim(v);
 	}

@@ -17,6 +17,11 @@
  *	sector	first one on the volume, of 512 bytes; 0 for a flush
  *	pid	process (thread group) that submitted it, a kernel thread for what
  *		comes out of the page cache; 0 for a flush of the module's own
+ *	now	when it happened, where the module has that anyway.  ns
+ *	echoed	when the newest frame left that the replica took in as it came, as
+ *		the same acknowledgement says; 0: it does not say.  ns
+ *	held	for how long the replica had that frame before it answered, by its
+ *		own clock: the round trip is  now - echoed - held.  ns
  *
  * On the primary, for each write:
  *
@@ -30,7 +35,10 @@
  *
  *	link_sent	its turn has come: it is handed to the socket, which may
  *			take a while; always before link_received
- *	link_received	the acknowledgement that covers it has come in: it is there
+ *	link_received	the acknowledgement that covers it has come in: it is there.
+ *			What left before echoed has been there for held at least;
+ *			what left later may have waited in the replica's socket
+ *			for all that is beyond the round trip
  *	link_applied	... it is written there
  *	link_durable	... it is flushed there (a flush alone, bytes 0)
  *
@@ -136,10 +144,10 @@ DEFINE_EVENT(blkcast_write_class, name, \
 BLKCAST_WRITE_EVENT(blkcast_write_local);
 BLKCAST_WRITE_EVENT(blkcast_write_done);
 
-DECLARE_EVENT_CLASS(blkcast_link_class,
+TRACE_EVENT(blkcast_link_received,
 	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, u64 sector,
-		 u32 pid),
-	TP_ARGS(minor, link, lsn, bytes, start, sector, pid),
+		 u32 pid, u64 now, u64 echoed, u64 held),
+	TP_ARGS(minor, link, lsn, bytes, start, sector, pid, now, echoed, held),
 	TP_STRUCT__entry(
 		__field(u32, minor)
 		__field(u32, link)
@@ -148,6 +156,9 @@ DECLARE_EVENT_CLASS(blkcast_link_class,
 		__field(u64, start)
 		__field(u64, sector)
 		__field(u32, pid)
+		__field(u64, now)
+		__field(u64, echoed)
+		__field(u64, held)
 	),
 	TP_fast_assign(
 		__entry->minor = minor;
@@ -157,32 +168,29 @@ DECLARE_EVENT_CLASS(blkcast_link_class,
 		__entry->start = start;
 		__entry->sector = sector;
 		__entry->pid = pid;
+		__entry->now = now;
+		__entry->echoed = echoed;
+		__entry->held = held;
 	),
-	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu sector=%llu pid=%u",
+	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu sector=%llu pid=%u now=%llu echoed=%llu held=%llu",
 		  __entry->minor, __entry->link, __entry->lsn, __entry->bytes,
-		  __entry->start, __entry->sector, __entry->pid)
+		  __entry->start, __entry->sector, __entry->pid,
+		  __entry->now, __entry->echoed, __entry->held)
 );
 
-#define BLKCAST_LINK_EVENT(name) \
-DEFINE_EVENT(blkcast_link_class, name, \
-	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, \
-		 u64 sector, u32 pid), \
-	TP_ARGS(minor, link, lsn, bytes, start, sector, pid))
-
-BLKCAST_LINK_EVENT(blkcast_link_sent);
-BLKCAST_LINK_EVENT(blkcast_link_received);
-BLKCAST_LINK_EVENT(blkcast_link_applied);
-BLKCAST_LINK_EVENT(blkcast_link_durable);
-
-DECLARE_EVENT_CLASS(blkcast_replica_class,
-	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start),
-	TP_ARGS(minor, link, lsn, bytes, start),
+DECLARE_EVENT_CLASS(blkcast_link_class,
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, u64 sector,
+		 u32 pid, u64 now),
+	TP_ARGS(minor, link, lsn, bytes, start, sector, pid, now),
 	TP_STRUCT__entry(
 		__field(u32, minor)
 		__field(u32, link)
 		__field(u64, lsn)
 		__field(u32, bytes)
 		__field(u64, start)
+		__field(u64, sector)
+		__field(u32, pid)
+		__field(u64, now)
 	),
 	TP_fast_assign(
 		__entry->minor = minor;
@@ -190,16 +198,54 @@ DECLARE_EVENT_CLASS(blkcast_replica_class,
 		__entry->lsn = lsn;
 		__entry->bytes = bytes;
 		__entry->start = start;
+		__entry->sector = sector;
+		__entry->pid = pid;
+		__entry->now = now;
 	),
-	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu",
+	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu sector=%llu pid=%u now=%llu",
 		  __entry->minor, __entry->link, __entry->lsn, __entry->bytes,
-		  __entry->start)
+		  __entry->start, __entry->sector, __entry->pid,
+		  __entry->now)
+);
+
+#define BLKCAST_LINK_EVENT(name) \
+DEFINE_EVENT(blkcast_link_class, name, \
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, \
+		 u64 sector, u32 pid, u64 now), \
+	TP_ARGS(minor, link, lsn, bytes, start, sector, pid, now))
+
+BLKCAST_LINK_EVENT(blkcast_link_sent);
+BLKCAST_LINK_EVENT(blkcast_link_applied);
+BLKCAST_LINK_EVENT(blkcast_link_durable);
+
+DECLARE_EVENT_CLASS(blkcast_replica_class,
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, u64 now),
+	TP_ARGS(minor, link, lsn, bytes, start, now),
+	TP_STRUCT__entry(
+		__field(u32, minor)
+		__field(u32, link)
+		__field(u64, lsn)
+		__field(u32, bytes)
+		__field(u64, start)
+		__field(u64, now)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+		__entry->link = link;
+		__entry->lsn = lsn;
+		__entry->bytes = bytes;
+		__entry->start = start;
+		__entry->now = now;
+	),
+	TP_printk("minor=%u link=%u lsn=%llu bytes=%u start=%llu now=%llu",
+		  __entry->minor, __entry->link, __entry->lsn, __entry->bytes,
+		  __entry->start, __entry->now)
 );
 
 #define BLKCAST_REPLICA_EVENT(name) \
 DEFINE_EVENT(blkcast_replica_class, name, \
-	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start), \
-	TP_ARGS(minor, link, lsn, bytes, start))
+	TP_PROTO(u32 minor, u32 link, u64 lsn, u32 bytes, u64 start, u64 now), \
+	TP_ARGS(minor, link, lsn, bytes, start, now))
 
 BLKCAST_REPLICA_EVENT(blkcast_replica_received);
 BLKCAST_REPLICA_EVENT(blkcast_replica_applied);
