@@ -90,6 +90,8 @@ static const struct number volume_numbers[] = {
 	       "Reads that failed on a primary's own device and were served by a replica."),
 	VOLUME("reads_failed", COUNTER, NULL, READ_FAILS, read_fails.failed,
 	       "Reads that failed there and were not."),
+	VOLUME("device_errors", COUNTER, NULL, ERRORS, errors,
+	       "Failures of this host's devices."),
 	VOLUME("bad_bytes", GAUGE, "bytes", READ_FAILS, read_fails.bad,
 	       "Bytes that cannot be read there and could not be written anew."),
 	VOLUME("written_bytes", COUNTER, "bytes", WRITE_BYTES, write_bytes,
@@ -176,6 +178,23 @@ static void volume_role_write(const struct metrics *m)
 	}
 }
 
+static void volume_device_write(const struct metrics *m)
+{
+	static const struct metric metric = {
+		"blkcast_volume_device", STATESET, NULL, "State of this host's own device."
+	};
+
+	metric_begin(m, &metric);
+	for (unsigned int i = 0; i < m->figures->volumes; i++) {
+		const struct bc_volume *v = m->figures->volume[i].volume;
+
+		for (uint8_t state = 0; state <= BLKCAST_DEVICE_DETACHED; state++)
+			fprintf(m->out,
+				"blkcast_volume_device{volume=\"%s\",blkcast_volume_device=\"%s\"} %d\n",
+				v->name, bc_device_name(state), v->device == state);
+	}
+}
+
 static void volume_gauge(const struct metrics *m, const char *name, const char *unit,
 			 const char *help, uint64_t (*get)(const struct metrics *m,
 							   const struct bc_volume *v),
@@ -213,7 +232,7 @@ static uint64_t volume_inconsistent(const struct metrics *m, const struct bc_vol
 
 static uint64_t copies_in_sync(const struct metrics *m, const struct bc_volume *v)
 {
-	uint64_t copies = 1;
+	uint64_t copies = v->device != BLKCAST_DEVICE_DETACHED;
 
 	for (unsigned int i = 0; i < m->figures->links; i++) {
 		const struct figures_link *l = &m->figures->link[i];
@@ -236,6 +255,7 @@ static void volumes_write(const struct metrics *m)
 {
 	volume_info_write(m);
 	volume_role_write(m);
+	volume_device_write(m);
 	volume_numbers_write(m);
 	volume_gauge(m, "blkcast_volume_size_bytes", "bytes", "Size of the device.",
 		     volume_size, false);
@@ -248,7 +268,7 @@ static void volumes_write(const struct metrics *m)
 		     "Copies that there should be, the primary's included; on a primary.",
 		     copies_known, true);
 	volume_gauge(m, "blkcast_volume_copies_in_sync", NULL,
-		     "Copies that are in sync, the primary's included; on a primary.",
+		     "Copies that are in sync, the primary's included unless detached; on a primary.",
 		     copies_in_sync, true);
 }
 

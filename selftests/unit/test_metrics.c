@@ -33,9 +33,13 @@ static struct bc_volume volumes[] = {
 	  .sectors = 2048, .writes = 12, .write_bytes = 49152, .lsn = 1, .region_shift = 16 },
 	{ .known = ALL, .name = "copy", .role = BLKCAST_ROLE_REPLICA, .minor = 1,
 	  .super_flags = BLKCAST_SUPER_INCONSISTENT },
+	{ .known = ALL, .name = "lost", .role = BLKCAST_ROLE_PRIMARY, .minor = 2, .errors = 3,
+	  .device = BLKCAST_DEVICE_DETACHED },
 };
 
-static struct figures_volume volume[] = { { .volume = &volumes[0] }, { .volume = &volumes[1] } };
+static struct figures_volume volume[] = {
+	{ .volume = &volumes[0] }, { .volume = &volumes[1] }, { .volume = &volumes[2] },
+};
 
 static struct figures_link link_list[] = {
 	{ .volume = &volumes[0], .link = &links[0], .lag = &links[0], .peer = "near" },
@@ -45,7 +49,7 @@ static struct figures_link link_list[] = {
 };
 
 static struct figures figures = {
-	.volumes = 2, .volume = volume, .links = 4, .link = link_list,
+	.volumes = 3, .volume = volume, .links = 4, .link = link_list,
 	.probes = (struct probes *)&figures,	/* nobody looks at it here */
 };
 
@@ -136,6 +140,11 @@ static void states(void)
 	EXPECT(holds("blkcast_volume_copies{volume=\"data\"} 4"));
 	EXPECT(holds("blkcast_volume_copies_in_sync{volume=\"data\"} 2"));
 	EXPECT(holds("blkcast_volume_inconsistent{volume=\"copy\"} 1"));
+	EXPECT(holds("blkcast_volume_device{volume=\"data\",blkcast_volume_device=\"in-use\"} 1"));
+	EXPECT(holds("blkcast_volume_device{volume=\"lost\",blkcast_volume_device=\"in-use\"} 0"));
+	EXPECT(holds("blkcast_volume_device{volume=\"lost\",blkcast_volume_device=\"detached\"} 1"));
+	EXPECT(holds("blkcast_volume_device_errors_total{volume=\"lost\"} 3"));
+	EXPECT(holds("blkcast_volume_copies_in_sync{volume=\"lost\"} 0"));
 }
 
 static void histograms(void)
