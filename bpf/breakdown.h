@@ -33,7 +33,7 @@ struct breakdown {
  * breakdown_of_means() - from the means of times since the arrival
  * @b: result
  * @sent: mean until sent
- * @received: mean until its receipt was acknowledged
+ * @received: mean until its receipt was acknowledged, without what the replica had it for
  * @applied: mean until its being written was
  *
  * The means are of writes that came by each stage in the interval, not of the same

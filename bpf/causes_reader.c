@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Loading, attaching and reading causes.bpf.c; see causes_reader.h. */
+/* Reading what causes.bpf.h records; see causes_reader.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "causes.skel.h"
 #include "causes_reader.h"
+#include "lag.skel.h"
 #include "probes.h"
 
 #define KINDS (CAUSES_PROCESS + 1)
@@ -20,8 +21,9 @@ struct origins {
 };
 
 struct causes {
-	struct causes_bpf *bpf;
+	struct lag_bpf *bpf;
 	struct ring_buffer *ring;
+	const struct causes_sum *sums;	/* CAUSES_SUMS of them, the kernel's own; NULL: none */
 	struct causes_slow slow[CAUSES_SLOW_MAX];
 	size_t slow_count;
 	uint64_t slow_seen;
@@ -69,53 +71,37 @@ static int slow_take(void *arg, void *data, size_t size)
 	return 0;
 }
 
-static int bpf_setup(struct causes *causes, const struct causes_want *want)
+static int sums_map(struct causes *causes)
 {
-	struct causes_bpf *bpf = causes->bpf;
+	void *sums = mmap(NULL, CAUSES_SUMS * sizeof(struct causes_sum), PROT_READ, MAP_SHARED,
+			  bpf_map__fd(causes->bpf->maps.causes_sums), 0);
 
-	bpf->rodata->causes_filter_minor = want->minor;
-	bpf->rodata->causes_slow_ns = want->slow_ns;
-	bpf->rodata->causes_top = want->top;
-	/* What is not looked for takes no memory. */
-	if (!want->slow_ns)
-		return bpf_map__set_max_entries(bpf->maps.causes_moments, 1);
-	return want->top ? 0 : bpf_map__set_max_entries(bpf->maps.causes_sums, 1);
+	if (sums == MAP_FAILED)
+		return -errno;
+	causes->sums = sums;
+	return 0;
 }
 
-int causes_open(struct causes **result, const struct causes_want *want, char *why,
-		size_t size)
+int causes_open(struct causes **result, struct probes *probes, char *why, size_t size)
 {
 	struct causes *causes = calloc(1, sizeof(*causes));
-	const char *step = "allocating memory";
 	int error = -ENOMEM;
 
 	*result = NULL;
 	if (!causes)
 		goto cleanup;
-	probes_quiet();
-	step = "opening the BPF programs";
-	causes->bpf = causes_bpf__open();
-	error = causes->bpf ? bpf_setup(causes, want) : -errno;
-	if (error)
-		goto cleanup;
-	step = "loading the BPF programs";
-	error = causes_bpf__load(causes->bpf);
-	if (error)
-		goto cleanup;
-	step = "opening the ring buffer";
+	causes->bpf = probes_bpf(probes);
 	causes->ring = ring_buffer__new(bpf_map__fd(causes->bpf->maps.causes_ring),
 					slow_take, causes, NULL);
 	error = causes->ring ? 0 : -errno;
-	if (error)
-		goto cleanup;
-	step = "attaching to the tracepoints";
-	error = causes_bpf__attach(causes->bpf);
+	if (!error && causes->bpf->rodata->causes_top)
+		error = sums_map(causes);
 	if (error)
 		goto cleanup;
 	*result = causes;
 cleanup:
 	if (error) {
-		probes_failed(error, step, why, size);
+		snprintf(why, size, "reading slow writes: %s", strerror(-error));
 		causes_close(causes);
 	}
 	return error;
@@ -132,7 +118,8 @@ void causes_close(struct causes *causes)
 	if (!causes)
 		return;
 	ring_buffer__free(causes->ring);
-	causes_bpf__destroy(causes->bpf);
+	if (causes->sums)
+		munmap((void *)causes->sums, CAUSES_SUMS * sizeof(*causes->sums));
 	for (unsigned int i = 0; i < KINDS; i++)
 		origins_free(&causes->origins[i]);
 	free(causes);
@@ -154,28 +141,22 @@ static int origin_add(struct origins *origins, const struct causes_key *key,
 
 static int sums_read(struct causes *causes)
 {
-	int map = bpf_map__fd(causes->bpf->maps.causes_sums), error;
-	struct causes_key key, *previous = NULL;
-	struct causes_sum sum;
+	int error = 0;
 
 	for (unsigned int i = 0; i < KINDS; i++)
 		causes->origins[i].count = 0;
-	while (!bpf_map_get_next_key(map, previous, &key)) {
-		previous = &key;
-		if (bpf_map_lookup_elem(map, &key, &sum))
-			return -errno;
-		error = key.kind < KINDS ? origin_add(&causes->origins[key.kind], &key, &sum) :
-					   -EBADMSG;
-		if (error)
-			return error;
+	for (unsigned int i = 0; i < CAUSES_SUMS && !error; i++) {
+		struct causes_sum sum = causes->sums[i];
+		struct causes_key key = causes_unpack(sum.origin);
+
+		if (sum.writes)
+			error = origin_add(&causes->origins[key.kind], &key, &sum);
 	}
-	if (errno != ENOENT)
-		return -errno;
 	for (unsigned int i = 0; i < KINDS; i++)
 		if (causes->origins[i].count)
 			qsort(causes->origins[i].origin, causes->origins[i].count,
 			      sizeof(struct causes_origin), costlier_first);
-	return 0;
+	return error;
 }
 
 int causes_read(struct causes *causes)
@@ -188,7 +169,7 @@ int causes_read(struct causes *causes)
 	if (taken < 0)
 		return taken;
 	qsort(causes->slow, causes->slow_count, sizeof(causes->slow[0]), slower_first);
-	return causes->bpf->rodata->causes_top ? sums_read(causes) : 0;
+	return causes->sums ? sums_read(causes) : 0;
 }
 
 const struct causes_slow *causes_slow(const struct causes *causes, size_t *count,

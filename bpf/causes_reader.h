@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which writes are slow, and who and what keeps the replicas behind: loading,
- * attaching and reading causes.bpf.c.
- *
- * Whatever happens to this process, the kernel detaches the probes with its last
- * file descriptor.
+ * Which writes are slow, and who and what keeps the replicas behind: reading what
+ * causes.bpf.h records.  The probes that do so are the caller's (probes.h).
  */
 #ifndef _BLKCAST_CAUSES_READER_H
 #define _BLKCAST_CAUSES_READER_H
@@ -19,24 +16,20 @@
 #define CAUSES_SLOW_MAX	1000
 
 struct causes;
+struct probes;
 
 /**
- * struct causes_want - what to look for
- * @minor: of the only volume, or LAG_MINOR_ANY
- * @slow_ns: a write is slow from here on; 0: no records
- * @top: sums by region and process
+ * causes_open() - begin to read
+ * @result: NULL on failure
+ * @probes: attached; they stay longer than this
+ * @why: on failure, a text for people
+ * @size: bytes of @why
+ *
+ * Return: 0 or a negative errno
  */
-struct causes_want {
-	uint32_t minor;
-	uint64_t slow_ns;
-	bool top;
-};
+int causes_open(struct causes **result, struct probes *probes, char *why, size_t size);
 
-/* As probes_open(). */
-int causes_open(struct causes **result, const struct causes_want *want, char *why,
-		size_t size);
-
-/* Detach and free; NULL is fine. */
+/* NULL is fine. */
 void causes_close(struct causes *causes);
 
 /* Take the records that have come since, and the sums.  0 or a negative errno. */

@@ -53,21 +53,19 @@ static unsigned int links_known(const struct figures *figures)
 	return links;
 }
 
-static void causes_follow(struct figures *figures, uint32_t minor)
-{
-	struct causes_want want = { minor, figures->want.slow_ns, figures->want.top };
-
-	if (want.slow_ns || want.top)
-		causes_open(&figures->causes, &want, figures->note, sizeof(figures->note));
-}
-
 /*
  * Attach, or note why not, once for each minor: a volume that came up anew may
  * have another one.
  */
 static void probes_follow(struct figures *figures)
 {
+	bool causes = figures->want.slow_ns || figures->want.top;
 	uint32_t minor = LAG_MINOR_ANY;
+	struct probes_want want = {
+		.links = links_known(figures),
+		.slow_ns = figures->want.slow_ns,
+		.top = figures->want.top,
+	};
 
 	if (!figures->want.probes || (figures->name && !figures->volumes))
 		return;
@@ -75,15 +73,16 @@ static void probes_follow(struct figures *figures)
 		minor = figures->volume[0].volume->minor;
 	if (figures->probes_minor == minor)
 		return;
-	probes_close(figures->probes);
 	causes_close(figures->causes);
+	probes_close(figures->probes);
 	figures->probes = NULL;
 	figures->causes = NULL;
 	figures->probes_minor = minor;
 	figures->note[0] = '\0';
-	if (!probes_open(&figures->probes, minor, links_known(figures), figures->note,
-			 sizeof(figures->note)))
-		causes_follow(figures, minor);
+	want.minor = minor;
+	if (!probes_open(&figures->probes, &want, figures->note, sizeof(figures->note)) && causes)
+		causes_open(&figures->causes, figures->probes, figures->note,
+			    sizeof(figures->note));
 }
 
 /*
@@ -295,8 +294,8 @@ int figures_open(struct figures *figures, const char *name,
 
 void figures_close(struct figures *figures)
 {
-	probes_close(figures->probes);
 	causes_close(figures->causes);
+	probes_close(figures->probes);
 	bc_volumes_free(figures->raw, figures->raw_count);
 	bc_kernel_close(figures->kernel);
 	tracks_free(figures);

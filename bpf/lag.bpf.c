@@ -1,159 +1,208 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The probes behind "blkcast lag": latency histograms per volume, link, stage.
+ * The probes behind "blkcast lag": one program on each of the module's raw
+ * tracepoints (kmod/trace.h).
  *
- * One program sits on each of the module's raw tracepoints (kmod/trace.h).
  * Their arguments are scalars and carry the start of the write, so a program
- * needs neither BTF nor a table of writes under way, and may be attached or
- * detached at any moment:  latency = now - start  goes into one bucket.
+ * needs neither BTF nor the layout of a struct, and may be attached or detached at
+ * any moment:  latency = now - start.
  *
- * 1. Counts only grow; the loader takes differences.  Nothing is sent to user
- *    space per write.
- * 2. A cell belongs to one CPU, and a program that interrupts itself is not
- *    run (the kernel counts that as a recursion miss, which the loader adds to
- *    what was lost): no atomic operation is needed on a cell.
- * 3. What cannot be counted because the map is full is counted in lag_lost.
+ *	cells.bpf.h	histograms per volume, link and stage: always
+ *	causes.bpf.h	slow writes in parts, sums by region and process: if wanted
+ *
+ * A write passes six of them with both its ends on one host, each within a spinlock
+ * or an interrupt, perhaps.  So:
+ *
+ * 1. No helper is called but for the time, and that only where the tracepoint does
+ *    not bring it; tables are arrays, which the kernel looks up inline, with places
+ *    that are computed.  What is not wanted is known when the programs are loaded:
+ *    the verifier takes it out.
+ * 2. Counts only grow; the loader takes differences.  Nothing is sent to user space
+ *    per write but the slow ones.
+ * 3. What cannot be counted is counted as such.
  */
+#include <stdbool.h>
 #include <linux/types.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "causes.h"
 #include "lag.h"
 
 const volatile __u32 lag_filter_minor = LAG_MINOR_ANY;
 
-/* Counted up by the loader at each reading. */
-volatile __u64 lag_epoch = 1;
-__u64 lag_lost;
-
-static const struct lag_cell lag_zero;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 512);
-	__type(key, struct lag_key);
-	__type(value, struct lag_cell);
-} lag_cells SEC(".maps");
-
-static __always_inline struct lag_cell *cell_get(const struct lag_key *key)
+static __always_inline bool is_wanted(__u32 minor)
 {
-	struct lag_cell *cell = bpf_map_lookup_elem(&lag_cells, key);
-
-	if (cell)
-		return cell;
-	bpf_map_update_elem(&lag_cells, key, &lag_zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&lag_cells, key);
+	if (lag_filter_minor == LAG_MINOR_ANY)
+		return true;
+	return lag_filter_minor == minor;
 }
 
-static __always_inline void cell_set_max(struct lag_cell *cell, __u64 ns)
+static __always_inline __u64 since(__u64 start, __u64 now)
 {
-	__u64 epoch = lag_epoch;
-	__u32 slot = epoch & 1;
-
-	if (cell->epoch[slot] != epoch) {
-		cell->epoch[slot] = epoch;
-		cell->max[slot] = 0;
-	}
-	if (cell->max[slot] < ns)
-		cell->max[slot] = ns;
+	return now > start ? now - start : 0;
 }
 
-static __always_inline int record(__u32 minor, __u32 link, __u32 stage,
-				  __u64 start)
-{
-	struct lag_key key = { .minor = minor, .link = link, .stage = stage };
-	struct lag_cell *cell;
-	__u64 now, ns, bucket;
+/* An event of a write or a flush; of a volume's, @link is LAG_LINK_NONE. */
+struct event {
+	__u32 minor, link, bytes, pid;
+	__u64 lsn, sector, start, now;
+};
 
-	if (lag_filter_minor != LAG_MINOR_ANY && lag_filter_minor != minor)
-		return 0;
-	now = bpf_ktime_get_ns();
-	ns = now > start ? now - start : 0;
-	bucket = lag_bucket(ns);
-	cell = cell_get(&key);
-	if (!cell) {
-		__sync_fetch_and_add(&lag_lost, 1);
-		return 0;
-	}
-	/* Always true; 6.1's verifier wants it of the register that is used. */
-	barrier_var(bucket);
-	if (bucket < LAG_BUCKETS)
-		cell->buckets[bucket]++;
-	cell->sum += ns;
-	cell_set_max(cell, ns);
+#include "cells.bpf.h"
+#include "moments.bpf.h"
+#include "causes.bpf.h"
+
+/* ---- of the volume: minor, lsn, bytes, start, error, sector, pid ---- */
+
+static __always_inline struct event write_event(struct bpf_raw_tracepoint_args *ctx)
+{
+	return (struct event){
+		.minor = ctx->args[0], .link = LAG_LINK_NONE, .lsn = ctx->args[1],
+		.bytes = ctx->args[2], .start = ctx->args[3], .sector = ctx->args[5],
+		.pid = ctx->args[6], .now = bpf_ktime_get_ns(),
+	};
+}
+
+static __always_inline bool write_is_wanted(struct bpf_raw_tracepoint_args *ctx)
+{
+	return is_wanted(ctx->args[0]) && !(__s32)ctx->args[4];
+}
+
+/* minor, sector, bytes, start, pid; in the context of the writer, who has a name */
+SEC("raw_tp/blkcast_write_submit")
+int lag_write_submit(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (is_wanted(ctx->args[0]))
+		name_note(ctx->args[4]);
 	return 0;
 }
 
-/* Arguments of blkcast_write_*: minor, lsn, bytes, start, error, ... */
-static __always_inline int record_write(struct bpf_raw_tracepoint_args *ctx,
-					__u32 write_stage, __u32 flush_stage)
+/* minor, lsn, sector, bytes, start, pid */
+SEC("raw_tp/blkcast_write_start")
+int lag_write_start(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u32 bytes = ctx->args[2];
-	__u32 stage = bytes ? write_stage : flush_stage;
+	struct event e = {
+		.minor = ctx->args[0], .link = LAG_LINK_NONE, .lsn = ctx->args[1],
+	};
 
-	if ((__s32)ctx->args[4] || stage == LAG_STAGES)
-		return 0;
-	return record(ctx->args[0], LAG_LINK_NONE, stage, ctx->args[3]);
-}
-
-/* Arguments of blkcast_link_* and _replica_*: minor, link, lsn, bytes, start, ... */
-static __always_inline int record_link(struct bpf_raw_tracepoint_args *ctx,
-				       __u32 write_stage, __u32 flush_stage)
-{
-	__u32 bytes = ctx->args[3];
-	__u32 stage = bytes ? write_stage : flush_stage;
-
-	if (stage == LAG_STAGES)
-		return 0;
-	return record(ctx->args[0], ctx->args[1], stage, ctx->args[4]);
+	if (is_wanted(e.minor) && (__u32)ctx->args[3])
+		moment_first(&e, bpf_ktime_get_ns());
+	return 0;
 }
 
 SEC("raw_tp/blkcast_write_local")
 int lag_write_local(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_write(ctx, LAG_STAGE_LOCAL, LAG_STAGES);
+	struct event e;
+
+	if (!write_is_wanted(ctx) || !(__u32)ctx->args[2])
+		return 0;
+	e = write_event(ctx);
+	record(&e, LAG_STAGE_LOCAL, e.now);
+	if (causes_slow_ns)
+		moment_second(&e, e.now);
+	return 0;
 }
 
 SEC("raw_tp/blkcast_write_done")
 int lag_write_done(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_write(ctx, LAG_STAGE_TOTAL, LAG_STAGE_FLUSH);
+	struct event e;
+
+	if (!write_is_wanted(ctx))
+		return 0;
+	e = write_event(ctx);
+	record(&e, e.bytes ? LAG_STAGE_TOTAL : LAG_STAGE_FLUSH, e.now);
+	if (e.bytes && e.lsn)
+		slow_check(&e);
+	return 0;
+}
+
+/* ---- of a link: minor, link, lsn, bytes, start, sector, pid, now ---- */
+
+static __always_inline struct event link_event(struct bpf_raw_tracepoint_args *ctx)
+{
+	return (struct event){
+		.minor = ctx->args[0], .link = ctx->args[1], .lsn = ctx->args[2],
+		.bytes = ctx->args[3], .start = ctx->args[4],
+	};
 }
 
 SEC("raw_tp/blkcast_link_sent")
 int lag_link_sent(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGE_SENT, LAG_STAGES);
+	struct event e = link_event(ctx);
+
+	if (!is_wanted(e.minor) || !e.bytes)
+		return 0;
+	e.now = ctx->args[7];
+	record(&e, LAG_STAGE_SENT, e.now);
+	moment_first(&e, e.now);
+	return 0;
 }
 
+/* ..., echoed, held */
 SEC("raw_tp/blkcast_link_received")
 int lag_link_received(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGE_RECEIVED, LAG_STAGES);
+	struct event e = link_event(ctx);
+
+	if (!is_wanted(e.minor) || !e.bytes)
+		return 0;
+	e.now = received_at(&e, ctx->args[7], ctx->args[8], ctx->args[9]);
+	record(&e, LAG_STAGE_RECEIVED, e.now);
+	if (causes_slow_ns)
+		moment_second(&e, e.now);
+	return 0;
 }
 
 SEC("raw_tp/blkcast_link_applied")
 int lag_link_applied(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGE_APPLIED, LAG_STAGES);
+	struct event e = link_event(ctx);
+
+	if (!is_wanted(e.minor) || !e.bytes)
+		return 0;
+	e.now = ctx->args[7];
+	e.sector = ctx->args[5];
+	e.pid = ctx->args[6];
+	record(&e, LAG_STAGE_APPLIED, e.now);
+	slow_check(&e);
+	sums_add(&e);
+	return 0;
 }
 
 SEC("raw_tp/blkcast_link_durable")
 int lag_link_durable(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGES, LAG_STAGE_DURABLE);
+	struct event e = link_event(ctx);
+
+	if (is_wanted(e.minor) && !e.bytes)
+		record(&e, LAG_STAGE_DURABLE, ctx->args[7]);
+	return 0;
 }
+
+/* ---- of a link, at the replica: minor, link, lsn, bytes, start, now ---- */
 
 SEC("raw_tp/blkcast_replica_applied")
 int lag_replica_applied(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGE_REPLICA_APPLIED, LAG_STAGES);
+	struct event e = link_event(ctx);
+
+	if (is_wanted(e.minor) && e.bytes)
+		record(&e, LAG_STAGE_REPLICA_APPLIED, ctx->args[5]);
+	return 0;
 }
 
 SEC("raw_tp/blkcast_replica_durable")
 int lag_replica_durable(struct bpf_raw_tracepoint_args *ctx)
 {
-	return record_link(ctx, LAG_STAGES, LAG_STAGE_REPLICA_FLUSH);
+	struct event e = link_event(ctx);
+
+	if (is_wanted(e.minor) && !e.bytes)
+		record(&e, LAG_STAGE_REPLICA_FLUSH, ctx->args[5]);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

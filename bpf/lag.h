@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the probes (lag.bpf.c) and their loader share: the key and the value of
- * the histogram map, and the rule that sorts a latency into a bucket.
+ * What the probes (lag.bpf.c) and their loader share: whose a histogram is, its
+ * cells, and the rule that sorts a latency into a bucket.
  *
  * A bucket is a quarter of an octave: LAG_SUB buckets divide each power of two
  * evenly, so the upper edge of a bucket is at most 25% above any value in it.
@@ -40,7 +40,7 @@ enum lag_stage {
 	LAG_STAGE_TOTAL,	/* volume: completed to the writer */
 	LAG_STAGE_FLUSH,	/* volume: a flush completed to its caller */
 	LAG_STAGE_SENT,		/* link: handed to the socket */
-	LAG_STAGE_RECEIVED,	/* link: acknowledged as received */
+	LAG_STAGE_RECEIVED,	/* link: acknowledged as received, if read at once there */
 	LAG_STAGE_APPLIED,	/* link: acknowledged as applied */
 	LAG_STAGE_DURABLE,	/* link: a flush acknowledged as done there */
 	LAG_STAGE_REPLICA_APPLIED, /* replica's end: written there */
@@ -53,6 +53,48 @@ struct lag_key {
 	__u32 link;
 	__u32 stage;
 };
+
+/*
+ * Histograms come in sets: those of a volume, of a link at its primary, of a link at
+ * its replica.  A set is found by its owner, one number that is never 0:
+ *
+ *	bit  0..23	minor + 1
+ *	    24..31	the first of its stages, the others follow
+ *	    32..63	link
+ */
+#define LAG_SET		4
+#define LAG_SLOTS_MAX	1024
+
+#define LAG_INLINE static inline __attribute__((always_inline))
+
+LAG_INLINE __u32 lag_first(__u32 stage)
+{
+	return stage >= LAG_STAGE_REPLICA_APPLIED ? LAG_STAGE_REPLICA_APPLIED :
+	       stage >= LAG_STAGE_SENT ? LAG_STAGE_SENT : LAG_STAGE_LOCAL;
+}
+
+LAG_INLINE __u64 lag_owner(__u32 minor, __u32 link, __u32 stage)
+{
+	return (__u64)link << 32 | lag_first(stage) << 24 | (minor + 1);
+}
+
+/* A set's key but for the stage, of which it is the first. */
+LAG_INLINE struct lag_key lag_owner_key(__u64 owner)
+{
+	struct lag_key key = {
+		.minor = (owner & 0xffffff) - 1,
+		.link = owner >> 32,
+		.stage = owner >> 24 & 0xff,
+	};
+
+	return key;
+}
+
+/* Numbers that are near each other, in a table: each has a place of its own. */
+LAG_INLINE __u32 lag_home(__u32 minor, __u32 link)
+{
+	return minor * 31 + link;
+}
 
 /**
  * struct lag_cell - one CPU's share of one histogram
@@ -68,36 +110,45 @@ struct lag_cell {
 	__u64 buckets[LAG_BUCKETS];
 };
 
-/* Floor of log2; spelled out because a BPF program has no such instruction. */
-static inline __attribute__((always_inline)) __u32 lag_log2(__u64 v)
-{
-	__u32 shift, log = 0;
+/* One CPU's share of a set. */
+struct lag_set {
+	struct lag_cell cell[LAG_SET];
+};
 
-	shift = (v > 0xffffffffULL) << 5; v >>= shift; log |= shift;
-	shift = (v > 0xffff) << 4; v >>= shift; log |= shift;
-	shift = (v > 0xff) << 3; v >>= shift; log |= shift;
-	shift = (v > 0xf) << 2; v >>= shift; log |= shift;
-	shift = (v > 0x3) << 1; v >>= shift; log |= shift;
-	return log | (v >> 1);
-}
+/* Keeps a branch a branch: what a compiler makes of it without takes twice as long. */
+#define LAG_BRANCH(a, b) __asm__ volatile("" : "+r"(a), "+r"(b))
 
 /**
  * lag_bucket() - the bucket of a latency
  * @ns: the latency
  *
+ * Halves it until no more is left than its first bit and the LAG_SUB_BITS behind that,
+ * in steps, as a BPF program has no instruction for it.
+ *
  * Return: 0..LAG_BUCKETS - 1
  */
-static inline __attribute__((always_inline)) __u32 lag_bucket(__u64 ns)
+LAG_INLINE __u32 lag_bucket(__u64 ns)
 {
-	__u32 log, sub;
+	__u32 left, bucket = 1;
 
 	if (ns < (1ULL << LAG_MIN_SHIFT))
 		return 0;
 	if (ns >= (1ULL << (LAG_MIN_SHIFT + LAG_OCTAVES)))
 		return LAG_BUCKETS - 1;
-	log = lag_log2(ns);
-	sub = (ns >> (log - LAG_SUB_BITS)) & (LAG_SUB - 1);
-	return 1 + (log - LAG_MIN_SHIFT) * LAG_SUB + sub;
+	left = ns >> (LAG_MIN_SHIFT - LAG_SUB_BITS);
+#define LAG_HALVE(times)			\
+	if (left >= LAG_SUB << (times)) {	\
+		left >>= (times);		\
+		bucket += (times) * LAG_SUB;	\
+		LAG_BRANCH(left, bucket);	\
+	}
+	LAG_HALVE(16)
+	LAG_HALVE(8)
+	LAG_HALVE(4)
+	LAG_HALVE(2)
+	LAG_HALVE(1)
+#undef LAG_HALVE
+	return bucket + left - LAG_SUB;
 }
 
 #endif /* _BLKCAST_LAG_H */

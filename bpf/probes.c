@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The probes: loading, attaching and reading lag.bpf.c; see probes.h. */
+/* Loading and attaching lag.bpf.c, reading its histograms; see probes.h. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,12 +9,15 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "causes.h"
 #include "lag.skel.h"
 #include "probes.h"
 
-/* Room in the map for this many times the links that exist. */
+/* Slots for this many times the links that exist. */
 #define LINKS_HEADROOM 4
-#define LINKS_MIN 32
+#define SLOTS_MIN 32
+/* Writes under way on all links: without records of slow ones they matter less. */
+#define MOMENTS_FEW 8192
 #define MISSING_MAX 2
 
 struct probes {
@@ -22,24 +25,23 @@ struct probes {
 	struct probes_series *series;
 	unsigned int count;
 	unsigned int cpus;
-	unsigned int stride;	/* bytes from one CPU's cell to the next */
-	void *cells;		/* @cpus cells */
+	struct lag_set *sets;	/* one slot's, by CPU */
 };
 
 static int log_print(enum libbpf_print_level level, const char *format, va_list args)
 {
-	/* What went wrong is reported by probes_failed(); this is for developers. */
+	/* What went wrong is reported by failed(); this is for developers. */
 	if (level == LIBBPF_DEBUG || !getenv("BLKCAST_LAG_DEBUG"))
 		return 0;
 	return vfprintf(stderr, format, args);
 }
 
-void probes_quiet(void)
+static void quiet(void)
 {
 	libbpf_set_print(log_print);
 }
 
-void probes_failed(int error, const char *step, char *why, size_t size)
+static void failed(int error, const char *step, char *why, size_t size)
 {
 	switch (-error) {
 	case EPERM:
@@ -47,8 +49,9 @@ void probes_failed(int error, const char *step, char *why, size_t size)
 			 step);
 		break;
 	case ENOENT:
+	case EINVAL:
 		snprintf(why, size,
-			 "%s: the running blkcast module lacks one; module and tools must be of one version",
+			 "%s: the running blkcast module lacks one, or some of it; module and tools must be of one version",
 			 step);
 		break;
 	case EACCES:
@@ -64,30 +67,46 @@ void probes_failed(int error, const char *step, char *why, size_t size)
 	}
 }
 
-static int cells_alloc(struct probes *probes)
+static int sets_alloc(struct probes *probes)
 {
 	int cpus = libbpf_num_possible_cpus();
 
 	if (cpus < 0)
 		return cpus;
 	probes->cpus = (unsigned int)cpus;
-	/* The kernel rounds each CPU's value up to 8 bytes. */
-	probes->stride = (sizeof(struct lag_cell) + 7) / 8 * 8;
-	probes->cells = calloc(probes->cpus, probes->stride);
-	return probes->cells ? 0 : -ENOMEM;
+	probes->sets = calloc(probes->cpus, sizeof(*probes->sets));
+	return probes->sets ? 0 : -ENOMEM;
 }
 
-static int bpf_setup(struct probes *probes, uint32_t minor, unsigned int links)
+static uint32_t slots_for(unsigned int links)
 {
-	if (links * LINKS_HEADROOM < LINKS_MIN)
-		links = LINKS_MIN / LINKS_HEADROOM;
-	probes->bpf->rodata->lag_filter_minor = minor;
-	return bpf_map__set_max_entries(probes->bpf->maps.lag_cells,
-					links * LINKS_HEADROOM * LAG_STAGES);
+	uint32_t slots = SLOTS_MIN;
+
+	while (slots < links * LINKS_HEADROOM && slots < LAG_SLOTS_MAX)
+		slots *= 2;
+	return slots;
 }
 
-int probes_open(struct probes **result, uint32_t minor, unsigned int links,
-		char *why, size_t size)
+/* What is not looked for takes neither time nor memory. */
+static int bpf_setup(struct lag_bpf *bpf, const struct probes_want *want)
+{
+	uint32_t slots = slots_for(want->links);
+	uint32_t moments = want->slow_ns ? CAUSES_MOMENTS : MOMENTS_FEW;
+
+	bpf->rodata->lag_filter_minor = want->minor;
+	bpf->rodata->lag_slots = slots;
+	bpf->rodata->lag_moments_count = moments;
+	bpf->rodata->causes_slow_ns = want->slow_ns;
+	bpf->rodata->causes_top = want->top;
+	bpf_program__set_autoload(bpf->progs.lag_write_start, want->slow_ns);
+	bpf_program__set_autoload(bpf->progs.lag_write_submit, want->slow_ns || want->top);
+	return bpf_map__set_max_entries(bpf->maps.lag_sets, slots) ?:
+	       bpf_map__set_max_entries(bpf->maps.lag_moments, moments) ?:
+	       bpf_map__set_max_entries(bpf->maps.causes_sums, want->top ? CAUSES_SUMS : 1);
+}
+
+int probes_open(struct probes **result, const struct probes_want *want, char *why,
+		size_t size)
 {
 	struct probes *probes = calloc(1, sizeof(*probes));
 	const char *step = "allocating memory";
@@ -96,13 +115,13 @@ int probes_open(struct probes **result, uint32_t minor, unsigned int links,
 	*result = NULL;
 	if (!probes)
 		goto cleanup;
-	probes_quiet();
-	error = cells_alloc(probes);
+	quiet();
+	error = sets_alloc(probes);
 	if (error)
 		goto cleanup;
 	step = "opening the BPF programs";
 	probes->bpf = lag_bpf__open();
-	error = probes->bpf ? bpf_setup(probes, minor, links) : -errno;
+	error = probes->bpf ? bpf_setup(probes->bpf, want) : -errno;
 	if (error)
 		goto cleanup;
 	step = "loading the BPF programs";
@@ -116,10 +135,15 @@ int probes_open(struct probes **result, uint32_t minor, unsigned int links,
 	*result = probes;
 cleanup:
 	if (error) {
-		probes_failed(error, step, why, size);
+		failed(error, step, why, size);
 		probes_close(probes);
 	}
 	return error;
+}
+
+struct lag_bpf *probes_bpf(struct probes *probes)
+{
+	return probes->bpf;
 }
 
 void probes_close(struct probes *probes)
@@ -127,7 +151,7 @@ void probes_close(struct probes *probes)
 	if (!probes)
 		return;
 	lag_bpf__destroy(probes->bpf);
-	free(probes->cells);
+	free(probes->sets);
 	free(probes->series);
 	free(probes);
 }
@@ -156,33 +180,53 @@ static struct probes_series *series_get(struct probes *probes, const struct lag_
 	return series;
 }
 
-static void series_update(struct probes *probes, struct probes_series *series, uint64_t epoch)
+/*
+ * The stages of a set.  That two slots have one owner is hard to bring about, not
+ * impossible: one was freed while two CPUs looked for it.
+ */
+static int set_read(struct probes *probes, uint64_t owner, uint32_t slot, uint64_t epoch)
 {
-	struct histogram now;
+	struct lag_key key = lag_owner_key(owner);
+	struct probes_series *series;
+	struct histogram h;
 
-	histogram_merge(&now, probes->cells, probes->stride, probes->cpus, epoch);
-	histogram_difference(&series->interval, &now, &series->reading);
+	if (bpf_map_lookup_elem(bpf_map__fd(probes->bpf->maps.lag_sets), &slot, probes->sets))
+		return -errno;
+	for (unsigned int i = 0; i < LAG_SET; i++, key.stage++) {
+		histogram_merge(&h, &probes->sets->cell[i], sizeof(*probes->sets), probes->cpus,
+				epoch);
+		if (!h.count)
+			continue;
+		series = series_get(probes, &key);
+		if (!series)
+			return -ENOMEM;
+		histogram_add(&series->fresh, &h);
+	}
+	return 0;
+}
+
+static void series_update(struct probes_series *series)
+{
+	histogram_difference(&series->interval, &series->fresh, &series->reading);
 	histogram_add(&series->total, &series->interval);
-	series->reading = now;
+	series->reading = series->fresh;
+	memset(&series->fresh, 0, sizeof(series->fresh));
 }
 
 int probes_read(struct probes *probes)
 {
-	int map = bpf_map__fd(probes->bpf->maps.lag_cells);
-	struct lag_key key, *previous = NULL;
 	uint64_t epoch = probes->bpf->data->lag_epoch++;
-	struct probes_series *series;
+	int error = 0;
 
-	while (!bpf_map_get_next_key(map, previous, &key)) {
-		previous = &key;
-		if (bpf_map_lookup_elem(map, &key, probes->cells))
-			return -errno;
-		series = series_get(probes, &key);
-		if (!series)
-			return -ENOMEM;
-		series_update(probes, series, epoch);
+	for (uint32_t slot = 0; slot < probes->bpf->rodata->lag_slots && !error; slot++) {
+		uint64_t owner = probes->bpf->bss->lag_owners[slot];
+
+		if (owner)
+			error = set_read(probes, owner, slot, epoch);
 	}
-	return errno == ENOENT ? 0 : -errno;
+	for (unsigned int i = 0; i < probes->count; i++)
+		series_update(&probes->series[i]);
+	return error;
 }
 
 const struct probes_series *probes_find(const struct probes *probes, uint32_t minor,
@@ -193,11 +237,27 @@ const struct probes_series *probes_find(const struct probes *probes, uint32_t mi
 	return series_find(probes, &key);
 }
 
+/* Nothing more comes for it: emptied first, then it may be another's. */
+static void set_free(struct probes *probes, const struct lag_key *key)
+{
+	uint64_t owner = lag_owner(key->minor, key->link, key->stage);
+
+	for (uint32_t slot = 0; slot < probes->bpf->rodata->lag_slots; slot++) {
+		if (probes->bpf->bss->lag_owners[slot] != owner)
+			continue;
+		memset(probes->sets, 0, probes->cpus * sizeof(*probes->sets));
+		if (!bpf_map_update_elem(bpf_map__fd(probes->bpf->maps.lag_sets), &slot,
+					 probes->sets, BPF_ANY))
+			__atomic_store_n(&probes->bpf->bss->lag_owners[slot], 0,
+					 __ATOMIC_RELEASE);
+	}
+}
+
 static void series_forget(struct probes *probes, unsigned int index)
 {
 	struct probes_series *series = &probes->series[index];
 
-	bpf_map_delete_elem(bpf_map__fd(probes->bpf->maps.lag_cells), &series->key);
+	set_free(probes, &series->key);
 	*series = probes->series[--probes->count];
 }
 

@@ -12,7 +12,7 @@ import time
 
 PROBES = {
     "histograms": ((), 8),
-    "histograms, slow writes, sums": (("--slow", "50", "--top"), 15),
+    "histograms, slow writes, sums": (("--slow", "50", "--top"), 10),
 }
 
 
@@ -24,7 +24,7 @@ def run(*args):
 def programs():
     """Those of the probes, attached or not yet, as bpftool shows them."""
     return [p for p in json.loads(run("bpftool", "prog", "show", "-j"))
-            if p.get("name", "").startswith(("lag_", "causes_"))]
+            if p.get("name", "").startswith("lag_")]
 
 
 def switches():

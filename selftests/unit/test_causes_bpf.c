@@ -21,7 +21,7 @@
 #include "../../bpf/causes.h"
 #include "../../bpf/lag.h"
 #include "bpf_cost.h"
-#include "causes.skel.h"
+#include "lag.skel.h"
 #include "util.h"
 
 #define MS 1000000ULL
@@ -44,21 +44,21 @@ static int take(void *arg, void *data, size_t size)
 	return 0;
 }
 
-static struct causes_bpf *load(uint64_t slow_ns, bool top)
+static struct lag_bpf *load(uint64_t slow_ns, bool top)
 {
-	struct causes_bpf *bpf = causes_bpf__open();
+	struct lag_bpf *bpf = lag_bpf__open();
 
 	if (!bpf)
 		return NULL;
 	bpf->rodata->causes_slow_ns = slow_ns;
 	bpf->rodata->causes_top = top;
-	if (!causes_bpf__load(bpf))
+	if (!lag_bpf__load(bpf))
 		return bpf;
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 	return NULL;
 }
 
-static void collect(struct causes_bpf *bpf)
+static void collect(struct lag_bpf *bpf)
 {
 	struct ring_buffer *ring = ring_buffer__new(bpf_map__fd(bpf->maps.causes_ring), take,
 						    NULL, NULL);
@@ -84,18 +84,18 @@ static void run(struct bpf_program *program, uint64_t *args, size_t n)
 	EXPECT(!bpf_prog_test_run_opts(bpf_program__fd(program), &opts));
 }
 
-static void submit(struct causes_bpf *bpf)
+static void submit(struct lag_bpf *bpf)
 {
 	uint64_t args[] = { MINOR, SECTOR, BYTES, now_ns(), PID };
 
-	run(bpf->progs.causes_write_submit, args, 5);
+	run(bpf->progs.lag_write_submit, args, 5);
 }
 
-static void start(struct causes_bpf *bpf, uint64_t when)
+static void start(struct lag_bpf *bpf, uint64_t when)
 {
 	uint64_t args[] = { MINOR, LSN, SECTOR, BYTES, when, PID };
 
-	run(bpf->progs.causes_write_start, args, 6);
+	run(bpf->progs.lag_write_start, args, 6);
 }
 
 static void at_write(struct bpf_program *program, uint64_t when, uint32_t bytes, int error)
@@ -111,9 +111,9 @@ static void at_link_lsn(struct bpf_program *program, uint32_t link, uint64_t lsn
 {
 	uint64_t junk = 0xdeadbeefULL << 32;
 	uint64_t args[] = { junk | MINOR, junk | link, lsn, junk | BYTES, when, SECTOR,
-			    junk | PID };
+			    junk | PID, now_ns(), 0, 0 };
 
-	run(program, args, 7);
+	run(program, args, 10);
 }
 
 static void at_link(struct bpf_program *program, uint32_t link, uint64_t when)
@@ -134,7 +134,7 @@ static void nap(void)
 /* Each part is as long as what was done in it; they make up the whole. */
 static void parts_add_up(void)
 {
-	struct causes_bpf *bpf = load(5 * MS, false);
+	struct lag_bpf *bpf = load(5 * MS, false);
 	uint64_t when = now_ns();
 
 	EXPECT(bpf);
@@ -143,13 +143,13 @@ static void parts_add_up(void)
 	submit(bpf);
 	nap();
 	start(bpf, when);
-	at_link(bpf->progs.causes_link_sent, LINK, when);
+	at_link(bpf->progs.lag_link_sent, LINK, when);
 	nap();
-	at_write(bpf->progs.causes_write_local, when, BYTES, 0);
-	at_link(bpf->progs.causes_link_received, LINK, when);
+	at_write(bpf->progs.lag_write_local, when, BYTES, 0);
+	at_link(bpf->progs.lag_link_received, LINK, when);
 	nap();
-	at_link(bpf->progs.causes_link_applied, LINK, when);
-	at_write(bpf->progs.causes_write_done, when, BYTES, 0);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
+	at_write(bpf->progs.lag_write_done, when, BYTES, 0);
 	collect(bpf);
 	EXPECT(count == 2);
 	for (unsigned int i = 0; i < count; i++) {
@@ -163,108 +163,112 @@ static void parts_add_up(void)
 	}
 	EXPECT(records[0].link == LINK && records[1].link == LAG_LINK_NONE);
 	EXPECT(!bpf->bss->causes_lost && !bpf->bss->causes_partial);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 static void quick_ones_are_left_out(void)
 {
-	struct causes_bpf *bpf = load(60000 * MS, false);
+	struct lag_bpf *bpf = load(60000 * MS, false);
 	uint64_t when = now_ns();
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
 	start(bpf, when);
-	at_write(bpf->progs.causes_write_local, when, BYTES, 0);
-	at_write(bpf->progs.causes_write_done, when, BYTES, 0);
+	at_write(bpf->progs.lag_write_local, when, BYTES, 0);
+	at_write(bpf->progs.lag_write_done, when, BYTES, 0);
 	collect(bpf);
 	EXPECT(!count && !bpf->bss->causes_partial);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 /* Its beginning was before the probes: counted, not shown with made-up parts. */
 static void late_attach_is_counted(void)
 {
-	struct causes_bpf *bpf = load(MS, false);
+	struct lag_bpf *bpf = load(MS, false);
 	uint64_t when = now_ns() - 100 * MS;
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
-	at_link(bpf->progs.causes_link_received, LINK, when);
-	at_link(bpf->progs.causes_link_applied, LINK, when);
-	at_write(bpf->progs.causes_write_done, when, BYTES, 0);
+	at_link(bpf->progs.lag_link_received, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
+	at_write(bpf->progs.lag_write_done, when, BYTES, 0);
 	collect(bpf);
 	EXPECT(!count && bpf->bss->causes_partial == 2);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 static void failed_and_flushes_are_left_out(void)
 {
-	struct causes_bpf *bpf = load(MS, false);
+	struct lag_bpf *bpf = load(MS, false);
 	uint64_t when = now_ns() - 100 * MS;
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
-	at_write(bpf->progs.causes_write_done, when, BYTES, -EIO);
-	at_write(bpf->progs.causes_write_done, when, 0, 0);
+	at_write(bpf->progs.lag_write_done, when, BYTES, -EIO);
+	at_write(bpf->progs.lag_write_done, when, 0, 0);
 	collect(bpf);
 	EXPECT(!count && !bpf->bss->causes_partial);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 /* Parts that do not follow each other are none: counted, not shown. */
 static void out_of_order_is_counted(void)
 {
-	struct causes_bpf *bpf = load(MS, false);
+	struct lag_bpf *bpf = load(MS, false);
 	uint64_t when = now_ns();
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
 	nap();
-	at_link(bpf->progs.causes_link_received, LINK, when);
+	at_link(bpf->progs.lag_link_received, LINK, when);
 	nap();
-	at_link(bpf->progs.causes_link_sent, LINK, when);
-	at_link(bpf->progs.causes_link_applied, LINK, when);
+	at_link(bpf->progs.lag_link_sent, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
 	collect(bpf);
 	EXPECT(!count && bpf->bss->causes_partial == 1);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 /* Two writes want the same place: the first has no record, nor one of the second's parts. */
 static void pushed_out_is_counted(void)
 {
-	struct causes_bpf *bpf = load(MS, false);
+	struct lag_bpf *bpf = load(MS, false);
 	uint64_t when = now_ns(), later = LSN + CAUSES_MOMENTS;
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
 	nap();
-	at_link(bpf->progs.causes_link_sent, LINK, when);
-	at_link_lsn(bpf->progs.causes_link_sent, LINK, later, when);
-	at_link(bpf->progs.causes_link_received, LINK, when);
-	at_link(bpf->progs.causes_link_applied, LINK, when);
-	at_link_lsn(bpf->progs.causes_link_received, LINK, later, when);
-	at_link_lsn(bpf->progs.causes_link_applied, LINK, later, when);
+	at_link(bpf->progs.lag_link_sent, LINK, when);
+	at_link_lsn(bpf->progs.lag_link_sent, LINK, later, when);
+	at_link(bpf->progs.lag_link_received, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
+	at_link_lsn(bpf->progs.lag_link_received, LINK, later, when);
+	at_link_lsn(bpf->progs.lag_link_applied, LINK, later, when);
 	collect(bpf);
 	EXPECT(count == 1 && records[0].lsn == later && sum(&records[0]) == records[0].total);
 	EXPECT(bpf->bss->causes_partial == 1);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
-static bool sum_of(struct causes_bpf *bpf, uint32_t kind, uint64_t id, struct causes_sum *s)
+static bool sum_of(struct lag_bpf *bpf, uint32_t kind, uint64_t id, struct causes_sum *s)
 {
-	struct causes_key key = { MINOR, kind, id };
+	int map = bpf_map__fd(bpf->maps.causes_sums);
 
-	return !bpf_map_lookup_elem(bpf_map__fd(bpf->maps.causes_sums), &key, s);
+	for (uint32_t place = 0; place < CAUSES_SUMS; place++)
+		if (!bpf_map_lookup_elem(map, &place, s) &&
+		    s->origin == causes_pack(MINOR, kind, id))
+			return true;
+	return false;
 }
 
 static void sums(void)
 {
-	struct causes_bpf *bpf = load(0, true);
+	struct lag_bpf *bpf = load(0, true);
 	uint64_t when = now_ns() - 10 * MS;
 	struct causes_sum s;
 
@@ -272,8 +276,8 @@ static void sums(void)
 	if (!bpf)
 		return;
 	submit(bpf);
-	at_link(bpf->progs.causes_link_applied, LINK, when);
-	at_link(bpf->progs.causes_link_applied, LINK + 1, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK + 1, when);
 	EXPECT(sum_of(bpf, CAUSES_EXTENT, SECTOR >> CAUSES_EXTENT_SHIFT, &s));
 	EXPECT(s.writes == 2 && s.bytes == 2 * BYTES);
 	EXPECT(s.ns >= 20 * MS && s.max >= 10 * MS && s.max < s.ns);
@@ -281,56 +285,77 @@ static void sums(void)
 	EXPECT(s.writes == 2 && !strcmp(s.comm, "test_causes_bpf"));
 	collect(bpf);
 	EXPECT(!count);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
+}
+
+/* Those that want one place get one each, as long as there is room near it. */
+static void sums_of_one_home(void)
+{
+	struct lag_bpf *bpf = load(0, true);
+	uint64_t args[] = { MINOR, LINK, LSN, BYTES, 0, 0, 0, MS, 0, 0 };
+	struct causes_sum s;
+
+	EXPECT(bpf);
+	if (!bpf)
+		return;
+	for (uint64_t i = 0; i < 20; i++) {
+		args[5] = i % 17 * CAUSES_SUMS << CAUSES_EXTENT_SHIFT;
+		run(bpf->progs.lag_link_applied, args, 10);
+	}
+	for (uint64_t i = 0; i < 16; i++)
+		EXPECT(sum_of(bpf, CAUSES_EXTENT, i * CAUSES_SUMS, &s) &&
+		       s.writes == (i < 3 ? 2 : 1));
+	EXPECT(!sum_of(bpf, CAUSES_EXTENT, 16 * CAUSES_SUMS, &s) && bpf->bss->causes_lost == 1);
+	lag_bpf__destroy(bpf);
 }
 
 /* Its first write was under way when the probes came: the next one tells its name. */
 static void named_later(void)
 {
-	struct causes_bpf *bpf = load(0, true);
+	struct lag_bpf *bpf = load(0, true);
 	uint64_t when = now_ns();
 	struct causes_sum s;
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
-	at_link(bpf->progs.causes_link_applied, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
 	EXPECT(sum_of(bpf, CAUSES_PROCESS, PID, &s) && !*s.comm);
 	submit(bpf);
-	at_link(bpf->progs.causes_link_applied, LINK, when);
+	at_link(bpf->progs.lag_link_applied, LINK, when);
 	EXPECT(sum_of(bpf, CAUSES_PROCESS, PID, &s));
 	EXPECT(s.writes == 2 && !strcmp(s.comm, "test_causes_bpf"));
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 /* More records than the ring holds: the rest is counted. */
 static void full_ring_is_counted(void)
 {
-	struct causes_bpf *bpf = load(MS, false);
+	struct lag_bpf *bpf = load(MS, false);
 	uint64_t when = now_ns();
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
 	nap();
-	at_link(bpf->progs.causes_link_sent, LINK, when);
-	at_link(bpf->progs.causes_link_received, LINK, when);
+	at_link(bpf->progs.lag_link_sent, LINK, when);
+	at_link(bpf->progs.lag_link_received, LINK, when);
 	for (unsigned int i = 0; i < 4000; i++)
-		at_link(bpf->progs.causes_link_applied, LINK, when);
+		at_link(bpf->progs.lag_link_applied, LINK, when);
 	EXPECT(bpf->bss->causes_lost > 0 && bpf->bss->causes_lost < 4000);
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 /* Printed, not judged. */
 static void cost_of_an_event(void)
 {
-	struct causes_bpf *bpf = load(UINT64_MAX, true);
-	uint64_t args[] = { MINOR, LINK, LSN, BYTES, 0, SECTOR, PID };
+	struct lag_bpf *bpf = load(UINT64_MAX, true);
+	uint64_t args[] = { MINOR, LINK, LSN, BYTES, 0, SECTOR, PID, 1000 * MS, 0, 0 };
 
 	EXPECT(bpf);
 	if (bpf)
 		bpf_cost_print(bpf->obj, args, sizeof(args));
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 }
 
 int main(void)
@@ -343,16 +368,17 @@ int main(void)
 		{ "out of order is counted", out_of_order_is_counted },
 		{ "pushed out is counted", pushed_out_is_counted },
 		{ "sums by region and process", sums },
+		{ "sums of one home", sums_of_one_home },
 		{ "named later", named_later },
 		{ "a full ring is counted", full_ring_is_counted },
 		{ "cost of an event", cost_of_an_event },
 	};
-	struct causes_bpf *bpf = load(1, true);
+	struct lag_bpf *bpf = load(1, true);
 
 	if (!bpf && (errno == EPERM || errno == ENOSYS)) {
 		ksft_print_header();
 		ksft_exit_skip("BPF is not permitted here\n");
 	}
-	causes_bpf__destroy(bpf);
+	lag_bpf__destroy(bpf);
 	run_tests(tests, BC_ARRAY_SIZE(tests));
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "expect.h"
@@ -59,33 +60,47 @@ static void run(struct bpf_program *program, uint64_t *args, size_t count)
 /* A write that began @ns ago, on the tracepoints of class blkcast_write. */
 static void run_write(struct bpf_program *program, uint32_t bytes, uint64_t ns, int error)
 {
-	uint64_t args[] = { MINOR, 42, bytes, now_ns() - ns, (uint32_t)error };
+	uint64_t args[] = { MINOR, 42, bytes, now_ns() - ns, (uint32_t)error, 0, 0 };
 
-	run(program, args, 5);
+	run(program, args, 7);
 }
 
 /* The same on those of class blkcast_link; the upper halves are not ours. */
 static void run_link(struct bpf_program *program, uint32_t bytes, uint64_t ns)
 {
-	uint64_t junk = 0xdeadbeefULL << 32;
-	uint64_t args[] = { junk | MINOR, junk | LINK, 42, junk | bytes, now_ns() - ns };
+	uint64_t junk = 0xdeadbeefULL << 32, now = now_ns();
+	uint64_t args[] = { junk | MINOR, junk | LINK, 42, junk | bytes, now - ns, 0, 0, now,
+			    0, 0 };
 
-	run(program, args, 5);
+	run(program, args, 10);
+}
+
+/* On those of class blkcast_replica. */
+static void run_replica(struct bpf_program *program, uint32_t bytes, uint64_t ns)
+{
+	uint64_t now = now_ns(), args[] = { MINOR, LINK, 42, bytes, now - ns, now };
+
+	run(program, args, 6);
 }
 
 /* Whether there is anything of the stage; @h is filled if so. */
 static bool look(struct lag_bpf *bpf, uint32_t link, uint32_t stage, struct histogram *h)
 {
-	struct lag_key key = { MINOR, link, stage };
+	uint64_t owner = lag_owner(MINOR, link, stage);
+	unsigned int cell = stage - lag_first(stage);
 	int cpus = libbpf_num_possible_cpus();
-	struct lag_cell *cells = calloc((size_t)cpus, sizeof(*cells));
-	bool found = !bpf_map_lookup_elem(bpf_map__fd(bpf->maps.lag_cells), &key, cells);
+	struct lag_set *sets = calloc((size_t)cpus, sizeof(*sets));
+	uint32_t slot = 0;
 
-	if (found)
-		histogram_merge(h, cells, sizeof(*cells), (unsigned int)cpus,
+	memset(h, 0, sizeof(*h));
+	while (slot < LAG_SLOTS_MAX && bpf->bss->lag_owners[slot] != owner)
+		slot++;
+	if (slot < LAG_SLOTS_MAX &&
+	    !bpf_map_lookup_elem(bpf_map__fd(bpf->maps.lag_sets), &slot, sets))
+		histogram_merge(h, &sets->cell[cell], sizeof(*sets), (unsigned int)cpus,
 				bpf->data->lag_epoch);
-	free(cells);
-	return found;
+	free(sets);
+	return h->count;
 }
 
 /* One latency of at least @ns, in the right bucket (or the next, we are slow). */
@@ -115,8 +130,8 @@ static void stages_are_kept_apart(void)
 	run_link(bpf->progs.lag_link_received, BYTES, 6 * MS);
 	run_link(bpf->progs.lag_link_applied, BYTES, 7 * MS);
 	run_link(bpf->progs.lag_link_durable, 0, 8 * MS);
-	run_link(bpf->progs.lag_replica_applied, BYTES, 9 * MS);
-	run_link(bpf->progs.lag_replica_durable, 0, 10 * MS);
+	run_replica(bpf->progs.lag_replica_applied, BYTES, 9 * MS);
+	run_replica(bpf->progs.lag_replica_durable, 0, 10 * MS);
 	for (uint32_t stage = 0; stage < LAG_STAGES; stage++)
 		expect_one(bpf, stage < LAG_STAGE_SENT ? LAG_LINK_NONE : LINK, stage,
 			   (stage + 2) * MS);
@@ -136,6 +151,7 @@ static void others_are_ignored(void)
 		return;
 	run_write(bpf->progs.lag_write_done, BYTES, MS, -EIO);
 	run_write(bpf->progs.lag_write_local, 0, MS, 0);
+	run_write(bpf->progs.lag_write_local, BYTES, MS, -EIO);
 	run_link(bpf->progs.lag_link_applied, 0, MS);
 	run_link(bpf->progs.lag_link_durable, BYTES, MS);
 	EXPECT(!look(bpf, LAG_LINK_NONE, LAG_STAGE_TOTAL, &h));
@@ -183,32 +199,118 @@ static void max_follows_the_epoch(void)
 static void start_in_the_future(void)
 {
 	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
-	uint64_t args[] = { MINOR, LINK, 42, BYTES, UINT64_MAX };
+	uint64_t args[] = { MINOR, LINK, 42, BYTES, UINT64_MAX, 0, 0, now_ns() };
 	struct histogram h = { 0 };
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
-	run(bpf->progs.lag_link_applied, args, 5);
+	run(bpf->progs.lag_link_applied, args, 8);
 	EXPECT(look(bpf, LINK, LAG_STAGE_APPLIED, &h));
 	EXPECT(h.buckets[0] == 1 && h.max == 0);
 	lag_bpf__destroy(bpf);
 }
 
-/* More links than the map holds: counted as lost, not forgotten. */
-static void full_map_is_counted(void)
+static void receive(struct lag_bpf *bpf, uint64_t start, uint64_t now, uint64_t echoed,
+		    uint64_t held)
 {
-	struct lag_bpf *bpf = lag_bpf__open();
-	uint64_t args[] = { MINOR, 0, 42, BYTES, now_ns() };
+	uint64_t args[] = { MINOR, LINK, 42, BYTES, start, 0, 0, now, echoed, held };
+
+	run(bpf->progs.lag_link_received, args, 10);
+}
+
+/* What a replica has had unread, or unanswered, is not the network's. */
+static void what_is_held_is_not_the_way(void)
+{
+	static const struct {
+		uint64_t echoed, held, now, took;
+	} cases[] = {
+		{ 100, 0, 120, 20 },	/* read and answered at once */
+		{ 100, 50, 170, 20 },	/* answered late */
+		{ 110, 50, 180, 30 },	/* as was what came behind it */
+		{ 40, 200, 260, 20 },	/* read late: the round trip is 20 */
+		{ 40, 60, 120, 20 },	/* not for longer than that */
+		{ 40, 60, 110, 10 },	/* quicker */
+		{ 0, 0, 300, 200 },	/* the replica does not say */
+		{ 0, 50, 300, 200 },
+	};
+	struct histogram h;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct lag_bpf *bpf = load(LAG_MINOR_ANY);
+
+		EXPECT(bpf);
+		if (!bpf)
+			return;
+		receive(bpf, 100 * MS, cases[i].now * MS, cases[i].echoed * MS,
+			cases[i].held * MS);
+		EXPECT(look(bpf, LINK, LAG_STAGE_RECEIVED, &h));
+		EXPECT(h.count == 1 && h.sum == cases[i].took * MS);
+		lag_bpf__destroy(bpf);
+	}
+}
+
+/* It waited here until it was sent: that is not the replica's. */
+static void queued_is_not_held(void)
+{
+	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
+	uint64_t start = now_ns() - 5000 * MS, now;
+	struct histogram h;
 
 	EXPECT(bpf);
 	if (!bpf)
 		return;
-	bpf_map__set_max_entries(bpf->maps.lag_cells, 2);
+	run_link(bpf->progs.lag_link_sent, BYTES, 5000 * MS);
+	now = now_ns() + 60000 * MS;
+	receive(bpf, start, now, start + 1000 * MS, now - start - 1010 * MS);
+	EXPECT(look(bpf, LINK, LAG_STAGE_RECEIVED, &h));
+	EXPECT(h.count == 1 && h.sum >= 5010 * MS && h.sum < 30000 * MS);
+	lag_bpf__destroy(bpf);
+}
+
+/* They have one home: each gets a slot, and keeps it when the one before is freed. */
+static void links_of_one_home(void)
+{
+	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
+	uint64_t args[] = { MINOR, 0, 42, BYTES, now_ns(), 0, 0, now_ns() };
+	struct histogram h;
+
+	EXPECT(bpf);
+	if (!bpf)
+		return;
+	for (unsigned int i = 0; i < 8; i++) {
+		args[1] = LINK + i % 3 * LAG_SLOTS_MAX;
+		run(bpf->progs.lag_link_applied, args, 8);
+	}
+	for (unsigned int i = 0; i < 3; i++)
+		EXPECT(look(bpf, LINK + i * LAG_SLOTS_MAX, LAG_STAGE_APPLIED, &h) &&
+		       h.count == (i == 2 ? 2 : 3));
+	args[1] = LINK + 2 * LAG_SLOTS_MAX;
+	bpf->bss->lag_owners[lag_home(MINOR, LINK) % LAG_SLOTS_MAX] = 0;
+	run(bpf->progs.lag_link_applied, args, 8);
+	EXPECT(look(bpf, LINK + 2 * LAG_SLOTS_MAX, LAG_STAGE_APPLIED, &h) && h.count == 3);
+	EXPECT(!bpf->bss->lag_lost);
+	lag_bpf__destroy(bpf);
+}
+
+/* More links than there are slots: counted as lost, not forgotten. */
+static void full_table_is_counted(void)
+{
+	struct lag_bpf *bpf = lag_bpf__open();
+	uint64_t args[] = { MINOR, 0, 42, BYTES, now_ns(), 0, 0, now_ns() };
+	struct histogram h;
+
+	EXPECT(bpf);
+	if (!bpf)
+		return;
+	bpf->rodata->lag_slots = 2;
+	bpf_map__set_max_entries(bpf->maps.lag_sets, 2);
 	EXPECT(!lag_bpf__load(bpf));
 	for (args[1] = 0; args[1] < 64; args[1]++)
-		run(bpf->progs.lag_link_applied, args, 5);
+		run(bpf->progs.lag_link_applied, args, 8);
 	EXPECT(bpf->bss->lag_lost == 62);
+	EXPECT(look(bpf, 0, LAG_STAGE_APPLIED, &h) && h.count == 1);
+	EXPECT(look(bpf, 1, LAG_STAGE_APPLIED, &h) && h.count == 1);
 	lag_bpf__destroy(bpf);
 }
 
@@ -216,7 +318,7 @@ static void full_map_is_counted(void)
 static void cost_of_an_event(void)
 {
 	struct lag_bpf *bpf = load(LAG_MINOR_ANY);
-	uint64_t args[] = { MINOR, LINK, 42, BYTES, 0, 0, 0 };
+	uint64_t args[] = { MINOR, LINK, 42, BYTES, 0, 0, 0, 1000 * MS, 0, 0 };
 
 	EXPECT(bpf);
 	if (bpf)
@@ -230,7 +332,10 @@ static const struct unit_test tests[] = {
 	{ "filter by minor", filter_by_minor },
 	{ "max follows the epoch", max_follows_the_epoch },
 	{ "start in the future", start_in_the_future },
-	{ "full map is counted", full_map_is_counted },
+	{ "what is held is not the way", what_is_held_is_not_the_way },
+	{ "queued is not held", queued_is_not_held },
+	{ "links of one home", links_of_one_home },
+	{ "full table is counted", full_table_is_counted },
 	{ "cost of an event", cost_of_an_event },
 };
 
