@@ -314,6 +314,54 @@ def slow_flush(_):
     settle()
 
 
+def behind_flush(base):
+    """What comes while the replica flushes waits there: on no network."""
+    what, rounds = "write behind a flush of far, +200 ms", 12
+    disk(0, 200)
+    probe, waits = os.open("/dev/mapper/probe", os.O_WRONLY | os.O_DIRECT), []
+    process = subprocess.Popen(["blkcast", "lag", "p", "--json", "--slow", "0.001"],
+                               stdout=subprocess.PIPE, text=True)
+    looks = [process.stdout.readline()]     # attached
+    for _ in range(rounds):
+        settle()
+        write()
+        start, felt = time.monotonic(), []
+        flushes = [threading.Thread(target=os.fdatasync, args=(device,)),
+                   threading.Thread(target=lambda: (os.fdatasync(probe),
+                                                    felt.append(time.monotonic())))]
+        for flush in flushes:
+            flush.start()
+        time.sleep(0.02)    # the flush is there, most likely
+        gap = time.monotonic()
+        write()
+        for flush in flushes:
+            flush.join()
+        waits.append(felt[0] - max(gap, start))
+    settle()
+    process.send_signal(signal.SIGINT)
+    looks = [json.loads(l) for l in looks + process.stdout.readlines()]
+    os.close(probe)
+    disk(0)
+    slow = sorted((s for look in looks for s in look["slow"]
+                   if s["peer"] == "far" and s["until"] == "applied"),
+                  key=lambda s: int(s["lsn"].split(".")[1]))
+    claim(len(slow) == 2 * rounds, f"{len(slow)} records of {2 * rounds} writes")
+    said = {s: quartile([w[s + "_seconds"] for w in slow[1::2]]) - base["far"][s]
+            for s in ("queued", "network", "apply")}
+    truth = quartile(waits)
+    row(what, "apply of far", f"{truth:.1f} ms", f"{said['apply']:.1f} ms",
+        near_enough(said["apply"], truth))
+    for stage in ("network", "queued"):
+        row(what, f"{stage} of far", "0 ms", f"{said[stage]:.1f} ms",
+            near_enough(said[stage], 0))
+    means = next(l["latency"] for l in looks[-1]["volumes"][0]["links"] if l["peer"] == "far")
+    mean = 1000 * (means["received"]["mean"] - means["sent"]["mean"]) - base["far"]["network"]
+    row(what, "mean network of far, all writes", "0 ms", f"{mean:.1f} ms",
+        abs(mean) <= max(5, 0.1 * truth))
+    claim(not add_up(slow), "their parts are the whole")
+    settle()
+
+
 def grows(what, peer, stages, since):
     """The age is that of the oldest write, and grows a second a second."""
     off = []
@@ -536,7 +584,7 @@ def show():
         print("| " + "  ".join(str(c).ljust(w) for c, w in zip(r, widths)).rstrip())
 
 
-ROWS = (slow_network, two_networks, slow_disk, slow_flush, stuck_disk, cut_network,
+ROWS = (slow_network, two_networks, slow_disk, slow_flush, behind_flush, stuck_disk, cut_network,
         every_write, burst, idle, gone, reads)
 
 
