@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the probes of causes.bpf.c and their loader share: the record of a slow
+ * What the probes of causes.bpf.h and their loader share: the record of a slow
  * write, and the sums by region and by process.
  *
  * A record divides the time from a write's arrival to its end into three parts

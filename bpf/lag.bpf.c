@@ -8,14 +8,15 @@
  * any moment:  latency = now - start.
  *
  *	cells.bpf.h	histograms per volume, link and stage: always
+ *	moments.bpf.h	when a write under way was sent, and the like: always
  *	causes.bpf.h	slow writes in parts, sums by region and process: if wanted
  *
  * A write passes six of them with both its ends on one host, each within a spinlock
  * or an interrupt, perhaps.  So:
  *
  * 1. No helper is called but for the time, and that only where the tracepoint does
- *    not bring it; tables are arrays, which the kernel looks up inline, with places
- *    that are computed.  What is not wanted is known when the programs are loaded:
+ *    not bring it; tables are arrays, which the kernel looks up inline (6.1 calls a
+ *    function for one that is per CPU), with places that are computed.  What is not wanted is known when the programs are loaded:
  *    the verifier takes it out.
  * 2. Counts only grow; the loader takes differences.  Nothing is sent to user space
  *    per write but the slow ones.
