@@ -16,8 +16,8 @@
  *
  * 1. No helper is called but for the time, and that only where the tracepoint does
  *    not bring it; tables are arrays, which the kernel looks up inline (6.1 calls a
- *    function for one that is per CPU), with places that are computed.  What is not wanted is known when the programs are loaded:
- *    the verifier takes it out.
+ *    function for one that is per CPU), with places that are computed.  What is not
+ *    wanted is known when the programs are loaded: the verifier takes it out.
  * 2. Counts only grow; the loader takes differences.  Nothing is sent to user space
  *    per write but the slow ones.
  * 3. What cannot be counted is counted as such.
