@@ -33,6 +33,7 @@ help:
 	@echo "make check      gates, unit tests, guests: all on 6.12, a core set on 6.1"
 	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
 	@echo "make check-all  everything on both kernels"
+	@echo "make check-debug T=PATTERN  guests with a kernel that looks for mistakes (hours)"
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
@@ -59,7 +60,8 @@ $(B)/kmod-%/blkcast.ko: force
 	@rsync -rt --delete --include='*/' --include='*.[ch]' --exclude='*' \
 		kmod/ $(@D)/kmod/
 	@rsync -t Kbuild $(@D)/
-	@$(MAKE) -C $(KDIR) M=$(@D) W=1 KCFLAGS=-Werror modules
+	@$(MAKE) -C $(KDIR) M=$(@D) W=1 KCFLAGS=-Werror \
+		$(if $(filter %-debug,$*),GCOV_PROFILE=y) modules
 	@selftests/lib/module-btf $@ $(VMLINUX)
 
 $(BLKCAST_CACHE)/kernels/%/complete:
@@ -95,6 +97,13 @@ bench-snapshot: tools
 check-all: deps
 	@selftests/run --all $(if $(TESTS),'$(TESTS)')
 
+# VARIANT=kcsan looks for races instead of what else KASAN's kernel finds.
+VARIANT ?= debug
+check-debug:
+	@selftests/deps bison flex
+	@selftests/debug/kernel 6.12-$(VARIANT)
+	@KERNELS=6.12-$(VARIANT) selftests/run --kernel 6.12-$(VARIANT) $(if $(T),'$(T)')
+
 torture: deps
 	@$(MAKE) all
 	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) \
@@ -128,5 +137,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all torture fuzz bench bench-snapshot install \
+.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz bench bench-snapshot install \
 	install-module install-no-module clean force

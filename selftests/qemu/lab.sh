@@ -32,10 +32,18 @@
 # When the script ends, however it does, so does the lab. A complaint of a guest's
 # kernel then makes the script fail even if its commands succeeded. Consoles and
 # logs stay in $LAB after a failure.
+#
+# All of these deadlines are those of a stock kernel: with a slower one they are
+# multiplied (lib/kernels.sh). A kernel that looks for mistakes is asked at the end
+# what it has found: see debug/finish.
 
 lab_here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 lab_tree=$(readlink -f "$lab_here/../..")
+# shellcheck source=selftests/lib/kernels.sh
+. "$lab_here/../lib/kernels.sh"
 export KVER=${KVER:-6.12} SEED=${SEED:-$RANDOM}
+LAB_SLOWNESS=$(kernel_slowness "$KVER")
+export LAB_SLOWNESS
 
 lab_start() {
 	make -s -C "$lab_tree/selftests" harness || exit 1
@@ -62,6 +70,9 @@ lab_ctl() {
 lab_end() {
 	local status=$? problems
 	trap - EXIT INT TERM HUP
+	if kernel_checks "$KVER" && ! lab_check_guests; then
+		[ "$status" -ne 0 ] || status=1
+	fi
 	if ! problems=$(lab_ctl finish 2>&1); then
 		[ "$status" -ne 0 ] || status=1
 		echo "# ${problems//$'\n'/$'\n'# }"
@@ -75,6 +86,18 @@ lab_end() {
 	fi
 	rm -rf "$LAB"/*.img "$LAB"/*.sock "$LAB/ctl" "$LAB/lan"
 	exit "$status"
+}
+
+# Of those that still run.
+lab_check_guests() {
+	local name state failed=0
+	while read -r name state; do
+		[ "$state" = up ] || continue
+		echo "# $name: unloading the module"
+		vm_exec "$name" /blkcast/selftests/debug/finish < /dev/null 2>&1 | sed 's/^/#   /'
+		[ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+	done < <(lab_ctl state)
+	return "$failed"
 }
 
 lab_show_logs() {
@@ -121,7 +144,7 @@ vm_load() {
 }
 
 wait_until() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * LAB_SLOWNESS))
 	shift
 	until "$@"; do
 		if [ "$SECONDS" -ge "$deadline" ]; then
