@@ -10,6 +10,9 @@
 
 #include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
+#include <linux/net.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
@@ -120,6 +123,35 @@ static inline struct gendisk *blkcast_disk_alloc(struct block_device *backing)
 	static void name(struct gendisk *disk, fmode_t mode)
 #define blkcast_open_disk()	(bdev->bd_disk)
 #define blkcast_open_writes()	(!!(mode & FMODE_WRITE))
+
+#endif
+
+/*
+ * Send pages, an ITER_BVEC, as sock_sendmsg() does, but without a copy where the
+ * socket can: it holds references to them for as long as they are read.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+
+static inline int blkcast_sock_splice(struct socket *sock, struct msghdr *msg)
+{
+	msg->msg_flags |= MSG_SPLICE_PAGES;
+	return sock_sendmsg(sock, msg);
+}
+
+#else
+
+static inline int blkcast_sock_splice(struct socket *sock, struct msghdr *msg)
+{
+	const struct bio_vec *b = msg->msg_iter.bvec;
+	size_t done = msg->msg_iter.iov_offset, len = b->bv_len - done;
+	bool last = len == msg_data_left(msg);
+	int n = kernel_sendpage(sock, b->bv_page, b->bv_offset + done, len,
+				msg->msg_flags | (last ? 0 : MSG_MORE | MSG_SENDPAGE_NOTLAST));
+
+	if (n > 0)
+		iov_iter_advance(&msg->msg_iter, n);
+	return n;
+}
 
 #endif
 

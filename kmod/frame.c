@@ -11,12 +11,14 @@
 #include <linux/uio.h>
 #include <net/sock.h>
 
+#include "compat.h"
 #include "link.h"
 
-static int send_all(struct blkcast_link *l, struct msghdr *msg)
+static int send_all(struct blkcast_link *l, struct msghdr *msg,
+		    int (*send)(struct socket *sock, struct msghdr *msg))
 {
 	while (msg_data_left(msg)) {
-		int n = sock_sendmsg(l->sock, msg);
+		int n = send(l->sock, msg);
 
 		if (n == -EAGAIN)
 			return -ETIMEDOUT;
@@ -45,6 +47,19 @@ static void header_finish(struct blkcast_link *l, struct blkcast_frame *f)
 	f->crc = cpu_to_le32(header_crc(f));
 }
 
+static int send_bytes(struct blkcast_link *l, const void *head, size_t head_len,
+		      const void *data, size_t len, bool more)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	struct kvec vec[] = {
+		{ .iov_base = (void *)head, .iov_len = head_len },
+		{ .iov_base = (void *)data, .iov_len = len },
+	};
+
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, vec, len ? 2 : 1, head_len + len);
+	return send_all(l, &msg, sock_sendmsg);
+}
+
 /**
  * blkcast_frame_send() - send a frame with data from kernel memory
  * @l: the link, of which this is the sending thread
@@ -58,18 +73,11 @@ int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
 		       const void *data, bool more)
 {
 	u32 len = le32_to_cpu(f->length);
-	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
-	struct kvec vec[] = {
-		{ .iov_base = f, .iov_len = sizeof(*f) },
-		{ .iov_base = (void *)data, .iov_len = len },
-	};
 
 	if (len)
 		f->data_crc = cpu_to_le32(~crc32c(~0, data, len));
 	header_finish(l, f);
-	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, vec, len ? 2 : 1,
-		      sizeof(*f) + len);
-	return send_all(l, &msg);
+	return send_bytes(l, f, sizeof(*f), data, len, more);
 }
 
 static u32 op_data_crc(struct blkcast_op *op)
@@ -100,23 +108,69 @@ u32 blkcast_op_crc(struct blkcast_op *op)
 	return READ_ONCE(op->data_crc);
 }
 
-/* As blkcast_frame_send(), with a WRITE's data. */
+/*
+ * Where a header may stay until the socket is through with it, as the data do; NULL:
+ * nowhere for now.
+ */
+static struct blkcast_frame *header_place(struct blkcast_link *l)
+{
+	if (l->tx_page && l->tx_headers == PAGE_SIZE / sizeof(struct blkcast_frame)) {
+		l->tx_headers = 0;
+		if (page_count(l->tx_page) > 1)
+			blkcast_frame_free(l);
+	}
+	if (!l->tx_page)
+		l->tx_page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+	if (!l->tx_page)
+		return NULL;
+	return (struct blkcast_frame *)page_address(l->tx_page) + l->tx_headers++;
+}
+
+void blkcast_frame_free(struct blkcast_link *l)
+{
+	if (l->tx_page)
+		put_page(l->tx_page);
+	l->tx_page = NULL;
+}
+
+/*
+ * Are its pages for the socket to keep?  One that encrypts copies them anyway; of a small
+ * write it would keep more than it knows of.
+ */
+static bool lends(const struct blkcast_link *l, const struct blkcast_op *op)
+{
+	return op->lendable && !(l->flags & BLKCAST_F_TLS) &&
+	       blkcast_op_bytes(op) >= PAGE_SIZE;
+}
+
+/* As blkcast_frame_send(), with a WRITE's data, from where they are if that can be. */
 int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 			  struct blkcast_op *op, bool more)
 {
 	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0) };
+	int (*send)(struct socket *, struct msghdr *) = lends(l, op) ? blkcast_sock_splice :
+							sock_sendmsg;
+	struct blkcast_frame *header = header_place(l);
 	struct bio_vec bvecs[1 + BLKCAST_OP_PAGES];
 	u32 len = blkcast_op_bytes(op);
+	int err;
 
 	f->length = cpu_to_le32(len);
 	f->data_crc = cpu_to_le32(blkcast_op_crc(op));
 	header_finish(l, f);
-	memcpy(l->tx_header, f, sizeof(*f));
-	bvec_set_page(&bvecs[0], virt_to_page(l->tx_header), sizeof(*f), 0);
 	blkcast_op_bvecs(op, bvecs + 1);
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, 1 + op->nr_pages,
-		      sizeof(*f) + len);
-	return send_all(l, &msg);
+	if (header) {
+		*header = *f;
+		bvec_set_page(&bvecs[0], l->tx_page, sizeof(*f), offset_in_page(header));
+		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs, 1 + op->nr_pages,
+			      sizeof(*f) + len);
+	} else {
+		err = send_bytes(l, f, sizeof(*f), NULL, 0, true);
+		if (err)
+			return err;
+		iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bvecs + 1, op->nr_pages, len);
+	}
+	return send_all(l, &msg, send);
 }
 
 static int recv_all(struct blkcast_link *l, struct msghdr *msg)

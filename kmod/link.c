@@ -114,7 +114,7 @@ static void link_free(struct blkcast_link *l)
 	blkcast_lag_free(l);
 	blkcast_verify_free(l);
 	blkcast_resync_free(l);
-	free_page((unsigned long)l->tx_header);
+	blkcast_frame_free(l);
 	kfree(l);
 }
 
@@ -293,11 +293,6 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 
 	if (!l)
 		return NULL;
-	l->tx_header = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!l->tx_header) {
-		kfree(l);
-		return NULL;
-	}
 	l->vol = v;
 	strscpy(l->name, p->name, sizeof(l->name));
 	l->id = atomic_inc_return(&link_ids);

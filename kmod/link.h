@@ -76,7 +76,8 @@ struct blkcast_link {
 	int			error;		/* L: 0, or why it fails */
 
 	u64			tx_seq;		/* X */
-	struct blkcast_frame	*tx_header;	/* X: a page, which goes out with data's */
+	struct page		*tx_page;	/* X: of headers that go out with data: frame.c */
+	u32			tx_headers;	/* X: used ones in it */
 	u64			rx_seq;		/* R */
 	u64			rx_when;	/* L: ktime_get_ns() of the newest frame */
 	bool			rx_late;	/* R: frames may have waited for it */
@@ -210,6 +211,7 @@ struct blkcast_link *blkcast_link_find(struct blkcast_volume *v, const char *nam
 /* frame.c */
 int blkcast_frame_send(struct blkcast_link *l, struct blkcast_frame *f,
 		       const void *data, bool more);
+void blkcast_frame_free(struct blkcast_link *l);
 int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 			  struct blkcast_op *op, bool more);
 int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f);

@@ -14,6 +14,13 @@
  * takes pages waits for those that earlier writes give back, and what a write
  * needs in turn (flushes, locks) has a pool of its own.  Pages that were used are
  * used again, PAGES_KEPT at most: a kernel may clear each page that it gives out.
+ *
+ * Pages are lent to sockets, which read the data where they are (blkcast_sock_splice())
+ * and may do so when the op is gone: when its entry was taken from a link that is too
+ * slow, or the peer has it and the card is not through with its buffers.  They hold
+ * references, so a page is written to again when there is none but ours.  A socket may
+ * keep what it has for as long as it likes, so nothing of the pool's reserve is lent: it
+ * always comes back.
  */
 #include <linux/slab.h>
 
@@ -81,7 +88,16 @@ void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors)
 	op->region = blkcast_region(op->vol, sector);
 }
 
-/* Give the op kept pages, up to @n in all. */
+/*
+ * Does a socket still read it?  What is done after it does not is ordered by the branch on
+ * this, and by the put, which tests.
+ */
+static bool page_busy(struct page *page)
+{
+	return page_count(page) > 1;
+}
+
+/* Give the op kept pages, up to @n in all.  Behind a busy one there may be others. */
 static void pages_take(struct blkcast_op *op, unsigned int n)
 {
 	struct blkcast_volume *v = op->vol;
@@ -91,6 +107,8 @@ static void pages_take(struct blkcast_op *op, unsigned int n)
 	spin_lock_irqsave(&v->pages_lock, flags);
 	while (op->nr_pages < n && !list_empty(&v->pages)) {
 		page = list_first_entry(&v->pages, struct page, lru);
+		if (page_busy(page))
+			break;
 		list_del(&page->lru);
 		v->pages_count--;
 		op->pages[op->nr_pages++] = page;
@@ -98,19 +116,37 @@ static void pages_take(struct blkcast_op *op, unsigned int n)
 	spin_unlock_irqrestore(&v->pages_lock, flags);
 }
 
+static bool pool_full(const struct blkcast_volume *v)
+{
+	return READ_ONCE(v->page_pool.curr_nr) >= v->page_pool.min_nr;
+}
+
 /* Keep the op's pages.  Those that nobody might wait for: the pool is full. */
 static void pages_keep(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
 	unsigned long flags;
+	struct page *page;
 
 	spin_lock_irqsave(&v->pages_lock, flags);
-	while (op->nr_pages && v->pages_count < PAGES_KEPT &&
-	       READ_ONCE(v->page_pool.curr_nr) >= v->page_pool.min_nr) {
-		list_add(&op->pages[--op->nr_pages]->lru, &v->pages);
+	while (op->nr_pages && v->pages_count < PAGES_KEPT && pool_full(v)) {
+		page = op->pages[--op->nr_pages];
+		if (page_busy(page))
+			list_add_tail(&page->lru, &v->pages);
+		else
+			list_add(&page->lru, &v->pages);
 		v->pages_count++;
 	}
 	spin_unlock_irqrestore(&v->pages_lock, flags);
+}
+
+/* Of those that are lent the pool has none to lose. */
+static void page_free(struct blkcast_volume *v, struct page *page)
+{
+	if (page_busy(page))
+		put_page(page);
+	else
+		mempool_free(page, &v->page_pool);
 }
 
 /* Pages for a WRITE's data; waits until there are enough. */
@@ -122,6 +158,7 @@ void blkcast_op_alloc_pages(struct blkcast_op *op)
 	while (op->nr_pages < n)
 		op->pages[op->nr_pages++] =
 			op_mempool_alloc(op->vol, &op->vol->page_pool);
+	op->lendable = pool_full(op->vol);
 }
 
 void blkcast_op_get(struct blkcast_op *op)
@@ -139,7 +176,7 @@ void blkcast_op_put(struct blkcast_op *op)
 	if (op->nr_pages)
 		pages_keep(op);
 	while (op->nr_pages)
-		mempool_free(op->pages[--op->nr_pages], &v->page_pool);
+		page_free(v, op->pages[--op->nr_pages]);
 	mempool_free(op, op->pool);
 }
 

@@ -72,6 +72,7 @@ struct blkcast_op {
 	u8			fate;		/* L: enum blkcast_fate: of one that was held */
 	u32			data_crc;	/* valid once crc_known */
 	bool			crc_known;
+	bool			lendable;	/* I: sockets may keep its pages: op.c */
 
 	/* What to do next, and by whom it is called when the time has come. */
 	void (*step)(struct blkcast_op *op);		/* S */
