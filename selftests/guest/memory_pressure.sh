@@ -107,7 +107,7 @@ check "memory is taken on both" eval 'hog g1'
 writers both
 check "it is written to" wait_until 60 eval '[ "$(vm_exec g1 "cat /tmp/most")" -gt 0 ] && ! over'
 vm_lan cut g1 g2
-check "writers wait" wait_until 60 suspended
+check "writers wait" wait_until "$PROGRESS" suspended
 vm_exec g1 "grep -E '^(MemFree|MemAvailable|Dirty|Writeback):' /proc/meminfo" | sed 's/^/# /'
 vm_lan heal g1 g2
 check "linked anew, writes go on" goes_on
