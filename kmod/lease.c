@@ -124,7 +124,7 @@ struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio)
 	return clone;
 }
 
-/* May that be a deadline?  Any context. */
+/* May that be a deadline?  A time that is over may, too.  Any context. */
 int blkcast_lease_check(u64 until, struct netlink_ext_ack *extack)
 {
 	if (until <= ktime_get_boottime_ns() + LEASE_MAX)

@@ -615,6 +615,10 @@ static int promote_check(struct blkcast_volume *v, const struct blkcast_promotio
 			       "the last reign was not handed over to this copy: it may have been left behind");
 		return -ENOTUNIQ;
 	}
+	if (p->lease && p->lease <= ktime_get_boottime_ns()) {
+		NL_SET_ERR_MSG(extack, "its lease is over already");
+		return -ETIME;
+	}
 	return blkcast_lease_check(p->lease, extack);
 }
 

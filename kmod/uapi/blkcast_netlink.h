@@ -34,7 +34,7 @@
  *	BLKCAST_A_LEASE		u64, optional: the reign begins with it, see LEASE
  *	An inbound link is dropped.  ESTALE the term is not above; EUCLEAN
  *	inconsistent; ENOTUNIQ the newest reign was not handed over to this copy;
- *	EBUSY the device is open; ERANGE see LEASE
+ *	EBUSY the device is open; ERANGE see LEASE; ETIME the lease is over already
  *
  * REPLICA	end the reign: no more writes, drain, flush
  *	BLKCAST_A_NAME

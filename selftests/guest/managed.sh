@@ -224,12 +224,12 @@ check "it serves" on "$io write /dev/blkcast/a /tmp/e.log 2020 20"
 on 'blkcast replica a'
 refuses "a reign is for a day at most" 'a day at most' on 'blkcast primary a --lease-for 90000'
 is "and has not begun" "$(field a 'v["role"]')" replica
-check "one that begins when its lease is over" on 'blkcast primary a --lease-until 1'
-refuses "serves nobody" '^$' on "$io read /dev/blkcast/a /tmp/e.log 2020 20"
-check "is told" wait_until 20 field_is a 'v["lease_over"]' True
-check "until it is renewed" on "blkcast lease a --for 600 && $io read /dev/blkcast/a /tmp/e.log 2020 20"
-on 'blkcast replica a'
-check "one that begins with a lease" on 'blkcast primary a --lease-for 600'
-is "has it" "$(field a '580 < v["lease_seconds"] <= 600, v["lease_over"]')" '(True, False)'
+refuses "nor with a lease that is over" 'over already' on 'blkcast primary a --lease-until 1'
+is "and has not begun" "$(field a 'v["role"]')" replica
+check "one that begins with a lease" on 'blkcast primary a --lease-for 60'
+is "has it" "$(field a '0 < v["lease_seconds"] <= 60')" True
 check "and serves" on "$io write /dev/blkcast/a /tmp/e.log 2020 20"
+check "until it is over" wait_until 90 field_is a 'v["lease_over"]' True
+refuses "then nobody" '^$' on "$io read /dev/blkcast/a /tmp/e.log 2020 20"
+check "until it is renewed" on "blkcast lease a --for 600 && $io read /dev/blkcast/a /tmp/e.log 2020 20"
 ktap_done
