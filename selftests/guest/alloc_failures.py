@@ -1,0 +1,146 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+alloc_failures: fails allocations of modules, in a kernel that can.
+
+	alloc_failures.py each COMMAND UNDO
+			runs COMMAND again and again: its first allocation fails, then only
+			its second, and so on until it is not asked for that many. Whenever
+			it has failed, it must work at once without a failure; UNDO comes
+			after each. Prints how many failed, and how often COMMAND did.
+	alloc_failures.py often PERCENT		from now on, of all tasks; 0: no more
+	alloc_failures.py write DEVICE MODEL BLOCKS SECONDS SEED
+			blocks by lot; MODEL gets what each may hold from now on
+	alloc_failures.py has DEVICE MODEL
+			each block holds what was acknowledged last, or a later write that
+			was not
+"""
+import hashlib
+import json
+import mmap
+import os
+import random
+import subprocess
+import sys
+import time
+
+BLOCK = 4096
+DEBUG = "/sys/kernel/debug/"
+POINTS = ("failslab", "fail_page_alloc")
+# Where x86-64 has its modules: only what one of them has asked for fails.
+MODULES = ("0xffffffffa0000000", "0xffffffffff000000")
+MOST = 2000
+
+
+def put(path, value):
+    with open(path, "w") as file:
+        file.write(str(value))
+
+
+def arm(percent):
+    for point in POINTS:
+        folder = DEBUG + point + "/"
+        put(folder + "require-start", MODULES[0])
+        put(folder + "require-end", MODULES[1])
+        put(folder + "stacktrace-depth", 32)
+        put(folder + "task-filter", "N")
+        put(folder + "ignore-gfp-wait", "N")
+        put(folder + "interval", 1)
+        put(folder + "times", -1)
+        put(folder + "verbose", 0)
+        put(folder + "probability", percent)
+    put(DEBUG + "fail_page_alloc/ignore-gfp-highmem", "N")
+    put(DEBUG + "fail_page_alloc/min-order", 0)
+
+
+def run(command, failing=0):
+    """Returns whether it worked, whether the failure has come, and what it said."""
+    begin = f"echo {failing} > /proc/self/fail-nth && " if failing else ""
+    process = subprocess.Popen(
+        ["bash", "-c", f"{begin}exec {command}"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = process.stdout.read().decode(errors="replace").strip()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{process.pid}/fail-nth") as file:
+        left = int(file.read())
+    return process.wait() == 0, bool(failing) and not left, output
+
+
+def each(command, undo):
+    failed = 0
+    for nth in range(1, MOST):
+        worked, came, output = run(command, nth)
+        if not worked and not came:
+            sys.exit(f"{nth}: fails without a failure: {output}")
+        if not worked:
+            failed += 1
+            if not output:
+                sys.exit(f"{nth}: fails and says nothing")
+            worked, _, output = run(command)
+            if not worked:
+                sys.exit(f"{nth}: fails ever after: {output}")
+        worked, _, output = run(undo)
+        if not worked:
+            sys.exit(f"{nth}: cannot be undone: {output}")
+        if not came:
+            print(f"{nth - 1} allocations, {failed} of them indispensable")
+            return
+    sys.exit(f"more than {MOST} allocations")
+
+
+def content(block, count):
+    if not count:
+        return bytes(BLOCK)
+    return hashlib.sha256(f"{block} {count}".encode()).digest() * (BLOCK // 32)
+
+
+def write(path, model, blocks, seconds, seed):
+    """MODEL: for each block the counts it may hold, the last one acknowledged first."""
+    dice = random.Random(seed)
+    device = os.open(path, os.O_RDWR | os.O_DIRECT)
+    buffer = mmap.mmap(-1, BLOCK)
+    may = [[0] for _ in range(blocks)]
+    deadline = time.monotonic() + seconds
+    count = failed = 0
+    while time.monotonic() < deadline:
+        block = dice.randrange(blocks)
+        count += 1
+        buffer[:] = content(block, count)
+        try:
+            os.pwrite(device, buffer, block * BLOCK)
+            may[block] = [count]
+            if dice.random() < .05:
+                os.fsync(device)
+        except OSError:
+            failed += 1
+            may[block].append(count)
+    with open(model, "w") as file:
+        json.dump(may, file)
+    print(f"{count} writes, {failed} failed")
+
+
+def has(path, model):
+    with open(model) as file:
+        may = json.load(file)
+    device = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    buffer = mmap.mmap(-1, BLOCK)
+    for block, counts in enumerate(may):
+        os.preadv(device, [buffer], block * BLOCK)
+        if bytes(buffer) not in [content(block, count) for count in counts]:
+            sys.exit(f"block {block} holds none of {counts}")
+
+
+def main():
+    verb, *args = sys.argv[1:]
+    if verb == "each":
+        arm(0)
+        each(*args)
+    elif verb == "often":
+        arm(int(args[0]))
+    elif verb == "write":
+        write(args[0], args[1], *map(int, args[2:]))
+    else:
+        has(*args)
+
+
+main()

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Memory that is not to be had: each allocation of each command of the module fails
+# once, then any of them while a volume is written. There are errors, no oops, nothing
+# leaks, and what was acknowledged is there, on both copies.
+#
+#	a (primary) --- b		RAM disks, filled: they allocate nothing any more
+#
+# RUNTIME tells for how many seconds is written.
+#
+# kernels: 6.12-debug
+# set: all
+# timeout: 1800
+# shellcheck disable=SC2016 # for the guest's shell
+# shellcheck source=selftests/lib/ktap.sh
+. "$(dirname "$0")/../lib/ktap.sh"
+# shellcheck source=selftests/qemu/lab.sh
+. "$(dirname "$0")/../qemu/lab.sh"
+# shellcheck source=selftests/lib/local.sh
+. "$(dirname "$0")/../lib/local.sh"
+
+kernel_checks "$KVER" || skip_all "the kernel cannot fail allocations: make check-debug"
+runtime=${RUNTIME:-60}
+failures=/blkcast/selftests/guest/alloc_failures.py
+
+each() { on "$failures each '$1' '$2'"; }
+often() { on "$failures often $1"; }
+written() { on "$failures write /dev/blkcast/a /tmp/written 2048 $runtime $SEED"; }
+holds() { on "$failures has /dev/blkcast/$1 /tmp/written"; }
+meet() {
+	on 'pair -d a b 2> /dev/null; pair a b' && wait_until 60 in_sync a b
+}
+
+local_start 3 24
+on 'for disk in 0 1 2; do
+	dd if=/dev/zero of=/dev/ram$disk bs=1M count=24 conv=fsync status=none
+done'
+local_create a /dev/ram0
+local_create b /dev/ram1
+
+# ---- each allocation of a command ----
+
+on 'blkcast down a && blkcast down b && rmmod blkcast'
+check "loading the module" each 'insmod /blkcast/.build/kmod-$KVER/blkcast.ko' 'rmmod blkcast'
+on 'insmod /blkcast/.build/kmod-$KVER/blkcast.ko'
+check "a volume comes up" each 'blkcast up a' 'blkcast down a'
+on 'blkcast up a && blkcast up b'
+check "and goes down" each 'blkcast down a' 'blkcast up a'
+check "it becomes the primary" each 'blkcast primary a' 'blkcast replica a'
+on 'blkcast primary a'
+check "a link" each 'pair a b' 'pair -d a b'
+check "in sync" meet
+check "a view" each 'blkcast view create a v --store /dev/ram2' 'blkcast view remove a v'
+check "what is told of the volume" each 'blkcast status a' true
+check "a comparison" each 'blkcast verify a' true
+check "the copies are equal" same a b
+
+# ---- any, while it is written ----
+
+often 2
+check "writes while allocations fail" written
+often 0
+check "they meet again" meet
+check "what was acknowledged is there" holds a
+check "on the replica too" holds b
+check "the copies are equal" same a b
+ktap_done
