@@ -9,6 +9,8 @@
 # The disk below b is written to past the volume.
 #
 # kernels: both
+# set: all
+# timeout: 1500
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
@@ -64,7 +66,7 @@ during_verify() {
 	on 'blkcast set a --resync-rate 64K
 		{ blkcast verify a; echo "exit $?"; } > /lab/said 2>&1 &'
 	wait_until 60 verify_moves && "$@" &&
-		wait_until 60 grep -q '^exit' "$LAB/share/said"
+		wait_until 240 grep -q '^exit' "$LAB/share/said"
 	local status=$?
 	on 'blkcast set a --resync-rate 1G'
 	return "$status"
