@@ -8,6 +8,7 @@
 #   g1 (primary, netem delay 100 ms) ---- LAN ---- g2 (replica)
 #
 # kernels: both
+# set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
@@ -104,7 +105,8 @@ refuses "unknown volume: says so" 'volume nix: not up' vm_exec g1 'blkcast lag n
 is "wrong usage is 2" "$(vm_exec g1 'blkcast lag --interval 0 2> /dev/null; echo $?')" 2
 
 vm_exec g1 'blkcast lag > /tmp/out 2>&1 &'
-wait_until 60 vm_exec g1 'bpftool prog | grep -q lag_link_applied'
+# All are loaded, which takes a while, before the first is attached.
+wait_until 120 vm_exec g1 "bpftool link | grep -q \"tp 'blkcast_\""
 refuses "the module stays while it is probed" 'in use' vm_exec g1 'rmmod blkcast'
 vm_exec g1 'pkill -9 -x blkcast-lag'
 check "and goes when the probes were killed" \
