@@ -650,10 +650,10 @@ static int cmd_view_pass(struct sk_buff *skb, struct genl_info *info)
 
 /*
  * Room for the history and a good number of links; and what is to be had when memory is
- * short, which is when links have to be made anew.
+ * short, which is when links have to be made anew: 16 KiB in all.
  */
 #define GET_MSG_SIZE	(32U << 10)
-#define GET_MSG_LEAST	(8U << 10)
+#define GET_MSG_LEAST	(SKB_WITH_OVERHEAD(16U << 10) - NLMSG_HDRLEN - GENL_HDRLEN)
 
 static int cmd_get(struct sk_buff *skb, struct genl_info *info)
 {

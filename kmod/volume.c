@@ -616,7 +616,7 @@ static int promote_check(struct blkcast_volume *v, const struct blkcast_promotio
 		return -ENOTUNIQ;
 	}
 	if (p->lease && p->lease <= ktime_get_boottime_ns()) {
-		NL_SET_ERR_MSG(extack, "its lease is over already");
+		NL_SET_ERR_MSG(extack, "its lease is over already: it takes a later one");
 		return -ETIME;
 	}
 	return blkcast_lease_check(p->lease, extack);

@@ -143,8 +143,9 @@ static int socket_open(struct bc_kernel *kernel)
 /*
  * A dump that broke off, for want of memory say, goes on for ever in its socket, which
  * then takes no other and has old answers: it is done with, the next call makes one.
+ * Who has views that end with the socket asks for no dumps.
  */
-static int give_up(struct bc_kernel *kernel, int err)
+static int dump_broken(struct bc_kernel *kernel, int err)
 {
 	mnl_socket_close(kernel->socket);
 	kernel->socket = NULL;
@@ -158,6 +159,8 @@ static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 		[NLMSG_ERROR] = take_answer_ack,
 		[NLMSG_DONE] = take_done,
 	};
+	/* Looked at now: the answer may take the message's place. */
+	bool dump = (message->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 	struct answer answer = { kernel, fn, arg };
 	unsigned int port;
 	int ret;
@@ -177,7 +180,7 @@ static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 		if (ret < 0 && errno == EINTR)
 			continue;
 		if (ret < 0)
-			return give_up(kernel, -errno);
+			return dump ? dump_broken(kernel, -errno) : -errno;
 		ret = mnl_cb_run2(kernel->buffer, ret, kernel->seq, port,
 				  take_answer, &answer, control,
 				  MNL_ARRAY_SIZE(control));
