@@ -39,8 +39,8 @@ hog_end() { vm_exec "$1" 'kill -9 $(cat /tmp/hog)'; }
 # Two files at once, by write(2) and by a mapping; what is not written back yet fills memory.
 writers() {	# writers NAME
 	vm_exec g1 "rm -f /mnt/*.[wd] /tmp/over; (
-		$pressure write /mnt/$1.w $FILE & $pressure dirty /mnt/$1.d $FILE & wait -n && wait -n &&
-			sync -f /mnt && touch /tmp/over) > /tmp/writers 2>&1 < /dev/null &"
+		$pressure write /mnt/$1.w $FILE & write=\$!; $pressure dirty /mnt/$1.d $FILE & dirty=\$!
+		wait \$write && wait \$dirty && sync -f /mnt && touch /tmp/over) > /tmp/writers 2>&1 < /dev/null &"
 }
 over() { vm_exec g1 'test -e /tmp/over'; }
 done_bytes() { field g1 "v['write_bytes']"; }
