@@ -145,6 +145,22 @@ is "the old one is what it was" "$(on "dd if=$old bs=1M iflag=direct status=none
 on 'kill $(cat /run/holder)'
 check "and goes when it is closed" wait_until 30 on "! test -b $old"
 
+# What the timer's unit does.
+unit() {	# VOLUME AFTER
+	on "export STORE=memory:32M AFTER='$2'; sed -n 's/^ExecStart=//p' \
+		/blkcast/tools/packaging/blkcast-view@.service |
+		sed 's/%i/$1/g; s,/usr/sbin/,,' | bash -e"
+}
+check "the unit makes a view" unit b 'echo made'
+was=$(sum b)
+is "it is the volume" "$(sum b@latest)" "$was"
+fill a 1 21
+check "in sync" wait_until 60 in_sync a b
+is "it stays what it was" "$(sum b@latest)" "$was"
+like "the unit makes it anew, and tells who mounts it" "$(unit b 'echo mount')" '^mount b latest'
+is "it is the volume as it is now" "$(sum b@latest)" "$(sum b)"
+on 'blkcast view remove b latest'
+
 # ---- the end ----
 
 on 'pair -d a b; blkcast down a && blkcast down b && rmmod blkcast'
