@@ -9,8 +9,8 @@
  *
  *  1. The clock is CLOCK_BOOTTIME, which runs in suspend.  The deadline is absolute:
  *     the time that the request took is not added to it.
- *  2. Once it is over nothing ends well: op_complete() in write.c and read_end() have
- *     the last word, and look at the clock there.
+ *  2. Once it is over nothing ends well: op_complete() in write.c and blkcast_read_done()
+ *     in reads.c have the last word, and look at the clock there.
  *  3. A read fails: what it would tell may be old, and nothing is lost by that.
  *  4. A write or flush waits, with on_loss=error it fails, as while copies are lacking
  *     (policy.c): what is on its way has its place in the stream, so it counts once
@@ -21,8 +21,7 @@
  *     (rule 1).
  *
  * What it does not bind: a virtual machine that is paused from outside, whose clock
- * stands still; a read that was on its way when a volume without a lease got one; what
- * the page cache of a reader holds.  From the last look at the clock to the application is a
+ * stands still; what the page cache of a reader holds.  From the last look at the clock to the application is a
  * moment: who waits a lease out adds that, and drift.
  */
 #include "link.h"
@@ -89,39 +88,6 @@ bool blkcast_lease_keep(struct blkcast_op *op)
 	}
 	spin_unlock_irqrestore(&v->lock, flags);
 	return keep;
-}
-
-static void read_end(struct bio *clone)
-{
-	struct bio *bio = clone->bi_private;
-	struct blkcast_volume *v = bio->bi_bdev->bd_disk->private_data;
-
-	bio->bi_status = clone->bi_status;
-	if (!bio->bi_status && blkcast_lease_over(v))
-		bio->bi_status = BLK_STS_IOERR;
-	bio_put(clone);
-	bio_endio(bio);
-}
-
-/**
- * blkcast_lease_read() - have a read judged at its end
- * @v: a volume with a lease that is not over
- * @bio: the read
- *
- * Return: what to read in its place; NULL: it has ended.
- */
-struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio)
-{
-	struct bio *clone = bio_alloc_clone(bio->bi_bdev, bio, GFP_NOIO,
-					    &v->io_bios);
-
-	if (!clone) {
-		bio_io_error(bio);
-		return NULL;
-	}
-	clone->bi_private = bio;
-	clone->bi_end_io = read_end;
-	return clone;
 }
 
 /* May that be a deadline?  A time that is over may, too.  Any context. */

@@ -19,7 +19,7 @@
  *	bad.c		what must not be read here	detach.c  a device is given up
  *	frame.c		frames on the socket		op.c	  ops, local I/O
  *	members.c	the in-sync set on disk		flush.c	  flushes, one at a time
- *	reads.c		how much is read from a copy	reign.c	  who may reign next
+ *	reads.c		a read's way, how much is read	reign.c	  who may reign next
  *	event.c		what is told			grow.c	  larger, while up
  *	fresh.c		how old what is read may be	lease.c	  until when it may serve
  *	view.c		the volume at one LSN		view_save.c  copy before write

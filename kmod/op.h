@@ -65,6 +65,7 @@ struct blkcast_op {
 	u32			sectors;	/* I */
 	sector_t		sector;		/* I: on the volume */
 	u64			start;		/* I: ktime_get_ns() at arrival */
+	unsigned long		since;		/* I: jiffies then, for the bio's account */
 	u32			pid;		/* I: thread group that submitted it, or 0 */
 	u64			lsn;		/* S then constant: 0 = none yet */
 	int			error;		/* S: negative errno */

@@ -3,9 +3,7 @@
  * Read repair, on the primary: what the device here cannot read is read from a
  * replica, and written here anew.
  *
- *	blkcast_repair_guard()	each read goes down as a clone, so that its failure is
- *				ours before it is the reader's
- *	read_end()		it failed: it queues for one of REPAIRS slots
+ *	blkcast_repair_read()	a read failed (reads.c): it queues for one of REPAIRS slots
  *	repair_work()		  in pieces of REPAIR_PAGES:
  *	  replica_read()	wait until no write is under way in the range; note the
  *				position of the stream; READ stands there in a link's
@@ -443,14 +441,10 @@ static void read_count(struct blkcast_volume *v, bool served)
 /* Answer the reader; neither bio is there afterwards. */
 static void read_answer(struct blkcast_volume *v, struct bio *clone, bool served)
 {
-	struct bio *bio = clone->bi_private;
-
 	read_count(v, served);
-	/* It may have the error of another piece already. */
-	if (!served)
-		bio->bi_status = clone->bi_status;
-	bio_put(clone);
-	bio_endio(bio);
+	if (served)
+		clone->bi_status = BLK_STS_OK;
+	blkcast_read_done(clone);
 }
 
 static void read_tell(struct blkcast_volume *v, const struct bio *clone)
@@ -547,8 +541,14 @@ static void repair_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* Any context. */
-static void read_failed(struct blkcast_volume *v, struct bio *clone)
+/**
+ * blkcast_repair_read() - answer a read that has failed here
+ * @v: the volume; blkcast_repair_guards() was true when the read began
+ * @clone: with its error; ours from now on, ends in blkcast_read_done()
+ *
+ * Any context.
+ */
+void blkcast_repair_read(struct blkcast_volume *v, struct bio *clone)
 {
 	struct blkcast_repairs *rs = v->repairs;
 	struct blkcast_repair *r = rs->slot;
@@ -619,63 +619,18 @@ int blkcast_repair_load(struct blkcast_volume *v, u32 region, void *buf)
 	return err;
 }
 
-/* ---- the door ---- */
-
-static void read_end(struct bio *clone)
-{
-	struct bio *bio = clone->bi_private;
-	struct blkcast_volume *v = bio->bi_bdev->bd_disk->private_data;
-	blk_status_t status = clone->bi_status;
-
-	if (unlikely(blkcast_repair_bad(v, bio->bi_iter.bi_sector, bio_sectors(bio))))
-		clone->bi_status = status = BLK_STS_IOERR;
-	/* The latter two are no failures of the device. */
-	if (unlikely(status) && status != BLK_STS_AGAIN && status != BLK_STS_NOTSUPP) {
-		read_failed(v, clone);
-		return;
-	}
-	if (status)
-		bio->bi_status = status;
-	bio_put(clone);
-	bio_endio(bio);
-}
-
-/* Is a read that fails here worth an attempt elsewhere, or to be kept from here? */
-static bool guard_due(struct blkcast_volume *v)
+/**
+ * blkcast_repair_guards() - is a read that fails here worth an attempt elsewhere?
+ * @v: the volume
+ *
+ * Return: true: or it is to be kept from here, where blkcast_repair_bad() says so.
+ */
+bool blkcast_repair_guards(struct blkcast_volume *v)
 {
 	struct blkcast_repairs *rs = READ_ONCE(v->repairs);
 
 	return rs && READ_ONCE(v->role) == BLKCAST_ROLE_PRIMARY &&
 	       (!list_empty(&v->links) || READ_ONCE(rs->bads) || blkcast_repair_over(v));
-}
-
-/**
- * blkcast_repair_guard() - what to read in a read's place
- * @v: the volume
- * @bio: a read, within one region
- *
- * Return: a clone, or @bio itself, to go to the backing device; NULL: it is dealt
- * with.
- */
-struct bio *blkcast_repair_guard(struct blkcast_volume *v, struct bio *bio)
-{
-	struct bio *clone;
-
-	if (!guard_due(v))
-		return bio;
-	clone = bio_alloc_clone(v->backing.bdev, bio, GFP_NOIO, &v->read_bios);
-	if (!clone) {
-		bio->bi_status = BLK_STS_RESOURCE;
-		bio_endio(bio);
-		return NULL;
-	}
-	clone->bi_private = bio;
-	clone->bi_end_io = read_end;
-	if (!blkcast_repair_bad(v, bio->bi_iter.bi_sector, bio_sectors(bio)))
-		return clone;
-	clone->bi_status = BLK_STS_IOERR;
-	read_failed(v, clone);
-	return NULL;
 }
 
 /* ---- what a volume needs ---- */

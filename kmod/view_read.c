@@ -19,6 +19,7 @@
 struct view_read {
 	struct blkcast_view *view;
 	struct bio *parent;
+	unsigned long since;		/* jiffies */
 	struct work_struct work;
 	struct bio bio;			/* last: bioset */
 };
@@ -31,6 +32,7 @@ static void view_read_end(struct view_read *r, blk_status_t status)
 	bio_put(&r->bio);
 	if (status)
 		parent->bi_status = status;
+	bio_end_io_acct(parent, r->since);
 	bio_endio(parent);
 	if (atomic_dec_and_test(&view->reads))
 		wake_up_var(&view->reads);
@@ -153,6 +155,7 @@ static void view_read(struct blkcast_view *view, struct bio *bio)
 	r = container_of(clone, struct view_read, bio);
 	r->view = view;
 	r->parent = bio;
+	r->since = bio_start_io_acct(bio);
 	atomic_inc(&view->reads);
 	clone->bi_iter.bi_sector += v->data_start;
 	clone->bi_end_io = view_end_io;

@@ -297,8 +297,6 @@ static int volume_alloc_pools(struct blkcast_volume *v)
 	if (!err)
 		err = bioset_init(&v->io_bios, BIO_POOL_SIZE, 0,
 				  BIOSET_NEED_BVECS);
-	if (!err)
-		err = bioset_init(&v->read_bios, BIO_POOL_SIZE, 0, 0);
 	return err;
 }
 
@@ -309,7 +307,6 @@ static void volume_free(struct blkcast_volume *v)
 	blkcast_views_free(v);
 	blkcast_map_free(v);
 	blkcast_repairs_free(v);
-	bioset_exit(&v->read_bios);
 	bioset_exit(&v->io_bios);
 	bioset_exit(&v->split_bios);
 	blkcast_op_pools_exit(v);

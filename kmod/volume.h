@@ -298,12 +298,15 @@ int blkcast_flushes_init(void);
 void blkcast_flushes_exit(void);
 
 /* reads.c */
+void blkcast_read(struct blkcast_volume *v, struct bio *bio);
+void blkcast_read_done(struct bio *clone);
 int blkcast_reads_init(struct blkcast_volume *v);
 void blkcast_reads_free(struct blkcast_volume *v);
 u64 blkcast_reads(const struct blkcast_volume *v);
 
 /* repair.c, bad.c: reads that fail here */
-struct bio *blkcast_repair_guard(struct blkcast_volume *v, struct bio *bio);
+bool blkcast_repair_guards(struct blkcast_volume *v);
+void blkcast_repair_read(struct blkcast_volume *v, struct bio *clone);
 bool blkcast_repair_bad(struct blkcast_volume *v, sector_t sector, u32 sectors);
 bool blkcast_repair_bads(struct blkcast_volume *v);
 void __blkcast_repair_written(struct blkcast_op *op);
@@ -355,7 +358,6 @@ int blkcast_lease_set(struct blkcast_volume *v, u64 until,
 int blkcast_lease_check(u64 until, struct netlink_ext_ack *extack);
 void blkcast_lease_begin(struct blkcast_volume *v, u64 until);
 bool blkcast_lease_keep(struct blkcast_op *op);
-struct bio *blkcast_lease_read(struct blkcast_volume *v, struct bio *bio);
 
 /* detach.c */
 enum blkcast_fate {

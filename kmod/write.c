@@ -14,8 +14,7 @@
  *	op_complete		both have come: the bio ends
  *
  * All steps run in the volume's thread, one at a time, so LSN order is backlog
- * order is stream order.  Reads go to the backing device, or where repair.c finds
- * what that cannot read; a region without a touched mark reads as zeros.
+ * order is stream order.  Reads have their own way: reads.c.
  *
  * A flush is an entry of the stream with an LSN of its own: a replica flushes
  * there before it applies anything behind.  It completes when the local device
@@ -28,9 +27,31 @@
  * the device may be given up: then it waits for that (detach.c).
  */
 #include <linux/highmem.h>
+#include <linux/part_stat.h>
 
 #include "link.h"
 #include "trace.h"
+
+/* For /sys/block/.../stat.  A flush counts when it is over, and among flushes. */
+static void account_begin(struct blkcast_op *op)
+{
+	if (op->kind != BLKCAST_OP_FLUSH)
+		op->since = bio_start_io_acct(op->bio);
+}
+
+static void account_end(struct blkcast_op *op)
+{
+	struct block_device *bdev = op->bio->bi_bdev;
+
+	if (op->kind != BLKCAST_OP_FLUSH) {
+		bio_end_io_acct(op->bio, op->since);
+		return;
+	}
+	part_stat_lock();
+	part_stat_inc(bdev, ios[STAT_FLUSH]);
+	part_stat_add(bdev, nsecs[STAT_FLUSH], ktime_get_ns() - op->start);
+	part_stat_unlock();
+}
 
 static void op_complete(struct blkcast_op *op)
 {
@@ -51,6 +72,7 @@ static void op_complete(struct blkcast_op *op)
 		blkcast_op_ready(parent);
 	}
 	if (op->bio) {
+		account_end(op);
 		op->bio->bi_status = errno_to_blk_status(op->error);
 		bio_endio(op->bio);
 	}
@@ -520,39 +542,6 @@ static void write_begin(struct blkcast_op *op)
 
 /* ---- the door ---- */
 
-static void read_submit(struct blkcast_volume *v, struct bio *bio)
-{
-	bool leased = READ_ONCE(v->lease);
-
-	if (unlikely(blkcast_fresh_refuse(v))) {
-		bio->bi_status = BLK_STS_TIMEOUT;
-		bio_endio(bio);
-		return;
-	}
-	this_cpu_inc(*v->reads);
-	if ((unlikely(leased) && blkcast_lease_over(v)) ||
-	    unlikely(READ_ONCE(v->detached) &&
-		     READ_ONCE(v->role) != BLKCAST_ROLE_PRIMARY)) {
-		bio_io_error(bio);
-		return;
-	}
-	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
-		zero_fill_bio(bio);
-		bio_endio(bio);
-		return;
-	}
-	if (unlikely(leased))
-		bio = blkcast_lease_read(v, bio);
-	if (bio)
-		bio = blkcast_repair_guard(v, bio);
-	if (!bio)
-		return;
-	if (bio->bi_bdev != v->backing.bdev)
-		bio_set_dev(bio, v->backing.bdev);
-	bio->bi_iter.bi_sector += v->data_start;
-	submit_bio_noacct(bio);
-}
-
 /* Take an op in, if the policy lets it.  Caller holds vol->lock. */
 static bool write_admit(struct blkcast_op *op)
 {
@@ -587,10 +576,12 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 	trace_blkcast_write_submit(v->minor, op->sector, blkcast_op_bytes(op),
 				   op->start, op->pid);
 
+	account_begin(op);
 	spin_lock_irqsave(&v->lock, flags);
 	accepted = write_admit(op);
 	spin_unlock_irqrestore(&v->lock, flags);
 	if (!accepted) {
+		account_end(op);
 		blkcast_op_put(op);
 		bio_io_error(bio);
 	}
@@ -628,7 +619,7 @@ void blkcast_submit_bio(struct bio *bio)
 	bio = bio_piece(v, bio);
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
-		read_submit(v, bio);
+		blkcast_read(v, bio);
 		break;
 	case REQ_OP_WRITE:
 		write_submit(v, bio, BLKCAST_OP_WRITE);
