@@ -258,7 +258,7 @@ class Guest:
                                    + self.tail()) from None
                 except LabError:
                     await self.ended
-                    if not tries_left:
+                    if not tries_left or self.told_to_end:
                         raise
                 # Emulated, a stock kernel now and then dies of a stray trap
                 # long before it runs anything of ours.
