@@ -103,7 +103,7 @@ static bool compare_admit(struct blkcast_link *l)
 	bool admit;
 
 	spin_lock_irq(&l->vol->lock);
-	admit = l->comparing < BLKCAST_COMPARE_MAX;
+	admit = l->comparing < blkcast_asks_max(l->vol);
 	l->comparing += admit;
 	spin_unlock_irq(&l->vol->lock);
 	return admit;

@@ -22,8 +22,6 @@
 
 #include "link.h"
 
-#define COMPARE_BYTES	(8U << 20)	/* asked for at once, at most */
-
 /* ---- blocks and their hashes ---- */
 
 u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region)
@@ -78,10 +76,10 @@ int blkcast_region_load(struct blkcast_volume *v, u32 region, void *buf)
 
 /* ---- asking ---- */
 
-/* How many regions may be asked for at once. */
+/* How many regions may be asked for at once; a replica holds its primary to it. */
 u32 blkcast_asks_max(const struct blkcast_volume *v)
 {
-	return clamp(COMPARE_BYTES >> (v->region_shift + SECTOR_SHIFT),
+	return clamp(BLKCAST_COMPARE_BYTES >> (v->region_shift + SECTOR_SHIFT),
 		     1U, (u32)BLKCAST_COMPARE_MAX);
 }
 

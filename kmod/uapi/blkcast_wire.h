@@ -80,7 +80,8 @@
  */
 #define BLKCAST_COMPARE_BLOCK	4096
 #define BLKCAST_HASH_SIZE	16
-#define BLKCAST_COMPARE_MAX	64	/* asked and not yet answered */
+#define BLKCAST_COMPARE_MAX	64	/* asked and not yet answered, ... */
+#define BLKCAST_COMPARE_BYTES	(8U << 20)	/* ... in so many bytes, or one region */
 
 #define BLKCAST_READS_MAX	16	/* READs not yet answered */
 
