@@ -61,8 +61,8 @@ static int stamps_reply(struct blkcast_volume *v, struct genl_info *info,
 
 int blkcast_nl_stamps(struct sk_buff *skb, struct genl_info *info)
 {
+	u32 first, count, regions;
 	struct blkcast_volume *v;
-	u32 first, count;
 	int err;
 
 	err = blkcast_nl_admin(skb, info) ?: blkcast_nl_need(info, BLKCAST_A_FIRST) ?:
@@ -74,8 +74,10 @@ int blkcast_nl_stamps(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(v);
 	first = nla_get_u32(info->attrs[BLKCAST_A_FIRST]);
 	count = nla_get_u32(info->attrs[BLKCAST_A_COUNT]);
-	if (!count || count > BLKCAST_STAMPS_QUERY_MAX || first >= v->regions ||
-	    count > v->regions - first) {
+	/* A replica's primary may say another size just now; there is memory for either. */
+	regions = READ_ONCE(v->regions);
+	if (!count || count > BLKCAST_STAMPS_QUERY_MAX || first >= regions ||
+	    count > regions - first) {
 		NL_SET_ERR_MSG(info->extack, "regions out of range");
 		err = -ERANGE;
 	} else {

@@ -282,8 +282,9 @@ static struct blkcast_view *view_alloc(struct blkcast_volume *v,
 		return ERR_PTR(-ENOMEM);
 	strscpy(view->name, p->name, sizeof(view->name));
 	view->vol = v;
-	view->sectors = v->sectors;
-	view->regions = v->regions;
+	/* One of them says the other, whatever a replica's primary says meanwhile. */
+	view->sectors = READ_ONCE(v->sectors);
+	view->regions = DIV_ROUND_UP_ULL(view->sectors, 1ULL << v->region_shift);
 	view->timeout = p->timeout;
 	err = blkcast_store_init(view, p, extack) ?: stamps_alloc(view);
 	if (!err)
