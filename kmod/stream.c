@@ -541,6 +541,21 @@ static void ack_advance(struct blkcast_link *l, const struct echo *e)
 	l->unapplied = op;
 }
 
+/*
+ * A flush is applied and durable in one step.  Who says otherwise would have writers wait
+ * for ever.
+ */
+static bool flushes_durable(struct blkcast_link *l, u64 applied, u64 durable)
+{
+	struct blkcast_op *op;
+
+	for (op = l->unapplied; op && op != l->next && op->lsn <= applied;
+	     op = log_after(op))
+		if (op->kind == BLKCAST_OP_FLUSH && op->lsn > durable)
+			return false;
+	return true;
+}
+
 static bool ack_valid(struct blkcast_link *l, const struct blkcast_ack *a)
 {
 	u64 received = le64_to_cpu(a->received);
@@ -549,7 +564,7 @@ static bool ack_valid(struct blkcast_link *l, const struct blkcast_ack *a)
 
 	return received <= l->sent && applied <= received && durable <= applied &&
 	       received >= l->received && applied >= l->applied &&
-	       durable >= l->durable;
+	       durable >= l->durable && flushes_durable(l, applied, durable);
 }
 
 /* Bounded: nobody has us do nothing but ping. */

@@ -228,6 +228,10 @@ static const struct frame_case replica_cases[] = {
 static const struct frame_case primary_cases[] = {
 	KEEPS("equal stamps", STAMPS),
 	KEEPS("an ack of what was sent", STAMPS, NOTHING(WRITE_HERE), F(ACK)),
+	KEEPS("an ack of a write that is not durable", STAMPS, NOTHING(WRITE_HERE),
+	      F(ACK, .applied = -1, .durable = -2)),
+	DROPS("an ack of a flush that is not durable", STAMPS, NOTHING(WRITE_HERE),
+	      F(ACK, .durable = -1)),
 	DROPS("no magic number", F(ACK, .tamper = MAGIC)),
 	DROPS("header checksum", STAMPS, F(STAMPS, .tamper = HEADER_CRC)),
 	DROPS("checksum of the stamps", F(STAMPS, .sectors = EVERY,
