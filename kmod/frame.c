@@ -250,6 +250,19 @@ int blkcast_frame_recv(struct blkcast_link *l, struct blkcast_frame *f)
 	return 0;
 }
 
+/* Say why the link ends: the frame is right by itself, but must not come here and now. */
+void blkcast_frame_refused(struct blkcast_link *l, const struct blkcast_frame *f)
+{
+	u64 lsn = le64_to_cpu(f->lsn);
+
+	vol_err_ratelimited(l->vol,
+			    "link %s: refused frame %llu: type %u, flags %#x, %u bytes, lsn %u.%llu, sector %llu, sectors %u\n",
+			    l->name, le64_to_cpu(f->seq), le16_to_cpu(f->type),
+			    le16_to_cpu(f->flags), le32_to_cpu(f->length),
+			    blkcast_lsn_term(lsn), blkcast_lsn_seq(lsn),
+			    le64_to_cpu(f->sector), le32_to_cpu(f->sectors));
+}
+
 static int data_check(struct blkcast_link *l, const struct blkcast_frame *f,
 		      u32 crc)
 {

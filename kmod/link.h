@@ -219,6 +219,7 @@ int blkcast_frame_recv_data(struct blkcast_link *l,
 			    const struct blkcast_frame *f, void *data);
 int blkcast_frame_recv_op(struct blkcast_link *l, const struct blkcast_frame *f,
 			  struct blkcast_op *op);
+void blkcast_frame_refused(struct blkcast_link *l, const struct blkcast_frame *f);
 u32 blkcast_op_crc(struct blkcast_op *op);
 
 /* fresh.c */

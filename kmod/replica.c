@@ -645,26 +645,32 @@ static int frame_handle(struct blkcast_link *l, const struct blkcast_frame *f)
 	case BLKCAST_FRAME_PING:
 		return ping_recv(l, f);
 	default:
-		vol_err_ratelimited(l->vol, "link %s: unknown frame %u\n",
-				    l->name, type);
 		return -EPROTO;
 	}
+}
+
+static int frame_take(struct blkcast_link *l)
+{
+	struct blkcast_frame f;
+	int err = blkcast_frame_recv(l, &f);
+
+	if (err)
+		return err;
+	err = frame_handle(l, &f);
+	if (err == -EPROTO)
+		blkcast_frame_refused(l, &f);
+	return err;
 }
 
 int blkcast_replica_rx(void *data)
 {
 	unsigned int noio = memalloc_noio_save();
 	struct blkcast_link *l = data;
-	struct blkcast_frame f;
 	int err;
 
-	do {
-		err = READ_ONCE(l->error) ?: READ_ONCE(l->local_error);
-		if (!err)
-			err = blkcast_frame_recv(l, &f);
-		if (!err)
-			err = frame_handle(l, &f);
-	} while (!err);
+	do
+		err = READ_ONCE(l->error) ?: READ_ONCE(l->local_error) ?: frame_take(l);
+	while (!err);
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
 }

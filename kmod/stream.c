@@ -636,6 +636,33 @@ static int done_ok_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	return 0;
 }
 
+static int answer_handle(struct blkcast_link *l, const struct blkcast_frame *f,
+			 __le64 *buf)
+{
+	switch (le16_to_cpu(f->type)) {
+	case BLKCAST_FRAME_STAMPS:
+		return stamps_recv(l, f, buf);
+	case BLKCAST_FRAME_POSITION:
+		return position_recv(l, f);
+	case BLKCAST_FRAME_HASHES:
+		return blkcast_hashes_recv(l, f);
+	case BLKCAST_FRAME_ACK:
+		return ack_recv(l, f);
+	case BLKCAST_FRAME_DONE_OK:
+		return done_ok_recv(l, f);
+	case BLKCAST_FRAME_DATA:
+		return blkcast_repair_recv(l, f);
+	case BLKCAST_FRAME_HANDED:
+		return blkcast_handed_recv(l, f);
+	case BLKCAST_FRAME_ERROR:
+		vol_warn(l->vol, "link %s: the replica failed: %llu\n", l->name,
+			 le64_to_cpu(f->lsn));
+		return -EREMOTEIO;
+	default:
+		return -EPROTO;
+	}
+}
+
 static int answer_recv(struct blkcast_link *l, __le64 *buf)
 {
 	struct blkcast_frame f;
@@ -643,30 +670,10 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 
 	if (err)
 		return err;
-	switch (le16_to_cpu(f.type)) {
-	case BLKCAST_FRAME_STAMPS:
-		return stamps_recv(l, &f, buf);
-	case BLKCAST_FRAME_POSITION:
-		return position_recv(l, &f);
-	case BLKCAST_FRAME_HASHES:
-		return blkcast_hashes_recv(l, &f);
-	case BLKCAST_FRAME_ACK:
-		return ack_recv(l, &f);
-	case BLKCAST_FRAME_DONE_OK:
-		return done_ok_recv(l, &f);
-	case BLKCAST_FRAME_DATA:
-		return blkcast_repair_recv(l, &f);
-	case BLKCAST_FRAME_HANDED:
-		return blkcast_handed_recv(l, &f);
-	case BLKCAST_FRAME_ERROR:
-		vol_warn(l->vol, "link %s: the replica failed: %llu\n", l->name,
-			 le64_to_cpu(f.lsn));
-		return -EREMOTEIO;
-	default:
-		vol_err_ratelimited(l->vol, "link %s: unknown frame %u\n",
-				    l->name, le16_to_cpu(f.type));
-		return -EPROTO;
-	}
+	err = answer_handle(l, &f, buf);
+	if (err == -EPROTO)
+		blkcast_frame_refused(l, &f);
+	return err;
 }
 
 int blkcast_stream_rx(void *data)
