@@ -16,11 +16,15 @@
  *  1. A slot belongs to the sender, but for the replica's hashes from ask_send()
  *     until the answer is in: those are the receiver's.  An answer that was not
  *     asked for ends the link.
+ *  2. So does an answer that does not come, though nothing holds the replica up: what
+ *     waits for the slots (resync, verify, and a volume that grows) would wait for ever.
  */
 #include <crypto/blake2s.h>
 #include <linux/slab.h>
 
 #include "link.h"
+
+#define ASK_PATIENCE	10		/* timeouts of the link */
 
 /* ---- blocks and their hashes ---- */
 
@@ -132,6 +136,7 @@ int blkcast_ask_send(struct blkcast_link *l, struct blkcast_ask *ask)
 
 	spin_lock_irq(&l->vol->lock);
 	ask->sent = true;
+	ask->since = ktime_get_ns();
 	spin_unlock_irq(&l->vol->lock);
 	return blkcast_frame_send(l, &f, NULL, false);
 }
@@ -147,6 +152,28 @@ struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l, bool verify)
 		if (ask->used && ask->answered && ask->verify == verify)
 			return ask;
 	return NULL;
+}
+
+/*
+ * Inv. 2: has one been out for too long, while none was answered and nothing applied?
+ * Caller holds vol->lock.
+ */
+bool blkcast_ask_stuck(struct blkcast_link *l)
+{
+	u64 limit = (u64)l->timeout * NSEC_PER_MSEC * ASK_PATIENCE;
+	u64 now = ktime_get_ns();
+	u32 i;
+
+	lockdep_assert_held(&l->vol->lock);
+	if (!l->asked || now - l->hashed_when <= limit || now - l->progress_when <= limit)
+		return false;
+	for (i = 0; i < blkcast_asks_max(l->vol); i++) {
+		const struct blkcast_ask *ask = &l->asks[i];
+
+		if (ask->used && ask->sent && !ask->answered && now - ask->since > limit)
+			return true;
+	}
+	return false;
 }
 
 /* The receiver's part: take an answer for the sender.  Inv. 1. */
@@ -176,6 +203,7 @@ int blkcast_hashes_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 		return err;
 	spin_lock_irq(&v->lock);
 	ask->answered = true;
+	l->hashed_when = ktime_get_ns();
 	wake_up(&l->wake);
 	spin_unlock_irq(&v->lock);
 	return 0;

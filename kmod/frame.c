@@ -173,17 +173,22 @@ int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 	return send_all(l, &msg, send);
 }
 
+/* Less than all comes when the timeout is over. */
 static int recv_all(struct blkcast_link *l, struct msghdr *msg)
 {
-	while (msg_data_left(msg)) {
+	int err = 0;
+
+	while (!err && msg_data_left(msg)) {
 		int n = sock_recvmsg(l->sock, msg, MSG_WAITALL);
 
 		if (n == -EAGAIN)
 			return -ETIMEDOUT;
 		if (n <= 0)
 			return n ?: -ECONNRESET;
+		if (msg_data_left(msg))
+			err = blkcast_stream_progress(l);
 	}
-	return 0;
+	return err;
 }
 
 static int recv_bytes(struct blkcast_link *l, void *buf, size_t len)

@@ -16,6 +16,7 @@ struct blkcast_ask {
 	bool verify;			/* L: by verify.c, else by resync.c */
 	bool sent;			/* L */
 	bool answered;			/* L */
+	u64 since;			/* L: ktime_get_ns(): sent */
 	u32 region;			/* L */
 	u8 (*hashes)[BLKCAST_HASH_SIZE];	/* the replica's, one a block */
 	/* verify.c */
@@ -109,6 +110,7 @@ struct blkcast_link {
 	struct blkcast_ask	*asks;		/* L: being compared */
 	struct blkcast_verify	*verify;	/* L: the newest, or NULL */
 	u32			asked;		/* L: how many */
+	u64			hashed_when;	/* L: ktime_get_ns() of the newest HASHES */
 	bool			positioned;	/* R: POSITION has come */
 	u64			sectors;	/* L: the volume's size as the replica knows it */
 	u64			room;		/* L: sectors its devices could hold; 0 not known */
@@ -242,6 +244,7 @@ int blkcast_handed_recv(struct blkcast_link *l, const struct blkcast_frame *f);
 int blkcast_stream_tx(void *link);
 int blkcast_stream_rx(void *link);
 void blkcast_stream_drop(struct blkcast_link *l);
+int blkcast_stream_progress(struct blkcast_link *l);
 
 /* What a link has a bit a region of. */
 struct blkcast_dirty_bits {
@@ -278,6 +281,7 @@ struct blkcast_ask *blkcast_ask_find(struct blkcast_link *l, u32 region);
 struct blkcast_ask *blkcast_ask_begin(struct blkcast_link *l, u32 region);
 int blkcast_ask_send(struct blkcast_link *l, struct blkcast_ask *ask);
 struct blkcast_ask *blkcast_ask_answered(struct blkcast_link *l, bool verify);
+bool blkcast_ask_stuck(struct blkcast_link *l);
 void blkcast_ask_end(struct blkcast_link *l, struct blkcast_ask *ask);
 int blkcast_hashes_recv(struct blkcast_link *l, const struct blkcast_frame *f);
 int blkcast_asks_init(struct blkcast_link *l);

@@ -275,17 +275,24 @@ static int ping(struct blkcast_link *l)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
-/*
+/**
+ * blkcast_stream_progress() - does a replica do what it is waited for?
+ * @l: a link; that of a replica's own always does
+ *
  * A replica that writers or a reader wait for has to apply what it is sent, not only
- * to answer.
+ * to answer; and what it is asked to compare it has to answer.  Both threads look: one
+ * that takes, or gives, a byte now and then holds up either for long.
+ *
+ * Return: 0; -ETIMEDOUT.
  */
-static int progress_check(struct blkcast_link *l)
+int blkcast_stream_progress(struct blkcast_link *l)
 {
 	u64 limit = (u64)l->timeout * NSEC_PER_MSEC, now;
-	bool stuck;
+	bool stuck, mute;
 
 	spin_lock_irq(&l->vol->lock);
 	now = ktime_get_ns();
+	mute = blkcast_ask_stuck(l);
 	stuck = blkcast_repair_stuck(l);
 	stuck |= blkcast_link_waited(l) && l->unapplied &&
 		now - l->unapplied->start > limit &&
@@ -294,7 +301,9 @@ static int progress_check(struct blkcast_link *l)
 	if (stuck)
 		vol_warn(l->vol, "link %s: answers, but has applied nothing for %u ms\n",
 			 l->name, l->timeout);
-	return stuck ? -ETIMEDOUT : 0;
+	if (mute)
+		vol_warn(l->vol, "link %s: leaves COMPARE without an answer\n", l->name);
+	return stuck || mute ? -ETIMEDOUT : 0;
 }
 
 static bool stream_due(struct blkcast_link *l)
@@ -354,7 +363,7 @@ int blkcast_stream_tx(void *data)
 		if (!err)
 			err = ping(l);
 		if (!err)
-			err = progress_check(l);
+			err = blkcast_stream_progress(l);
 	} while (!err);
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
@@ -673,7 +682,7 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 	err = answer_handle(l, &f, buf);
 	if (err == -EPROTO)
 		blkcast_frame_refused(l, &f);
-	return err;
+	return err ?: blkcast_stream_progress(l);
 }
 
 int blkcast_stream_rx(void *data)
