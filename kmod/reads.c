@@ -3,7 +3,7 @@
  * A read's way, on every copy, and how much is read.
  *
  *	blkcast_read()		may it be told anything?  A region without a touched mark
- *				is zeros; else a clone goes to the backing device
+ *				is zeros; a clone goes to the backing device
  *	read_end_io()		it failed: repair.c, if that may help
  *	blkcast_read_done()	the lease's last word (lease.c), and the reader's answer
  *
@@ -28,6 +28,18 @@ static struct blkcast_volume *read_volume(const struct bio *bio)
 	return bio->bi_bdev->bd_disk->private_data;
 }
 
+/* @since: as bio_start_io_acct() said. */
+static void read_answer(struct bio *bio, blk_status_t status, unsigned long since)
+{
+	if (!status && blkcast_lease_over(read_volume(bio)))
+		status = BLK_STS_IOERR;
+	/* It may have the error of another piece already. */
+	if (status)
+		bio->bi_status = status;
+	bio_end_io_acct(bio, since);
+	bio_endio(bio);
+}
+
 /**
  * blkcast_read_done() - answer a reader
  * @clone: a clone of his bio, with its status; gone afterwards
@@ -39,15 +51,10 @@ void blkcast_read_done(struct bio *clone)
 	struct read *r = container_of(clone, struct read, bio);
 	struct bio *bio = clone->bi_private;
 	blk_status_t status = clone->bi_status;
+	unsigned long since = r->since;
 
-	if (!status && blkcast_lease_over(read_volume(bio)))
-		status = BLK_STS_IOERR;
-	/* It may have the error of another piece already. */
-	if (status)
-		bio->bi_status = status;
-	bio_end_io_acct(bio, r->since);
 	bio_put(clone);
-	bio_endio(bio);
+	read_answer(bio, status, since);
 }
 
 static void read_end_io(struct bio *clone)
@@ -76,6 +83,7 @@ static void read_refuse(struct bio *bio, blk_status_t status)
 /* A reader's bio, within one region. */
 void blkcast_read(struct blkcast_volume *v, struct bio *bio)
 {
+	unsigned long since;
 	struct bio *clone;
 	struct read *r;
 
@@ -90,6 +98,12 @@ void blkcast_read(struct blkcast_volume *v, struct bio *bio)
 		read_refuse(bio, BLK_STS_IOERR);
 		return;
 	}
+	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
+		since = bio_start_io_acct(bio);
+		zero_fill_bio(bio);
+		read_answer(bio, BLK_STS_OK, since);
+		return;
+	}
 	clone = bio_alloc_clone(v->backing.bdev, bio, GFP_NOIO, &v->read_bios);
 	if (!clone) {
 		read_refuse(bio, BLK_STS_RESOURCE);
@@ -98,11 +112,6 @@ void blkcast_read(struct blkcast_volume *v, struct bio *bio)
 	r = container_of(clone, struct read, bio);
 	r->since = bio_start_io_acct(bio);
 	clone->bi_private = bio;
-	if (!blkcast_map_touched(v, blkcast_region(v, bio->bi_iter.bi_sector))) {
-		zero_fill_bio(bio);
-		blkcast_read_done(clone);
-		return;
-	}
 	r->guarded = blkcast_repair_guards(v);
 	if (r->guarded && blkcast_repair_bad(v, bio->bi_iter.bi_sector, bio_sectors(bio))) {
 		clone->bi_status = BLK_STS_IOERR;
