@@ -17,130 +17,21 @@
  * stamp that this program leaves behind equals one of a real primary.
  */
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "crc32c.h"
 #include "frames.h"
-#include "sockets.h"
+#include "peer/peer.h"
 #include "util.h"
 
-#define DROP_MS		5000
 #define FAR		(1ULL << 24)	/* LSNs ahead of the volume */
-
-/* ---- our end of the link ---- */
-
-struct peer {
-	struct bc_kernel *kernel;
-	struct bc_volume volume;
-	struct bc_error error;
-	int device, fd;
-	uint64_t seq;
-	unsigned char *content;	/* of the whole volume */
-};
-
-static int peer_is_replica(const struct peer *peer)
-{
-	return peer->volume.role == BLKCAST_ROLE_REPLICA;
-}
-
-static size_t peer_bytes(const struct peer *peer)
-{
-	return peer->volume.sectors * 512;
-}
-
-static int refresh(struct peer *peer)
-{
-	char name[BLKCAST_NAME_MAX];
-
-	strcpy(name, peer->volume.name);
-	bc_volume_release(&peer->volume);
-	return bc_kernel_get(peer->kernel, name, &peer->volume, &peer->error);
-}
-
-static int peer_open(struct peer *peer, const char *name)
-{
-	char path[64];
-
-	memset(peer, 0, sizeof(*peer));
-	if (bc_kernel_open(&peer->kernel, &peer->error) ||
-	    bc_kernel_get(peer->kernel, name, &peer->volume, &peer->error))
-		return -1;
-	snprintf(path, sizeof(path), "/dev/blkcast%u", peer->volume.minor);
-	peer->device = open(path, O_DIRECT |
-			    (peer_is_replica(peer) ? O_RDONLY : O_RDWR));
-	if (peer->device < 0 || peer_bytes(peer) > VOLUME_MAX ||
-	    posix_memalign((void **)&peer->content, 4096, peer_bytes(peer)))
-		return bc_fail(&peer->error, -1, "%s: not to be used", path);
-	return 0;
-}
-
-/* What the volume holds, by @file: its device, or one like it. */
-static int content_load(struct peer *peer, int file)
-{
-	return bc_pread_full(file, peer->content, peer_bytes(peer), 0);
-}
-
-static int peer_link(struct peer *peer, uint32_t timeout_ms)
-{
-	struct bc_link_add add = {
-		.name = peer->volume.name, .link = "liar",
-		.term = peer->volume.term, .timeout_ms = timeout_ms,
-		.flags = BLKCAST_F_READS,
-	};
-	int ends[2], ret;
-
-	if (peer_is_replica(peer)) {
-		add.history = peer->volume.history;
-		add.reigns = peer->volume.reigns;
-	}
-	ret = socket_ends(ends, &peer->error);
-	if (ret)
-		return ret;
-	add.socket = ends[0];
-	peer->fd = ends[1];
-	peer->seq = 0;
-	ret = bc_kernel_link_add(peer->kernel, &add, &peer->error);
-	close(ends[0]);
-	return ret;
-}
-
-/* Read what comes; has the other end hung up within @ms? */
-static int dropped(struct peer *peer, int ms)
-{
-	uint64_t until = bc_now_ns() + ms * 1000000ULL;
-	static char data[1 << 16];
-
-	do {
-		struct pollfd poll_fd = { .fd = peer->fd, .events = POLLIN };
-		ssize_t n;
-
-		if (poll(&poll_fd, 1, 100) <= 0)
-			continue;
-		n = recv(peer->fd, data, sizeof(data), MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN))
-			return 1;
-	} while (bc_now_ns() < until);
-	return 0;
-}
-
-static int links_gone(struct peer *peer)
-{
-	uint64_t until = bc_now_ns() + DROP_MS * 1000000ULL;
-
-	do {
-		if (refresh(peer))
-			return 0;
-		if (!peer->volume.links)
-			return 1;
-		usleep(10000);
-	} while (bc_now_ns() < until);
-	return 0;
-}
 
 /* ---- shots ---- */
 
@@ -212,12 +103,6 @@ static int data_fill(struct peer *peer, const struct shot *shot, uint64_t base,
 	return 0;
 }
 
-static void frame_seal(struct blkcast_frame *frame)
-{
-	frame->crc = 0;
-	frame->crc = htole32(bc_crc32c(frame, sizeof(*frame)));
-}
-
 static void frame_tamper(struct blkcast_frame *frame, enum tamper tamper)
 {
 	switch (tamper) {
@@ -250,19 +135,6 @@ static void frame_tamper(struct blkcast_frame *frame, enum tamper tamper)
 		frame->crc = ~frame->crc;
 }
 
-/* The kernel may hang up while we still send. */
-static void put(struct peer *peer, const void *data, size_t length)
-{
-	while (length) {
-		ssize_t n = send(peer->fd, data, length, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return;
-		data = (const char *)data + n;
-		length -= n;
-	}
-}
-
 static void shot_send(struct peer *peer, const struct shot *shot, uint64_t base,
 		      const void *data, uint32_t length)
 {
@@ -278,9 +150,9 @@ static void shot_send(struct peer *peer, const struct shot *shot, uint64_t base,
 	};
 
 	frame_tamper(&frame, shot->tamper);
-	put(peer, &frame, shot->tamper == CUT_HEADER ? 30 : sizeof(frame));
+	peer_put(peer, &frame, shot->tamper == CUT_HEADER ? 30 : sizeof(frame));
 	if (shot->tamper != CUT_HEADER)
-		put(peer, data, shot->tamper == CUT_DATA ? length / 2 : length);
+		peer_put(peer, data, shot->tamper == CUT_DATA ? length / 2 : length);
 	if (shot->tamper == CUT_HEADER || shot->tamper == CUT_DATA)
 		shutdown(peer->fd, SHUT_WR);
 }
@@ -299,13 +171,13 @@ static void introduce(struct peer *peer)
 /* Write what is there already, and wait until it is sent. */
 static int write_here(struct peer *peer)
 {
-	uint64_t until = bc_now_ns() + DROP_MS * 1000000ULL;
+	uint64_t until = bc_now_ns() + PEER_DROP_MS * 1000000ULL;
 
 	if (pwrite(peer->device, peer->content, 4096, 0) != 4096 ||
 	    fdatasync(peer->device))
 		return bc_fail_errno(&peer->error, -errno, "cannot write");
 	do {
-		if (refresh(peer) || !peer->volume.links)
+		if (peer_refresh(peer) || !peer->volume.links)
 			return bc_fail(&peer->error, -1, "dropped too early");
 		if (peer->volume.link[0].sent == peer->volume.lsn)
 			return 0;
@@ -317,7 +189,7 @@ static int write_here(struct peer *peer)
 /* Read frames until the first of this type is among them. */
 static int await(struct peer *peer, uint16_t type, struct blkcast_frame *frame)
 {
-	struct timeval patience = { .tv_sec = DROP_MS / 1000 };
+	struct timeval patience = { .tv_sec = PEER_DROP_MS / 1000 };
 	static unsigned char data[BLKCAST_PAYLOAD_MAX];
 
 	setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -374,37 +246,24 @@ static int shoot_all(struct peer *peer, const struct frame_case *test)
 
 /* ---- verdicts ---- */
 
-static int content_same(struct peer *peer)
-{
-	unsigned char *now;
-	int same;
-
-	if (posix_memalign((void **)&now, 4096, peer_bytes(peer)))
-		return 0;
-	same = !bc_pread_full(peer->device, now, peer_bytes(peer), 0) &&
-	       !memcmp(now, peer->content, peer_bytes(peer));
-	free(now);
-	return same;
-}
-
 /* What is wrong, or NULL. */
 static const char *judge(struct peer *peer, const struct frame_case *test)
 {
 	int silent = test->shots[0].tamper == SILENCE, gone;
 
-	if (peer_link(peer, silent ? 1000 : 60000))
+	if (peer_link(peer, silent ? 1000 : 60000, BLKCAST_F_READS))
 		return peer->error.text;
 	if (!test->bare)
 		introduce(peer);
 	if (shoot_all(peer, test))
 		return peer->error.text;
-	gone = dropped(peer, test->kept ? 300 : DROP_MS);
+	gone = peer_dropped(peer, test->kept ? 300 : PEER_DROP_MS);
 	if (gone == test->kept)
 		return gone ? "the link was dropped" : "the link still stands";
 	close(peer->fd);
-	if (!links_gone(peer))
+	if (!peer_links_gone(peer))
 		return "the link does not go";
-	return content_same(peer) ? NULL : "the content has changed";
+	return peer_same(peer) ? NULL : "the content has changed";
 }
 
 static int run(const char *volume)
@@ -412,7 +271,7 @@ static int run(const char *volume)
 	const struct frame_case *test;
 	struct peer peer;
 
-	if (peer_open(&peer, volume) || content_load(&peer, peer.device))
+	if (peer_open(&peer, volume) || peer_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
 	test = peer_is_replica(&peer) ? replica_cases : primary_cases;
 	for (; test->name; test++) {
@@ -423,7 +282,7 @@ static int run(const char *volume)
 		if (!wrong)
 			continue;
 		close(peer.fd);
-		if (!links_gone(&peer))
+		if (!peer_links_gone(&peer))
 			return 1;
 	}
 	return 0;
@@ -497,9 +356,9 @@ static const char *judge_answer(struct peer *peer, const struct read_answer *ans
 	const char *wrong;
 	pid_t pid;
 
-	if (peer_link(peer, 60000) || become_in_sync(peer))
+	if (peer_link(peer, 60000, BLKCAST_F_READS) || become_in_sync(peer))
 		return peer->error.text;
-	while (!refresh(peer) && peer->volume.links &&
+	while (!peer_refresh(peer) && peer->volume.links &&
 	       peer->volume.link[0].state < BLKCAST_LINK_JOINING)
 		usleep(10000);
 	pid = reader(peer, sector * 512);
@@ -507,11 +366,11 @@ static const char *judge_answer(struct peer *peer, const struct read_answer *ans
 		return peer->error.text;
 	for (int i = 0; i < answer->times; i++)
 		answer_send(peer, answer, &asked);
-	if (dropped(peer, answer->kept ? 300 : DROP_MS) == answer->kept)
+	if (peer_dropped(peer, answer->kept ? 300 : PEER_DROP_MS) == answer->kept)
 		return answer->kept ? "the link was dropped" : "the link still stands";
 	wrong = judge_reader(pid, answer->served);
 	close(peer->fd);
-	return wrong ? wrong : links_gone(peer) ? NULL : "the link does not go";
+	return wrong ? wrong : peer_links_gone(peer) ? NULL : "the link does not go";
 }
 
 static int reads(const char *volume, uint64_t sector, const char *path)
@@ -519,7 +378,7 @@ static int reads(const char *volume, uint64_t sector, const char *path)
 	int file = open(path, O_RDONLY), bad = 0;
 	struct peer peer;
 
-	if (peer_open(&peer, volume) || content_load(&peer, file))
+	if (peer_open(&peer, volume) || peer_load(&peer, file))
 		return printf("%s\n", peer.error.text), 1;
 	for (const struct read_answer *a = read_answers; a->name; a++) {
 		const char *wrong = judge_answer(&peer, a, sector);
@@ -529,7 +388,7 @@ static int reads(const char *volume, uint64_t sector, const char *path)
 		bad |= !!wrong;
 		if (wrong)
 			close(peer.fd);
-		if (!links_gone(&peer))
+		if (!peer_links_gone(&peer))
 			return 1;
 	}
 	return bad;
@@ -583,13 +442,13 @@ static int fuzz(const char *volume, unsigned int seed, int links)
 	struct peer peer;
 
 	srandom(seed);
-	if (peer_open(&peer, volume) || content_load(&peer, peer.device))
+	if (peer_open(&peer, volume) || peer_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
 	while (links--) {
 		uint64_t base = base_lsn(&peer);
 		int64_t lsn = 0;
 
-		if (peer_link(&peer, 10000))
+		if (peer_link(&peer, 10000, BLKCAST_F_READS))
 			return printf("%s\n", peer.error.text), 1;
 		if (random() % 8)
 			introduce(&peer);
@@ -600,7 +459,7 @@ static int fuzz(const char *volume, unsigned int seed, int links)
 				return printf("%s\n", peer.error.text), 1;
 		}
 		close(peer.fd);
-		if (!links_gone(&peer))
+		if (!peer_links_gone(&peer))
 			return printf("link does not go: %s\n", peer.error.text), 1;
 	}
 	return 0;

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Notes: frames that are right, and how one of them is made wrong.
+ */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "crc32c.h"
+#include "liar.h"
+#include "util.h"
+
+uint64_t lot(uint64_t below)
+{
+	uint64_t n = (uint64_t)random() << 62 ^ (uint64_t)random() << 31 ^ random();
+
+	return below ? n % below : n;
+}
+
+int one_in(unsigned int n)
+{
+	return !(random() % n);
+}
+
+void note_new(struct liar *liar, struct note *note, uint16_t type)
+{
+	memset(note, 0, offsetof(struct note, data));
+	note->magic = BLKCAST_FRAME_MAGIC;
+	note->type = type;
+	note->term = liar->peer.volume.term;
+	note->seq = liar->peer.seq + 1;
+	note->time = bc_now_ns();
+}
+
+void note_content(struct liar *liar, struct note *note, uint64_t sector, uint32_t sectors)
+{
+	size_t bytes = (size_t)sectors * 512;
+
+	note->sector = sector;
+	note->sectors = sectors;
+	note->length = bytes;
+	note->bytes = bytes < NOTE_BYTES ? bytes : NOTE_BYTES;
+	if (sector < liar->peer.volume.sectors &&
+	    sector * 512 + note->bytes <= peer_bytes(&liar->peer))
+		memcpy(note->data, liar->peer.content + sector * 512, note->bytes);
+	else
+		memset(note->data, 0xa5, note->bytes);
+}
+
+int region_blank(const struct liar *liar, uint64_t region)
+{
+	const unsigned char *at = liar->peer.content + region * REGION * 512;
+
+	return region * REGION < liar->peer.volume.sectors && !*at &&
+	       !memcmp(at, at + 1, REGION * 512 - 1);
+}
+
+/* ---- lies ---- */
+
+/* A value at which bounds may be wrong. */
+static uint64_t boundary(const struct liar *liar, uint64_t now)
+{
+	const struct bc_volume *v = liar ? &liar->peer.volume : NULL;
+	uint64_t power = 1ULL << lot(64);
+
+	switch (lot(v ? 12 : 6)) {
+	case 0: return 0;
+	case 1: return now + 1;
+	case 2: return now - 1;
+	case 3: return power;
+	case 4: return power - 1;
+	case 5: return -power;
+	case 6: return v->sectors - lot(3) * 8;
+	case 7: return v->sectors + lot(3) * 8;
+	case 8: return v->regions - lot(3) + lot(3);
+	case 9: return lot(v->regions) * REGION + lot(3) * 4;
+	case 10: return (uint64_t)(v->term + lot(3) - 1) << BLKCAST_SEQ_BITS |
+			(one_in(2) ? BLKCAST_SEQ_MAX - lot(2) : lot(3));
+	default: return lot(0);
+	}
+}
+
+/* Those that no peer may send, whatever it means by it; else 0. */
+static int field_lie(struct liar *liar, struct note *n)
+{
+	uint64_t was;
+	uint32_t had;
+
+	switch (lot(12)) {
+	case 0:
+		was = n->seq;
+		n->seq = boundary(liar, n->seq);
+		return n->seq != was;
+	case 1:
+		had = n->term;
+		n->term = boundary(liar, n->term);
+		return n->term != had;
+	case 2:
+		n->reserved = boundary(liar, 0);
+		return n->reserved != 0;
+	case 3:
+		n->type = one_in(2) ? lot(80) : boundary(liar, n->type);
+		return n->type > BLKCAST_FRAME_DATA ||
+		       (n->type > BLKCAST_FRAME_READ && n->type < BLKCAST_FRAME_STAMPS);
+	case 4:
+		n->flags = one_in(2) ? n->flags ^ 1U << lot(4) : lot(1 << 16);
+		return 0;
+	case 5:
+		/* With the payload as it was: what comes next may be taken for it. */
+		n->length = one_in(4) ? boundary(liar, n->length) :
+			    n->length + 8 * (lot(5) - 2);
+		return n->length > BLKCAST_PAYLOAD_MAX;
+	case 6:
+		n->lsn = one_in(3) ? n->lsn + lot(5) - 2 : boundary(liar, n->lsn);
+		return 0;
+	case 7:
+	case 8:
+		/* The end of the volume, above all. */
+		n->sector = one_in(2) ? liar->peer.volume.sectors + 8 * (lot(6) - 2) :
+			    boundary(liar, n->sector);
+		return 0;
+	case 9:
+		n->sectors = boundary(liar, n->sectors);
+		return 0;
+	case 10:
+		n->time = boundary(liar, n->time);
+		return 0;
+	default:
+		/* Both, and as much data as that is. */
+		note_content(liar, n, boundary(liar, n->sector), one_in(2) ?
+			     lot(BLKCAST_PAYLOAD_MAX / 512 + 3) : n->sectors);
+		return n->length > BLKCAST_PAYLOAD_MAX;
+	}
+}
+
+static int data_lie(struct note *n)
+{
+	if (!n->bytes) {
+		/* Where there should be none. */
+		n->bytes = n->length = 8 << lot(8);
+		memset(n->data, 0xa5, n->bytes);
+		return 0;
+	}
+	switch (lot(4)) {
+	case 0:
+		n->crc_given = 1;
+		n->data_crc = bc_crc32c(n->data, n->bytes) ^ 1U << lot(32);
+		return n->length <= BLKCAST_PAYLOAD_MAX;
+	case 1:
+		n->bytes = n->length = lot(n->length / 8 + 1) * 8;
+		return 0;
+	default:
+		break;
+	}
+	/* Not the content of the volume. */
+	if (n->type == BLKCAST_FRAME_WRITE || n->type == BLKCAST_FRAME_REGION ||
+	    n->type == BLKCAST_FRAME_DATA)
+		return 0;
+	for (int i = 0; i < 8; i++) {
+		uint64_t value = boundary(NULL, 0);
+
+		memcpy(n->data + lot(n->bytes / 8) * 8, &value, sizeof(value));
+	}
+	return 0;
+}
+
+/*
+ * What is still a right frame must not change the content, wherever it is about: data
+ * are those that are there, zeros go where there are zeros.
+ */
+static void keep_content(struct liar *liar, struct note *n)
+{
+	const struct bc_volume *v = &liar->peer.volume;
+	uint64_t region = n->sector / REGION;
+
+	/* Nor use up the term: the links that come want LSNs, too. */
+	if (n->type <= BLKCAST_FRAME_NOP && blkcast_lsn_seq(n->lsn) > BLKCAST_SEQ_MAX / 2)
+		n->lsn += 1ULL << BLKCAST_SEQ_BITS;
+	switch (n->type) {
+	case BLKCAST_FRAME_WRITE:
+	case BLKCAST_FRAME_REGION:
+	case BLKCAST_FRAME_DATA:
+		if (n->bytes && n->sector < v->sectors &&
+		    n->sector * 512 + n->bytes <= peer_bytes(&liar->peer))
+			memcpy(n->data, liar->peer.content + n->sector * 512, n->bytes);
+		break;
+	case BLKCAST_FRAME_ZEROES:
+		if (n->sector < v->sectors && !region_blank(liar, region))
+			n->sectors = 0;
+		break;
+	case BLKCAST_FRAME_FORGET:
+		if (n->sector < v->regions && !region_blank(liar, n->sector))
+			n->sector = v->regions;
+		break;
+	case BLKCAST_FRAME_SIZE:
+		if (n->sector < v->sectors)
+			n->sector |= 1;
+		break;
+	}
+}
+
+/* ---- sending ---- */
+
+static void note_put(struct liar *liar, const struct note *n, uint32_t cut)
+{
+	uint32_t crc = n->crc_given ? n->data_crc :
+		       n->bytes ? bc_crc32c(n->data, n->bytes) : 0;
+	struct blkcast_frame frame = {
+		.magic = htole32(n->magic), .data_crc = htole32(crc),
+		.type = htole16(n->type), .flags = htole16(n->flags),
+		.length = htole32(n->length), .term = htole32(n->term),
+		.seq = htole64(n->seq), .lsn = htole64(n->lsn),
+		.sector = htole64(n->sector), .sectors = htole32(n->sectors),
+		.reserved = htole32(n->reserved), .time = htole64(n->time),
+	};
+	uint32_t head = cut < sizeof(frame) ? cut : sizeof(frame);
+	uint32_t data = cut - head < n->bytes ? cut - head : n->bytes;
+
+	frame_seal(&frame);
+	if (n->crc_flaw)
+		frame.crc ^= 1U << lot(32);
+	peer_put(&liar->peer, &frame, head);
+	peer_put(&liar->peer, n->data, data);
+	liar->peer.seq = n->seq;
+}
+
+/* Any frame there is, from either end. */
+static void note_any(struct liar *liar, struct note *n)
+{
+	note_new(liar, n, one_in(2) ? 1 + lot(BLKCAST_FRAME_READ) :
+				      BLKCAST_FRAME_STAMPS + lot(8));
+	n->lsn = one_in(2) ? liar->peer.volume.lsn + lot(4) : boundary(liar, 0);
+	n->flags = lot(16);
+	n->sector = one_in(2) ? lot(liar->peer.volume.regions) : boundary(liar, 0);
+	n->sectors = one_in(2) ? lot(REGION + 2) : boundary(liar, 0);
+	n->length = n->bytes = one_in(2) ? lot(32) * 8 : 0;
+	memset(n->data, 0xa5, n->bytes);
+}
+
+static void lie_once(struct liar *liar, struct note *n)
+{
+	int sure = 0, times = 1;
+	uint32_t cut = ~0U;
+
+	switch (lot(22)) {
+	case 0:
+		n->crc_flaw = sure = 1;
+		break;
+	case 1:
+		n->magic ^= 1U << lot(32);
+		sure = 1;
+		break;
+	case 2:
+		cut = lot(sizeof(struct blkcast_frame) + n->bytes);
+		break;
+	case 3:			/* twice, under one number */
+		note_put(liar, n, cut);
+		sure = 1;
+		break;
+	case 4:			/* not at all */
+		liar->peer.seq++;
+		return;
+	case 5:			/* more than once, each right by itself */
+		times = 2 + lot(3);
+		break;
+	case 6:			/* very often */
+		times = BLKCAST_COMPARE_MAX + lot(200);
+		break;
+	case 7:
+	case 8:
+		note_any(liar, n);
+		break;
+	case 9:
+	case 10:
+		sure = data_lie(n);
+		break;
+	default:
+		sure = field_lie(liar, n);
+		break;
+	}
+	keep_content(liar, n);
+	while (times--) {
+		note_put(liar, n, cut);
+		n->seq++;
+	}
+	if (cut != ~0U) {
+		struct linger hard = { .l_onoff = 1 };
+
+		if (one_in(2))
+			setsockopt(liar->peer.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		else
+			shutdown(liar->peer.fd, SHUT_WR);
+	}
+	liar->sure = sure;
+	liar->over = sure || cut != ~0U;
+}
+
+void note_send(struct liar *liar, struct note *note)
+{
+	if (liar->over)
+		return;
+	/* Once wrong, now and then wrong again. */
+	if (liar->frames++ == liar->lie_at || (liar->frames > liar->lie_at && one_in(8))) {
+		liar->depth.lies++;
+		lie_once(liar, note);
+	} else {
+		note_put(liar, note, ~0U);
+	}
+}
