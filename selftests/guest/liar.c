@@ -135,6 +135,7 @@ static const char *link_once(struct liar *liar)
 	liar->frames = 0;
 	liar->over = 0;
 	liar->sure = 0;
+	liar->sized = 0;
 	wrong = peer_is_replica(peer) ? link_as_primary(liar) : link_as_replica(liar);
 	if (!wrong && liar->sure && peer->fd >= 0 && !peer_dropped(peer, PEER_DROP_MS))
 		wrong = "the link still stands";

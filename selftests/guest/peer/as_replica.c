@@ -191,6 +191,7 @@ static void joined(struct replica *r)
 	if (one_in(8) && peer_bytes(peer) + 4096 < PEER_BYTES_MAX) {
 		command(r, run_grow);
 		r->liar->depth.grows++;
+		r->liar->sized = 1;
 	} else if (r->liar->quiet && one_in(2)) {
 		command(r, run_handover);
 	}

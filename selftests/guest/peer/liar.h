@@ -37,6 +37,7 @@ struct liar {
 	int frames;				/* so far on this link */
 	int over;				/* what has gone out ends the link: no more */
 	int sure;				/* ... or the kernel has failed to see it */
+	int sized;				/* a lie may have changed the volume's size */
 	int quiet;				/* nobody has the volume open: it may change hands */
 	struct note note, other;
 };

@@ -81,13 +81,27 @@ static uint64_t boundary(const struct liar *liar, uint64_t now)
 	}
 }
 
+/* Bytes of each that a frame counts. */
+static uint32_t unit_of(uint16_t type)
+{
+	switch (type) {
+	case BLKCAST_FRAME_STAMPS:
+		return 8;
+	case BLKCAST_FRAME_MEMBERS:
+	case BLKCAST_FRAME_HASHES:
+		return 16;
+	default:
+		return 512;
+	}
+}
+
 /* Those that no peer may send, whatever it means by it; else 0. */
 static int field_lie(struct liar *liar, struct note *n)
 {
 	uint64_t was;
 	uint32_t had;
 
-	switch (lot(12)) {
+	switch (lot(13)) {
 	case 0:
 		was = n->seq;
 		n->seq = boundary(liar, n->seq);
@@ -125,6 +139,12 @@ static int field_lie(struct liar *liar, struct note *n)
 		return 0;
 	case 10:
 		n->time = boundary(liar, n->time);
+		return 0;
+	case 11:
+		/* How many there are, and as many. */
+		n->sectors = one_in(2) ? n->sectors + lot(5) - 2 : boundary(liar, n->sectors);
+		n->bytes = (uint64_t)n->sectors * unit_of(n->type) % (NOTE_BYTES + 1);
+		n->length = n->bytes;
 		return 0;
 	default:
 		/* Both, and as much data as that is. */
@@ -181,9 +201,11 @@ static void keep_content(struct liar *liar, struct note *n)
 	case BLKCAST_FRAME_WRITE:
 	case BLKCAST_FRAME_REGION:
 	case BLKCAST_FRAME_DATA:
-		if (n->bytes && n->sector < v->sectors &&
+		if (n->sector < v->sectors &&
 		    n->sector * 512 + n->bytes <= peer_bytes(&liar->peer))
 			memcpy(n->data, liar->peer.content + n->sector * 512, n->bytes);
+		else
+			memset(n->data, 0xa5, n->bytes);
 		break;
 	case BLKCAST_FRAME_ZEROES:
 		if (n->sector < v->sectors && !region_blank(liar, region))
@@ -197,6 +219,35 @@ static void keep_content(struct liar *liar, struct note *n)
 		if (n->sector < v->sectors)
 			n->sector |= 1;
 		break;
+	}
+}
+
+/* Is it of what the volume does not have, or not as much?  Nobody may send that either. */
+static int beyond(const struct liar *liar, const struct note *n)
+{
+	const struct bc_volume *v = &liar->peer.volume;
+
+	/* It may have that by now. */
+	if (liar->sized)
+		return 0;
+	switch (n->type) {
+	case BLKCAST_FRAME_WRITE:
+	case BLKCAST_FRAME_ZEROES:
+	case BLKCAST_FRAME_REGION:
+	case BLKCAST_FRAME_READ:
+		return n->sectors &&
+		       (n->sector >= v->sectors || n->sectors > v->sectors - n->sector);
+	case BLKCAST_FRAME_COMPARE:
+	case BLKCAST_FRAME_FORGET:
+		return n->sector >= v->regions;
+	case BLKCAST_FRAME_STAMPS:
+		return n->sector >= v->regions || n->sectors > v->regions - n->sector ||
+		       n->length != n->sectors * 8ULL;
+	case BLKCAST_FRAME_HASHES:
+		return n->length % BLKCAST_HASH_SIZE ||
+		       n->length > REGION / 8 * BLKCAST_HASH_SIZE;
+	default:
+		return 0;
 	}
 }
 
@@ -280,6 +331,8 @@ static void lie_once(struct liar *liar, struct note *n)
 		break;
 	}
 	keep_content(liar, n);
+	liar->sized |= n->type == BLKCAST_FRAME_SIZE;
+	sure |= beyond(liar, n);
 	while (times--) {
 		note_put(liar, n, cut);
 		n->seq++;
