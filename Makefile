@@ -36,6 +36,7 @@ help:
 	@echo "make check-debug T=PATTERN  guests with a kernel that looks for mistakes (hours)"
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
+	@echo "make bench-views   what a view costs who writes"
 	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
 	@echo "make fuzz T=TARGET SECONDS=600    look for inputs that break a reader; without T: which"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
@@ -94,6 +95,10 @@ bench-snapshot: tools
 	@selftests/deps qemu-utils
 	@selftests/bench/snapshot
 
+bench-views:
+	@selftests/deps
+	@selftests/bench/views.sh
+
 check-all: deps
 	@selftests/run --all $(if $(TESTS),'$(TESTS)')
 
@@ -137,5 +142,5 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz bench bench-snapshot install \
+.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz bench bench-snapshot bench-views install \
 	install-module install-no-module clean force
