@@ -44,6 +44,8 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 		return;
 	trace_blkcast_link_state(v->minor, l->id, from, to);
 	l->state = to;
+	/* Who waits for it may have done so for long: it has all its time from here. */
+	l->progress_when = ktime_get_ns();
 	if (to < BLKCAST_LINK_JOINING)
 		blkcast_repair_behind(l);
 	if (from == BLKCAST_LINK_IN_SYNC || from == BLKCAST_LINK_JOINING)

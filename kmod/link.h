@@ -135,7 +135,7 @@ struct blkcast_link {
 	u64			join_lsn;	/* L: in sync when durable up to here */
 	u64			behind_since;	/* L: ktime_get_ns(); 0: in sync */
 	u64			lost_flush;	/* L: LSN of a flush dropped with others */
-	u64			progress_when;	/* L: ktime_get_ns() when applied moved */
+	u64			progress_when;	/* L: ktime_get_ns() when applied moved, or its state */
 	u64			resync_bytes;	/* L */
 	struct list_head	reads_due;	/* L: repair.c: READs not out yet */
 	struct list_head	reads_sent;	/* L: not answered yet */

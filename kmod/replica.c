@@ -502,6 +502,9 @@ static int done_recv(struct blkcast_link *l, const struct blkcast_frame *f)
 	spin_lock_irq(&v->lock);
 	l->done_due = le64_to_cpu(f->lsn);
 	v->position = l->applied;
+	/* The sender may not have come to say that its map is out. */
+	if (!l->error && l->map_sent && l->state == BLKCAST_LINK_COMPARING)
+		blkcast_link_set_state(l, BLKCAST_LINK_RESYNC);
 	if (!l->error)
 		blkcast_link_set_state(l, BLKCAST_LINK_IN_SYNC);
 	spin_unlock_irq(&v->lock);
