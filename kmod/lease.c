@@ -21,8 +21,8 @@
  *     (rule 1).
  *
  * What it does not bind: a virtual machine that is paused from outside, whose clock
- * stands still; what the page cache of a reader holds.  From the last look at the clock to the application is a
- * moment: who waits a lease out adds that, and drift.
+ * stands still; what the page cache of a reader holds.  From the last look at the clock
+ * to the application is a moment: who waits a lease out adds that, and drift.
  */
 #include "link.h"
 
