@@ -121,23 +121,23 @@ blkcast_make() {
 # ---- DRBD ----
 
 drbd_make() {
-	local system=$1 backing=$2 resource=$1-$2 i protocol md=internal tuning=
+	local system=$1 backing=$2 resource=$1-$2 i protocol md=internal disk= net=
 	i=$(systems_backings | awk -v s="$system $backing" '$0 == s { print NR - 1 }')
 	protocol=${system#drbd-}
 	protocol=${protocol%-tuned}
 	[ "$backing" != cold ] || md="$(meta "$system")"
 	case $system in
 	*-tuned)
-		tuning="disk { al-extents 6433; c-plan-ahead 20; c-max-rate 1000M; c-fill-target 1M; }
-		net { max-buffers 16000; max-epoch-size 16000; sndbuf-size 0; }"
+		disk="al-extents 6433; c-plan-ahead 20; c-max-rate 1000M; c-fill-target 1M;"
+		net="max-buffers 16000; max-epoch-size 16000; sndbuf-size 0;"
 		;;
 	esac
 	modprobe drbd
 	mkdir -p /etc/drbd.d /var/lib/drbd
 	cat > "/etc/drbd.d/$resource.res" <<-EOF
 	resource $resource {
-		net { protocol $protocol; }
-		$tuning
+		disk { $disk }
+		net { protocol $protocol; $net }
 		device minor $i;
 		disk /dev/$(below "$system" "$backing");
 		meta-disk $md;
@@ -246,4 +246,6 @@ device() {
 	esac
 }
 
+# What a command said that nobody was to see, unless it failed.
+trap '[ $? = 0 ] || ! [ -s $STATE/out ] || cat $STATE/out >&2' EXIT
 "$@"
