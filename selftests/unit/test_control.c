@@ -130,6 +130,15 @@ static void certificate(void)
 	say(fd, "{\"request\":\"status\"}\n");
 	EXPECT(!heard(fd, text) && !strstr(text, "complaint"));
 	EXPECT_SAYS(text, "\"certificate_ends\":1234567890");
+	EXPECT_SAYS(text, "\"peer_certificates\":{}");
+	EXPECT(!strstr(text, "certificate_authority_ends"));
+	state.expiry = (struct bc_expiry){
+		.authority = 1234567891, .peers = 1, .peer = { { "g2", 1234567892 } },
+	};
+	say(fd, "{\"request\":\"status\"}\n");
+	EXPECT(!heard(fd, text));
+	EXPECT_SAYS(text, "\"certificate_authority_ends\":1234567891");
+	EXPECT_SAYS(text, "\"peer_certificates\":{\"g2\":1234567892}");
 	fake.complains = true;
 	say(fd, "{\"request\":\"status\"}\n");
 	expect_answer(fd, "\"certificate_complaint\":\"is not for g1\"");

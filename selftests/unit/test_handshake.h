@@ -187,6 +187,7 @@ struct side {
 	struct session *session;
 	bool plain, done, linked, permanent, proved, answered;
 	enum handshake_state state;
+	long long certificate_ends;	/* of the other side's */
 	char reason[BC_ERROR_MAX];
 };
 
@@ -208,6 +209,7 @@ static void side_done(struct session *session, bool linked, void *owner)
 	side->proved = session->handshake.proved;
 	side->answered = session->handshake.answer;
 	side->state = session->handshake.state;
+	side->certificate_ends = session->handshake.certified.ends;
 	strcpy(side->reason, session->handshake.error.text);
 	side->session = NULL;
 }

@@ -705,11 +705,73 @@ static void complaint(const struct wish *wish, const char *says)
 static void own_certificate(void)
 {
 	pair_init();
-	complaint(&(struct wish){ .names = "g1", .to = 30 }, NULL);
-	complaint(&(struct wish){ .names = "g1", .to = 3 }, "expires on 20");
+	complaint(&(struct wish){ .names = "g1", .to = 31 }, NULL);
+	complaint(&(struct wish){ .names = "g1", .to = 29 }, "expires on 20");
 	complaint(&(struct wish){ .names = "g1", .from = -3, .to = -1 }, "has expired on 20");
 	complaint(&(struct wish){ .names = "g1", .from = 1, .to = 30 }, "not valid before");
 	complaint(&(struct wish){ .names = "g5", .to = 30 }, "not for this node, g1");
+}
+
+static bool in_days(long long ends, int days)
+{
+	long long left = ends - time(NULL);
+
+	return left <= days * DAY && left > days * DAY - 300;
+}
+
+static void add_to_file(const char *name, const struct identity *id)
+{
+	gnutls_datum_t text;
+	FILE *file = fopen(path_of(name), "a");
+
+	EXPECT(!gnutls_x509_crt_export2(id->crt, GNUTLS_X509_FMT_PEM, &text));
+	EXPECT(file && fwrite(text.data, text.size, 1, file) == 1 && !fclose(file));
+	gnutls_free(text.data);
+}
+
+/* What is in use here, what is above it, and what the other has shown. */
+static void ends_of_all(void)
+{
+	struct bc_daemon_config config = config_of("host");
+	struct identity between, host;
+
+	pair_init();
+	certify(&replica, &(struct wish){ .names = "g2", .to = 7 });
+	expect_linked();
+	EXPECT(in_days(certs_ends(primary.secrets.certs), 9));
+	EXPECT(in_days(certs_authority_ends(primary.secrets.certs), 99));
+	EXPECT(in_days(primary.certificate_ends, 7) && in_days(replica.certificate_ends, 9));
+	/* One that only has its name is another; renewed, the newer one counts. */
+	issue(&host, &(struct wish){ .names = "", .to = 200, .common = "an authority",
+				     .authority = true }, NULL);
+	add_to_file("ca.crt", &host);
+	drop_identity(&host);
+	certify(&primary, &(struct wish){ .names = "g1", .to = 9 });
+	EXPECT(in_days(certs_authority_ends(primary.secrets.certs), 99));
+	host = authority;
+	EXPECT(!gnutls_x509_crt_set_expiration_time(host.crt, time(NULL) + 200 * DAY));
+	EXPECT(!gnutls_x509_crt_sign2(host.crt, host.crt, host.key, GNUTLS_DIG_SHA256, 0));
+	add_to_file("ca.crt", &host);
+	certify(&primary, &(struct wish){ .names = "g1", .to = 9 });
+	EXPECT(in_days(certs_authority_ends(primary.secrets.certs), 200));
+	put_identity(&authority, "ca");
+	/* What is between counts as well. */
+	issue(&between, &(struct wish){ .names = "", .to = 8, .common = "between",
+					.authority = true }, &authority);
+	issue(&host, &(struct wish){ .names = "g1", .to = 50 }, &between);
+	put_identity(&host, "host");
+	add_to_file("host.crt", &between);
+	certs_put(primary.secrets.certs);
+	EXPECT(!certs_load(&primary.secrets.certs, &config, &error));
+	EXPECT(in_days(certs_authority_ends(primary.secrets.certs), 8));
+	EXPECT(certs_complain(primary.secrets.certs, "g1", &error));
+	EXPECT_SAYS(error.text, "by an authority whose own expires on 20");
+	/* Of somebody who is not known here. */
+	certify_by(&primary, &(struct wish){ .names = "g1", .to = 50 }, &other, "", NULL);
+	EXPECT(!certs_authority_ends(primary.secrets.certs));
+	EXPECT(!certs_complain(primary.secrets.certs, "g1", &error));
+	drop_identity(&host);
+	drop_identity(&between);
 }
 
 static void certs_of_the_configuration(void)
@@ -752,6 +814,7 @@ int main(void)
 		{ "keys change, host by host", keys_change },
 		{ "files that are not taken", files },
 		{ "what is said of one's own", own_certificate },
+		{ "until when they are good", ends_of_all },
 		{ "with certificates there need not be a key", certs_of_the_configuration },
 	};
 

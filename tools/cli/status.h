@@ -29,6 +29,7 @@ struct status_volume {
  * @reason: the daemon's word on a link that is down, or NULL
  * @retry_ms: until it tries again, -1: not known
  * @down_ms: since when there is none, -1: not known
+ * @certificate_ends: the peer's, in seconds since 1970; 0: not known, or it has none
  */
 struct status_link {
 	const char *peer;
@@ -36,7 +37,7 @@ struct status_link {
 	const struct bc_link_config *config;
 	const struct bc_link *away;
 	const char *reason;
-	long long retry_ms, down_ms;
+	long long retry_ms, down_ms, certificate_ends;
 };
 
 /* Calls @fn for each link of the volume: the live ones, then the others. */

@@ -173,6 +173,8 @@ static void add_link(const struct status_volume *volume,
 		add_text(to, "reason", link->reason);
 	if (link->retry_ms >= 0)
 		add_seconds(to, "retry_seconds", link->retry_ms * 1000000);
+	if (link->certificate_ends)
+		add_number(to, "certificate_ends", link->certificate_ends);
 	json_object_array_add(arg, to);
 }
 
@@ -328,12 +330,15 @@ static struct json_object *volume_object(const struct status_volume *volume,
 /* How this host proves itself, if the daemon tells. */
 static void add_certificate(struct json_object *root, struct json_object *daemon)
 {
+	static const char * const keys[] = {
+		"certificate_ends", "certificate_authority_ends", "certificate_complaint",
+	};
 	struct json_object *value;
 
-	if (json_object_object_get_ex(daemon, "certificate_ends", &value))
-		json_object_object_add(root, "certificate_ends", json_object_get(value));
-	if (json_object_object_get_ex(daemon, "certificate_complaint", &value))
-		json_object_object_add(root, "certificate_complaint", json_object_get(value));
+	for (size_t i = 0; i < BC_ARRAY_SIZE(keys); i++) {
+		if (json_object_object_get_ex(daemon, keys[i], &value))
+			json_object_object_add(root, keys[i], json_object_get(value));
+	}
 }
 
 void status_print_json(const struct status_volume *volumes, size_t count,

@@ -46,6 +46,15 @@ static void ask_daemon(struct json_object *daemon, const char *volume,
 	}
 }
 
+/* Until when the certificate is good by which the peer was linked last. */
+static long long certificate_of(struct json_object *daemon, const char *peer)
+{
+	struct json_object *peers, *ends;
+
+	return json_object_object_get_ex(daemon, "peer_certificates", &peers) &&
+	       json_object_object_get_ex(peers, peer, &ends) ? json_object_get_int64(ends) : 0;
+}
+
 static const struct bc_link_config *config_of(const struct bc_volume_config *config,
 					      const char *peer)
 {
@@ -86,7 +95,7 @@ void status_each_link(const struct status_volume *volume,
 		struct status_link link = {
 			live->link[i].name, &live->link[i],
 			config_of(volume->config, live->link[i].name), NULL,
-			NULL, -1, -1
+			NULL, -1, -1, certificate_of(daemon, live->link[i].name)
 		};
 
 		fn(volume, &link, arg);
@@ -95,7 +104,7 @@ void status_each_link(const struct status_volume *volume,
 		const struct bc_link_config *config = &volume->config->link[i];
 		struct status_link link = {
 			config->peer, NULL, config, away_of(live, config->peer),
-			NULL, -1, -1
+			NULL, -1, -1, certificate_of(daemon, config->peer)
 		};
 
 		if (is_live(live, config->peer))

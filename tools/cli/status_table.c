@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "expiry.h"
 #include "policy.h"
 #include "status.h"
 #include "util.h"
@@ -253,6 +255,21 @@ static void print_link(const struct status_volume *volume,
 	printf("\n");
 }
 
+static void print_link_and_expiry(const struct status_volume *volume,
+				  const struct status_link *link, void *arg)
+{
+	time_t ends = link->certificate_ends, now = time(NULL);
+	struct tm tm;
+	char text[32];
+
+	print_link(volume, link, arg);
+	if (!ends || ends - now >= BC_EXPIRY_SOON_S)
+		return;
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", gmtime_r(&ends, &tm));
+	printf("  warning: the certificate of %s %s on %s: renew it there, then 'blkcast reconnect %s' on the primary\n",
+	       link->peer, ends < now ? "has expired" : "expires", text, volume->name);
+}
+
 static void print_complaint(struct json_object *daemon)
 {
 	struct json_object *text;
@@ -268,7 +285,7 @@ void status_print_table(const struct status_volume *volumes, size_t count,
 		printf("No volumes here; 'blkcast create' makes one.\n");
 	for (size_t i = 0; i < count; i++) {
 		print_volume(&volumes[i]);
-		status_each_link(&volumes[i], daemon, print_link, NULL);
+		status_each_link(&volumes[i], daemon, print_link_and_expiry, NULL);
 		status_print_reads(&volumes[i]);
 		if (!volumes[i].live)
 			continue;

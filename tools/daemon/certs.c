@@ -11,18 +11,18 @@
 #include <unistd.h>
 
 #include "certs.h"
+#include "expiry.h"
 #include "key.h"
 #include "util.h"
 
 #define CHAIN_MAX	8
 #define FILE_MAX	(4U << 20)	/* a CRL may be large */
-#define SOON_S		(14 * 24 * 3600)
 
 struct certs {
 	unsigned int references;
 	gnutls_certificate_credentials_t credentials;
 	char path[BC_PATH_MAX], ca[BC_PATH_MAX];
-	time_t begins, ends;
+	time_t begins, ends, authority_ends;
 	struct certs_peer own;
 };
 
@@ -34,6 +34,11 @@ gnutls_certificate_credentials_t certs_credentials(const struct certs *certs)
 long long certs_ends(const struct certs *certs)
 {
 	return certs->ends;
+}
+
+long long certs_authority_ends(const struct certs *certs)
+{
+	return certs->authority_ends;
 }
 
 struct certs *certs_get(struct certs *certs)
@@ -240,6 +245,41 @@ cleanup:
 	return ret;
 }
 
+static bool is_signed_by(gnutls_x509_crt_t crt, gnutls_x509_crt_t authority)
+{
+	unsigned int status;
+
+	return !gnutls_x509_crt_verify(crt, &authority, 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS,
+				       &status) && !status;
+}
+
+/* The newest of those that have signed the last of this host's own, and all between. */
+static void take_authorities(struct certs *certs, const gnutls_datum_t *ca)
+{
+	gnutls_x509_crt_t *own = NULL, *known = NULL;
+	unsigned int links = 0, count = 0, i;
+	time_t ends, newest = 0;
+
+	if (gnutls_certificate_get_x509_crt(certs->credentials, 0, &own, &links) || !links ||
+	    gnutls_x509_crt_list_import2(&known, &count, ca, GNUTLS_X509_FMT_PEM, 0) < 0)
+		count = 0;
+	for (i = 0; i < count; i++) {
+		ends = gnutls_x509_crt_get_expiration_time(known[i]);
+		if (ends > newest && is_signed_by(own[links - 1], known[i]))
+			newest = ends;
+		gnutls_x509_crt_deinit(known[i]);
+	}
+	certs->authority_ends = newest;
+	for (i = 0; i < links; i++) {
+		ends = gnutls_x509_crt_get_expiration_time(own[i]);
+		if (i && (!certs->authority_ends || ends < certs->authority_ends))
+			certs->authority_ends = ends;
+		gnutls_x509_crt_deinit(own[i]);
+	}
+	gnutls_free(known);
+	gnutls_free(own);
+}
+
 static int load_trust(struct certs *certs, const struct bc_daemon_config *config,
 		      struct bc_error *error)
 {
@@ -256,6 +296,8 @@ static int load_trust(struct certs *certs, const struct bc_daemon_config *config
 	if (n <= 0)
 		ret = bc_fail(error, -EINVAL, "%s: no certificates in PEM: %s", config->ca,
 			      gnutls_strerror(n));
+	else
+		take_authorities(certs, &ca);
 	n = 1;
 	if (!ret && crl.size)
 		n = gnutls_certificate_set_x509_crl_mem(certs->credentials, &crl,
@@ -316,12 +358,18 @@ bool certs_complain(const struct certs *certs, const char *node, struct bc_error
 	else if (certs->ends < now)
 		bc_fail(error, 0, "%s has expired on %s: no peer takes it any more",
 			certs->path, when(certs->ends, text));
+	else if (certs->authority_ends && certs->authority_ends < now)
+		bc_fail(error, 0, "%s is by an authority whose own has expired on %s: no peer takes it any more",
+			certs->path, when(certs->authority_ends, text));
 	else if (!certs_is_node(&certs->own, node))
 		bc_fail(error, 0, "%s is for %s, not for this node, %s: no peer takes it",
 			certs->path, certs_names(&certs->own), node);
-	else if (certs->ends - now < SOON_S)
+	else if (certs->ends - now < BC_EXPIRY_SOON_S)
 		bc_fail(error, 0, "%s expires on %s: renew it, then systemctl reload blkcastd",
 			certs->path, when(certs->ends, text));
+	else if (certs->authority_ends && certs->authority_ends - now < BC_EXPIRY_SOON_S)
+		bc_fail(error, 0, "%s is by an authority whose own expires on %s: renew both, then systemctl reload blkcastd",
+			certs->path, when(certs->authority_ends, text));
 	else
 		return false;
 	return true;
@@ -390,6 +438,7 @@ int certs_judge(const struct certs *certs, gnutls_session_t session, bool client
 	    import_leaf(session, &leaf))
 		return bc_fail(error, -EKEYREJECTED, "the certificate of the peer is none");
 	take_names(peer, leaf);
+	peer->ends = gnutls_x509_crt_get_expiration_time(leaf);
 	peer->known = !gnutls_certificate_verify_peers(session, &purpose, 1, &status) && !status;
 	if (!peer->known)
 		explain(certs, status, leaf, certs_names(peer), client, error);

@@ -23,11 +23,13 @@ struct certs;
 /**
  * struct certs_peer - who a peer is by its certificate
  * @known: it has shown one, which is good; false: it has the key
+ * @ends: until when it is good, in seconds since 1970
  * @names: DNS names in lower case and addresses, a blank between them
  * @domain: of this host's configuration
  */
 struct certs_peer {
 	bool known;
+	long long ends;
 	char names[CERTS_NAMES_MAX], domain[BC_HOST_MAX];
 };
 
@@ -43,6 +45,8 @@ bool certs_complain(const struct certs *certs, const char *node, struct bc_error
 
 /* Until when it is good, in seconds since 1970. */
 long long certs_ends(const struct certs *certs);
+/* Of those above it the first that ends; 0: none is known here. */
+long long certs_authority_ends(const struct certs *certs);
 
 gnutls_certificate_credentials_t certs_credentials(const struct certs *certs);
 

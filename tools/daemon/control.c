@@ -3,7 +3,9 @@
  * The control socket, /run/blkcast/control, for root alone (by its mode, and by who
  * has connected): one JSON object a line, a request and its answer.
  *
- *	{"request": "status"}		{"node": ..., "links": [...]}
+ *	{"request": "status"}		{"node": ..., "links": [...]}; with certificates
+ *		{"certificate_ends", "certificate_authority_ends",
+ *		"peer_certificates": {PEER: ends}} too, in seconds since 1970
  *	{"request": "reload"}		{}
  *	{"request": "hold", "volume"}	{}: links of the volume are dropped and not
  *					made anew until the client disconnects
@@ -151,13 +153,21 @@ static void add_link(const struct peer_report *report, void *arg)
 static void add_certificate(struct json_object *answer, const struct daemon *daemon)
 {
 	const struct certs *certs = daemon->secrets.certs;
+	const struct bc_expiry *expiry = &daemon->expiry;
+	struct json_object *peers;
 	struct bc_error complaint;
 
 	if (!certs)
 		return;
 	json_put_number(answer, "certificate_ends", certs_ends(certs));
+	if (expiry->authority)
+		json_put_number(answer, "certificate_authority_ends", expiry->authority);
 	if (certs_complain(certs, daemon->config.node, &complaint))
 		json_put_text(answer, "certificate_complaint", complaint.text);
+	peers = json_object_new_object();
+	for (unsigned int i = 0; i < expiry->peers; i++)
+		json_put_number(peers, expiry->peer[i].name, expiry->peer[i].ends);
+	json_object_object_add(answer, "peer_certificates", peers);
 }
 
 static void request_status(struct client *client, struct json_object *request)

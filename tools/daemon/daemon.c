@@ -156,6 +156,7 @@ void daemon_reload_secrets(struct daemon *daemon)
 	secrets_release(&daemon->secrets);
 	daemon->secrets = secrets;
 	complain(daemon);
+	expiry_loaded(daemon);
 }
 
 /* --- signals ----------------------------------------------------------------------- */
@@ -242,10 +243,11 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	ret = bc_daemon_config_load(&daemon->config, error);
 	if (!ret)
 		ret = secrets_load(&daemon->secrets, &daemon->config, error);
-	if (!ret)
+	if (!ret) {
 		complain(daemon);
-	if (!ret)
+		expiry_loaded(daemon);
 		ret = watcher_start(daemon, error);
+	}
 	if (!ret)
 		renew_recover(daemon);
 	if (!ret)

@@ -15,6 +15,7 @@
 #define BC_DAEMON_H
 
 #include "config.h"
+#include "expiry.h"
 #include "follow.h"
 #include "handshake.h"
 #include "hooks.h"
@@ -31,6 +32,7 @@ struct offered;
 /**
  * struct daemon - everything
  * @kernel: NULL while the module is not there
+ * @expiry: of certificates, as it is for others to read
  * @follow: which events have been heard
  * @configs: of all volumes, as last read without an error
  * @peers: a list, one entry for each configured link
@@ -41,6 +43,7 @@ struct daemon {
 	struct loop *loop;
 	struct bc_daemon_config config;
 	struct secrets secrets;
+	struct bc_expiry expiry;
 	struct handshake_ops ops;
 
 	struct bc_kernel *kernel;
@@ -68,6 +71,13 @@ int daemon_reload(struct daemon *daemon, struct bc_error *error);
  * who is taken; those of links that are up stay.  On error, which is logged, keep the old.
  */
 void daemon_reload_secrets(struct daemon *daemon);
+
+/* --- until when certificates are good, expiry.c --- */
+
+/* This host's have been loaded, or there are none. */
+void expiry_loaded(struct daemon *daemon);
+/* A link has been made. */
+void expiry_linked(struct daemon *daemon, const struct handshake *handshake);
 
 /* --- kernel side, watcher.c --- */
 

@@ -89,11 +89,13 @@ static void incoming_done(struct session *session, bool linked, void *owner)
 		listener->sessions[i] = listener->sessions[--listener->count];
 		break;
 	}
-	if (linked)
+	if (linked) {
 		log_info("volume %s: link from %s: up, term %u", handshake->volume,
 			 handshake->link, handshake->term);
-	else if (handshake->state != HANDSHAKE_DONE)
+		expiry_linked(listener->daemon, handshake);
+	} else if (handshake->state != HANDSHAKE_DONE) {
 		log_refused(listener, session);
+	}
 	listen_on(listener);
 }
 

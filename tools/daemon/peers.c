@@ -116,6 +116,7 @@ static void dial_done(struct session *session, bool linked, void *owner)
 		peer_linked(peer);
 		log_info("volume %s: link %s: up (node %s)", peer->volume,
 			 peer->config.peer, session->handshake.peer_node);
+		expiry_linked(peer->daemon, &session->handshake);
 	} else {
 		peer_failed(peer, session->handshake.permanent,
 			    session->handshake.error.text);
