@@ -103,6 +103,14 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned i
 		      MHD_RESPMEM_PERSISTENT);
 }
 
+static void write_all(struct exporter *e, bool open, FILE *out)
+{
+	struct bc_expiry expiry;
+
+	bc_expiry_load(&expiry);
+	metrics_write(look(e), &expiry, open, out);
+}
+
 static enum MHD_Result answer_metrics(struct exporter *e, struct MHD_Connection *connection)
 {
 	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
@@ -114,7 +122,7 @@ static enum MHD_Result answer_metrics(struct exporter *e, struct MHD_Connection 
 
 	if (!out)
 		return MHD_NO;
-	metrics_write(look(e), open, out);
+	write_all(e, open, out);
 	if (fclose(out)) {
 		free(text);
 		return MHD_NO;
@@ -286,7 +294,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (once) {
-		metrics_write(look(&e), false, stdout);
+		write_all(&e, false, stdout);
 	} else {
 		fd = socket_open(where);
 		code = fd < 0 ? EXIT_FAILED : serve(&e, fd);

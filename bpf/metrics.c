@@ -519,6 +519,41 @@ static void latencies_write(const struct metrics *m)
 			     false);
 }
 
+/* ---- certificates ---- */
+
+/* Each peer once, whatever it has copies of; only those that are peers still. */
+static void peer_expiry_write(const struct metrics *m, const char *name,
+			      const struct bc_expiry *expiry)
+{
+	for (unsigned int i = 0; i < expiry->peers; i++) {
+		const struct bc_expiry_peer *peer = &expiry->peer[i];
+
+		for (unsigned int j = 0; j < m->figures->links; j++) {
+			if (strcmp(m->figures->link[j].peer, peer->name))
+				continue;
+			fprintf(m->out, "%s{role=\"peer\",peer=\"%s\"} %lld\n", name, peer->name,
+				peer->ends);
+			break;
+		}
+	}
+}
+
+static void expiry_write(const struct metrics *m, const struct bc_expiry *expiry)
+{
+	static const struct metric metric = {
+		"blkcast_certificate_expiry_timestamp_seconds", GAUGE, "seconds",
+		"When a certificate that links are made by expires, in seconds since 1970."
+	};
+
+	metric_begin(m, &metric);
+	if (expiry->own)
+		fprintf(m->out, "%s{role=\"own\"} %lld\n", metric.name, expiry->own);
+	if (expiry->authority)
+		fprintf(m->out, "%s{role=\"ca\"} %lld\n", metric.name, expiry->authority);
+	if (m->figures)
+		peer_expiry_write(m, metric.name, expiry);
+}
+
 /* ---- all ---- */
 
 static void single_write(const struct metrics *m, const struct metric *metric, uint64_t value)
@@ -542,7 +577,8 @@ static void probes_write(const struct metrics *m)
 	single_write(m, &lost, figures_lost(m->figures));
 }
 
-void metrics_write(const struct figures *figures, bool open, FILE *out)
+void metrics_write(const struct figures *figures, const struct bc_expiry *expiry, bool open,
+		   FILE *out)
 {
 	static const struct metric up = {
 		"blkcast_up", GAUGE, NULL, "1 if the kernel module answers."
@@ -555,6 +591,7 @@ void metrics_write(const struct figures *figures, bool open, FILE *out)
 	metric_begin(&m, &build);
 	fprintf(out, "blkcast_exporter_build_info{version=\"%s\"} 1\n", BLKCAST_VERSION);
 	single_write(&m, &up, figures != NULL);
+	expiry_write(&m, expiry);
 	if (figures) {
 		volumes_write(&m);
 		links_write(&m);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "expiry.h"
 #include "figures.h"
 
 /* For the header Content-Type. */
@@ -25,9 +26,11 @@
 /**
  * metrics_write() - all metrics
  * @figures: what there is; NULL: the kernel module does not answer
+ * @expiry: of certificates
  * @open: OpenMetrics, else the older text format
  * @out: where to
  */
-void metrics_write(const struct figures *figures, bool open, FILE *out);
+void metrics_write(const struct figures *figures, const struct bc_expiry *expiry, bool open,
+		   FILE *out);
 
 #endif /* _BLKCAST_METRICS_H */

@@ -80,13 +80,19 @@ uint64_t figures_lost(const struct figures *f)
 	return 3;
 }
 
+/* "old" is no peer any more. */
+static const struct bc_expiry expiry = {
+	.own = 1795680000, .authority = 4102444800, .peers = 3,
+	.peer = { { "near", 1790000000 }, { "old", 5 }, { "alpha", 1790000001 } },
+};
+
 static char *text_of(const struct figures *f, bool open)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	metrics_write(f, open, out);
+	metrics_write(f, &expiry, open, out);
 	fclose(out);
 	return text;
 }
@@ -160,11 +166,31 @@ static void histograms(void)
 	EXPECT(holds("blkcast_probes_lost_events_total 3"));
 }
 
+static void certificates(void)
+{
+	static const struct bc_expiry none;
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	EXPECT(holds("blkcast_certificate_expiry_timestamp_seconds{role=\"own\"} 1795680000"));
+	EXPECT(holds("blkcast_certificate_expiry_timestamp_seconds{role=\"ca\"} 4102444800"));
+	EXPECT(holds("blkcast_certificate_expiry_timestamp_seconds{role=\"peer\",peer=\"near\"} 1790000000"));
+	EXPECT(holds("blkcast_certificate_expiry_timestamp_seconds{role=\"peer\",peer=\"alpha\"} 1790000001"));
+	EXPECT(!mentions("peer=\"old\""));
+	out = open_memstream(&text, &size);
+	metrics_write(&figures, &none, false, out);
+	fclose(out);
+	EXPECT(!strstr(text, "blkcast_certificate_expiry_timestamp_seconds{"));
+	free(text);
+}
+
 static void module_is_gone(void)
 {
 	char *text = text_of(NULL, true);
 
-	EXPECT(strstr(text, "\nblkcast_up 0\n# EOF\n"));
+	EXPECT(strstr(text, "\nblkcast_up 0\n"));
+	EXPECT(strstr(text, "_seconds{role=\"ca\"} 4102444800\n# EOF\n"));
 	EXPECT(!strstr(text, "blkcast_volume"));
 	free(text);
 }
@@ -176,11 +202,12 @@ int main(int argc, char **argv)
 		{ "unknown is left out", unknown_is_left_out },
 		{ "states and copies", states },
 		{ "histograms are cumulative", histograms },
+		{ "certificates", certificates },
 		{ "no module", module_is_gone },
 	};
 
 	if (argc == 2) {
-		metrics_write(strcmp(argv[1], "down") ? &figures : NULL,
+		metrics_write(strcmp(argv[1], "down") ? &figures : NULL, &expiry,
 			      !strcmp(argv[1], "openmetrics"), stdout);
 		return 0;
 	}
