@@ -15,34 +15,9 @@
 . "$(dirname "$0")/../qemu/lab.sh"
 # shellcheck source=selftests/lib/hosts.sh
 . "$(dirname "$0")/../lib/hosts.sh"
+# shellcheck source=selftests/lib/certs.sh
+. "$(dirname "$0")/../lib/certs.sh"
 
-new_key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-
-# authority NAME
-authority() {
-	# shellcheck disable=SC2086 # words
-	openssl req -x509 $new_key -keyout "$LAB/$1.pem" -out "$LAB/share/$1.crt" -days 9 \
-		-subj "/CN=$1" 2> /dev/null
-}
-
-# certificate NAME NODE DAYS AUTHORITY
-certificate() {
-	# shellcheck disable=SC2086 # words
-	openssl req $new_key -keyout "$LAB/share/$1.pem" -out "$LAB/$1.csr" -subj "/CN=$2" \
-		-addext "subjectAltName=DNS:$2" 2> /dev/null &&
-		openssl x509 -req -in "$LAB/$1.csr" -CA "$LAB/share/$4.crt" \
-			-CAkey "$LAB/$4.pem" -days "$3" -copy_extensions copy \
-			-out "$LAB/share/$1.crt" 2> /dev/null
-}
-
-# use GUEST NAME: from now on that is its certificate
-use() {
-	vm_exec "$1" "cd /etc/blkcast && install -m 600 /lab/$2.pem host.pem &&
-		install -m 644 /lab/$2.crt host.crt && install -m 644 /lab/ca.crt ca.crt &&
-		printf '%s\n' '[daemon]' 'certificate = /etc/blkcast/host.crt' \
-			'private-key = /etc/blkcast/host.pem' 'ca = /etc/blkcast/ca.crt' \
-			> blkcast.conf"
-}
 # Where it writes first.
 content() {
 	vm_exec "$1" 'dd if=/dev/blkcast/data bs=1M count=24 iflag=direct status=none | md5sum'
@@ -54,6 +29,13 @@ in_sync() { field_is g1 "link['g2']['state'], link['g2']['lag_writes']" 'in-sync
 written() { vm_exec g1 'wc -l < /tmp/log'; }
 goes_on() { [ "$(written)" -gt "$1" ]; }
 logged() { vm_exec g2 'cat /run/blkcastd.log'; }
+warnings() { vm_exec "$1" 'blkcast status' | grep warning; }
+# By whom asks for metrics, who may ask nobody else.
+expiry() {	# GUEST LABELS
+	vm_exec "$1" 'install -m 755 "$(command -v blkcast-exporter)" /run/exporter &&
+		setpriv --reuid 65534 --clear-groups /run/exporter --once --no-bpf' |
+		sed -n "s/^blkcast_certificate_expiry_timestamp_seconds{$2} //p"
+}
 
 # refused NAME REGEX [OPTION]: nor is anything linked, or other than it was
 refused() {
@@ -66,11 +48,11 @@ lab_start
 vm_add g1 -d 1G
 vm_add g2 -d 1G
 vm_start g1 g2
-authority ca || exit 1
+authority ca 70 || exit 1
 authority other || exit 1
-certificate g1 g1 9 ca || exit 1
-certificate g2 g2 9 ca || exit 1
-certificate renewed g1 9 ca || exit 1
+certificate g1 g1 50 ca || exit 1
+certificate g2 g2 60 ca || exit 1
+certificate renewed g1 20 ca || exit 1
 certificate expired g1 -1 ca || exit 1
 certificate unknown g1 9 other || exit 1
 certificate stolen g3 9 ca || exit 1
@@ -92,6 +74,25 @@ vm_exec g1 'dd if=/dev/urandom of=/dev/blkcast/data bs=64k count=64 oflag=direct
 check "and again" wait_until 60 in_sync
 is "equal" "$(content g1)" "$(content g2)"
 
+# ---- until when ----
+
+is "each knows when its own ends" "$(expiry g1 'role="own"') $(expiry g2 'role="own"')" \
+	"$(ends g1) $(ends g2)"
+is "... its authority's" "$(expiry g1 'role="ca"') $(expiry g2 'role="ca"')" \
+	"$(ends ca) $(ends ca)"
+is "... the other's" "$(expiry g1 'role="peer",peer="g2"') $(expiry g2 'role="peer",peer="g1"')" \
+	"$(ends g2) $(ends g1)"
+is "... status tells programs the same" "$(vm_exec g1 'blkcast status --json' | python3 -Ic '
+import json, sys
+o = json.load(sys.stdin)
+print(o["certificate_ends"], o["certificate_authority_ends"],
+      o["volumes"][0]["links"][0]["certificate_ends"])')" "$(ends g1) $(ends ca) $(ends g2)"
+is "... and people nothing, for there is time" "$(warnings g1; warnings g2)" ""
+daemon_stop g2
+daemon_start g2
+is "a daemon that is started anew knows it still" "$(expiry g2 'role="peer",peer="g1"')" \
+	"$(ends g1)"
+
 # ---- renewed while a writer writes ----
 
 io=/blkcast/selftests/guest/managed_io.py
@@ -110,6 +111,12 @@ is "... in sync, with the policy as before" "$(field g1 \
 check "... the writer goes on" wait_until 60 goes_on "$(written)"
 vm_exec g1 'pkill -f managed_io.py; while pgrep -f managed_io.py > /dev/null; do sleep 0.1; done
 	pkill -x blkcast; blkcast set data --ack local'
+is "... when it ends is known here, and there" \
+	"$(expiry g1 'role="own"') $(expiry g2 'role="peer",peer="g1"')" \
+	"$(ends renewed) $(ends renewed)"
+like "... that is soon: the host itself warns" "$(warnings g1)" \
+	'^warning: .*host.crt expires on 20.*renew it'
+like "... and the other" "$(warnings g2)" 'warning: the certificate of g1 expires on 20'
 is "... nobody has left the in-sync set" "$(vm_exec g1 'grep -c in-sync-set /tmp/events')" 0
 check "... events were heard" vm_exec g1 'grep -q link-in-sync /tmp/events'
 check "... no write has failed" vm_exec g1 '! grep -v " ok$" /tmp/log'
