@@ -241,11 +241,10 @@ static int talk(const struct bc_daemon_config *config, const struct key *key,
 }
 
 static int ask_with(const struct bc_daemon_config *config, const struct secrets *secrets,
-		    const struct bc_address *address, const char *volume,
-		    struct json_object *question, bool keep, struct asked *asked,
-		    struct bc_error *error)
+		    const struct bc_address *address, const struct tls_expected *expected,
+		    const char *volume, struct json_object *question, bool keep,
+		    struct asked *asked, struct bc_error *error)
 {
-	const struct tls_expected expected = { .host = address->host };
 	struct channel channel = { .fd = -1 };
 	struct tls *tls = NULL;
 	int fd = dial(address, error), ret;
@@ -254,7 +253,7 @@ static int ask_with(const struct bc_daemon_config *config, const struct secrets 
 		return fd;
 	take_local(fd, asked);
 	channel.fd = fd;
-	ret = secure(fd, secrets, &expected, &tls, error);
+	ret = secure(fd, secrets, expected, &tls, error);
 	if (!ret)
 		ret = talk(config, &secrets->ring.key[0], tls, volume, question, fd, &channel, asked, error);
 	if (!ret && keep)
@@ -268,7 +267,7 @@ static int ask_with(const struct bc_daemon_config *config, const struct secrets 
 	return ret;
 }
 
-int ask_host(const struct bc_address *address, const char *volume,
+int ask_host(const struct bc_address *address, const char *node, const char *volume,
 	     struct json_object *question, bool keep, struct asked *asked,
 	     struct bc_error *error)
 {
@@ -281,7 +280,10 @@ int ask_host(const struct bc_address *address, const char *volume,
 	if (!ret)
 		ret = secrets_load(&secrets, &config, error);
 	if (!ret) {
-		ret = ask_with(&config, &secrets, address, volume, question, keep, asked, error);
+		const struct tls_expected expected = { .node = node, .host = address->host };
+
+		ret = ask_with(&config, &secrets, address, &expected, volume, question, keep,
+			       asked, error);
 		secrets_release(&secrets);
 	}
 	json_object_put(question);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One question to the blkcastd of another host, which has the same key
+ * One question to the blkcastd of another host, which has the same key or a certificate
  * (tools/daemon/join.h tells what can be asked).
  */
 #ifndef BC_ASK_H
@@ -24,8 +24,11 @@ struct asked {
 	int socket;
 };
 
-/* @question is consumed. */
-int ask_host(const struct bc_address *address, const char *volume,
+/*
+ * @node: who is expected there, by its certificate, unless that is for the address; NULL:
+ * that alone.  @question is consumed.
+ */
+int ask_host(const struct bc_address *address, const char *node, const char *volume,
 	     struct json_object *question, bool keep, struct asked *asked,
 	     struct bc_error *error);
 void asked_release(struct asked *asked);

@@ -64,7 +64,7 @@ static const struct cli_syntax syntax = {
 /**
  * struct join - what is known
  * @from: who was asked; @asked: what he said
- * @primary: where the primary is
+ * @primary: where the primary is; @primary_node: its name, NULL: who was asked
  * @received: content, in all
  * @source: who sent it
  * @resynced: bytes of regions that came from the primary
@@ -75,6 +75,7 @@ struct join {
 	struct bc_daemon_config daemon;
 	struct bc_volume_config config;
 	struct bc_address from, primary;
+	const char *primary_node;
 	struct described described;
 	struct received received;
 	char source[BLKCAST_NAME_MAX];
@@ -244,7 +245,8 @@ static int copy_is_whole(struct join *join, bool *whole, struct bc_error *error)
 	return 0;
 }
 
-static int fetch(struct join *join, const struct bc_address *address, struct bc_error *error)
+static int fetch(struct join *join, const struct bc_address *address, const char *node,
+		 struct bc_error *error)
 {
 	struct json_object *question;
 	struct asked asked;
@@ -254,8 +256,7 @@ static int fetch(struct join *join, const struct bc_address *address, struct bc_
 		return bc_fail(error, -EINTR, "interrupted");
 	question = ask_question("fetch");
 	json_object_object_add(question, "rate", json_object_new_uint64(rate));
-	ret = ask_host(address, join->name, question, true, &asked, error);
-
+	ret = ask_host(address, node, join->name, question, true, &asked, error);
 	if (ret)
 		return ret;
 	strcpy(join->source, asked.node);
@@ -283,13 +284,13 @@ static int fetch_from_any(struct join *join, struct bc_error *error)
 
 		if (!is_source(join, peer))
 			continue;
-		if (!fetch(join, &peer->address, &why))
+		if (!fetch(join, &peer->address, peer->name, &why))
 			return 0;
 		if (interrupted)
 			return bc_fail(error, -EINTR, "interrupted");
 		say("%s does not send all of it: %s\n", peer->name, why.text);
 	}
-	return fetch(join, &join->from, error);
+	return fetch(join, &join->from, NULL, error);
 }
 
 static int fetch_all(struct join *join, struct bc_error *error)
@@ -332,6 +333,7 @@ static int find_primary(struct join *join, struct bc_error *error)
 			       join->name, described->node, described->primary[0] ? " " : "",
 			       described->primary, join->name, join->daemon.node);
 	join->primary = peer->address;
+	join->primary_node = peer->name;
 	return 0;
 }
 
@@ -349,7 +351,8 @@ static int adopt(struct join *join, struct bc_error *error)
 	json_object_object_add(question, "peer", json_object_new_string(join->daemon.node));
 	json_object_object_add(question, "address",
 			       json_object_new_string(address_text ? address_text : text));
-	ret = ask_host(&join->primary, join->name, question, false, &asked, error);
+	ret = ask_host(&join->primary, join->primary_node, join->name, question, false, &asked,
+		       error);
 	if (!ret)
 		asked_release(&asked);
 	return ret;
@@ -361,7 +364,7 @@ static int look(struct join *join, struct progress *progress, uint64_t *total,
 {
 	struct described now;
 	const struct join_peer *peer;
-	int ret = describe(&join->primary, join->name, &now, error);
+	int ret = describe(&join->primary, join->primary_node, join->name, &now, error);
 
 	if (ret)
 		return ret;
@@ -443,7 +446,7 @@ static int join_volume(struct join *join, struct bc_error *error)
 	int ret;
 
 	guard_signals();
-	ret = describe(&join->from, join->name, &join->described, error);
+	ret = describe(&join->from, NULL, join->name, &join->described, error);
 	if (!ret)
 		ret = find_primary(join, error);
 	if (!ret)

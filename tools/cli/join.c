@@ -72,14 +72,15 @@ static int take_answer(struct described *described, struct json_object *answer,
 	return take_peers(described, answer, error);
 }
 
-int describe(const struct bc_address *address, const char *volume,
+int describe(const struct bc_address *address, const char *node, const char *volume,
 	     struct described *described, struct bc_error *error)
 {
 	struct asked asked;
 	int ret;
 
 	memset(described, 0, sizeof(*described));
-	ret = ask_host(address, volume, ask_question("describe"), false, &asked, error);
+	ret = ask_host(address, node, volume, ask_question("describe"), false, &asked,
+		       error);
 	if (ret)
 		return ret;
 	strcpy(described->node, asked.node);

@@ -41,7 +41,8 @@ struct described {
 	struct join_peer peer[JOIN_PEERS_MAX];
 };
 
-int describe(const struct bc_address *address, const char *volume,
+/* @node: who is expected there, as for ask_host(). */
+int describe(const struct bc_address *address, const char *node, const char *volume,
 	     struct described *described, struct bc_error *error);
 /* NULL: it has no such peer. */
 const struct join_peer *described_peer(const struct described *described, const char *name);

@@ -9,8 +9,8 @@
  *			"rate": bytes of the volume a second at most, 0: no limit
  *	adopt		primary: keep a copy on the asker, as 'blkcast connect' does
  *
- * Who asks has proved that it has the key.  What is fetched travels
- * the same way as links do, encrypted.
+ * Who asks has proved that it has the key, or a certificate, and is allowed the volume.
+ * What is fetched travels the same way as links do, encrypted.
  */
 #ifndef BC_JOIN_H
 #define BC_JOIN_H
