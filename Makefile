@@ -37,7 +37,8 @@ help:
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make bench-views   what a view costs who writes"
-	@echo "make torture ROUNDS=N SEED=S KVER=6.1    power cuts while volumes are written to"
+	@echo "make torture MINUTES=60 SEED=S KVER=6.1    power cuts and all other faults while volumes"
+	@echo "                are written to; or ROUNDS=N; FAULTS=none, KINDS=busy: see selftests/torture"
 	@echo "make fuzz T=TARGET SECONDS=600    look for inputs that break a reader; without T: which"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR=; the module for the running kernel"
 	@echo "make clean"
@@ -111,8 +112,9 @@ check-debug:
 
 torture: deps
 	@$(MAKE) all
-	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) \
-		$(if $(KVER),KVER=$(KVER)) selftests/guest/torture.sh
+	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) $(if $(KVER),KVER=$(KVER)) \
+		$(if $(MINUTES),MINUTES=$(MINUTES)) $(if $(KINDS),KINDS='$(KINDS)') \
+		FAULTS='$(or $(FAULTS),all)' selftests/guest/torture.sh
 
 fuzz: deps
 	@selftests/fuzz/run $(T) $(SECONDS)

@@ -79,7 +79,8 @@ class Disk:
 
     A volatile disk is an nbdkit of its own (seed=N, grain=N, keep=PERCENT,
     flush=MS: see volatile-disk.c); a plain one is just the file. lbs=N is the
-    block size that the guest sees.
+    block size that the guest sees. A volatile disk can be told to stall, until it
+    shall go on, and to fail what is written, until it is healed.
     """
 
     def __init__(self, name, spec):
@@ -108,7 +109,7 @@ class Disk:
                 "nbdkit", "-f", "-U", sock, BUILD + "/volatile-disk.so",
                 "file=" + self.image, f"seed={self.seed}",
                 "grain=" + self.grain, "keep=" + self.keep,
-                "flush=" + self.flush,
+                "flush=" + self.flush, f"fail={self.name}.fail",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         self.seed += 1
         while not os.path.exists(sock):
@@ -118,10 +119,23 @@ class Disk:
 
     async def power_off(self):
         """What its cache holds now is lost, or not, by lot."""
+        self.control("go")
+        self.control("heal")
         if self.process and self.process.returncode is None:
             self.process.terminate()
             await self.process.wait()
         self.process = None
+
+    def control(self, verb):
+        if verb in ("stall", "go"):
+            if self.process and self.process.returncode is None:
+                self.process.send_signal(signal.SIGSTOP if verb == "stall"
+                                         else signal.SIGCONT)
+        elif verb == "fail":
+            with open(self.name + ".fail", "w", encoding="ascii"):
+                pass
+        elif os.path.exists(self.name + ".fail"):
+            os.unlink(self.name + ".fail")
 
     def arguments(self, index):
         node = f"d{index}"
@@ -476,6 +490,10 @@ class Lab:
             one, other = (self.guest(g).number for g in request["guests"])
             line = f"{request['verb']} {one} {other}\n"
             return self.lan.stdin.write(line.encode())
+        if command == "disk":
+            guest = self.guest(name)
+            guest.must_run()
+            return guest.disks[request["index"]].control(request["verb"])
         if command == "state":
             return {g.name: g.running for g in self.guests.values()}
         if command == "finish":

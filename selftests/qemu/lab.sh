@@ -20,7 +20,9 @@
 #                              $SEED), then vm_start NAME again
 #   vm_crash NAME              the machine ends, its disks keep what they had
 #   vm_link NAME up|down       the cable of its network card
-#   vm_lan cut|heal A B        the way between two guests
+#   vm_lan cut|heal|mute A B   the way between two guests; mute: from A to B only
+#   vm_disk NAME N stall|go|fail|heal
+#                              disk N answers nothing; fails writes and flushes
 #   vm_load NAME               loads blkcast.ko with what it depends on
 #   wait_until SECONDS COMMAND...
 #                              until it succeeds; 1 with a message if it does not
@@ -132,6 +134,7 @@ vm_power_cut() { lab_ctl cut "$1"; }
 vm_crash() { lab_ctl crash "$1"; }
 vm_link() { lab_ctl link "$1" "$2"; }
 vm_lan() { lab_ctl lan "$1" "$2" "$3"; }
+vm_disk() { lab_ctl disk "$1" "$2" "$3"; }
 vm_exec() { lab_ctl exec -l "${VM_LIMIT:-300}" "$@"; }
 
 vm_load() {

@@ -17,7 +17,8 @@
  *
  * Commands, one a line, A and B guest numbers:
  *	cut A B		no frame passes between A and B any more
- *	heal A B	it does again
+ *	mute A B	none passes from A to B
+ *	heal A B	they pass again, both ways
  * End of file on standard input ends the switch.
  */
 #define _GNU_SOURCE
@@ -201,7 +202,8 @@ static void command(const char *line)
 		fprintf(stderr, "lan: unknown command: %s", line);
 		return;
 	}
-	is_cut[a][b] = is_cut[b][a] = !strcmp(verb, "cut");
+	is_cut[a][b] = !!strcmp(verb, "heal");
+	is_cut[b][a] = !strcmp(verb, "cut");
 }
 
 static void loop(int listener)

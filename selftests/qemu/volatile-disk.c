@@ -24,7 +24,8 @@
  *
  * Parameters: file=PATH (its size is the disk's), seed=N, grain=512|4096,
  * keep=PERCENT of the unflushed units that survive (50), flush=MS that a flush
- * takes before anything is safe (0).
+ * takes before anything is safe (0), fail=PATH: while there is such a file, what is
+ * written or flushed fails.
  *
  * The cache is an array of pages indexed by page number.  A page that was
  * trimmed or zeroed as a whole is the shared page `zero_page`, so that discarding
@@ -64,6 +65,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct {
 	const char *path;
+	const char *fail;
 	int fd;
 	uint64_t size;
 	uint64_t seed;
@@ -311,6 +313,10 @@ static int volatile_config(const char *key, const char *value)
 		disk.path = value;
 		return 0;
 	}
+	if (!strcmp(key, "fail")) {
+		disk.fail = value;
+		return 0;
+	}
 	if (!strcmp(key, "seed"))
 		return nbdkit_parse_uint64_t(key, value, &disk.seed);
 	if (!strcmp(key, "grain"))
@@ -391,6 +397,14 @@ static bool is_aligned(uint32_t count, uint64_t offset)
 	return false;
 }
 
+static bool is_failing(void)
+{
+	if (!disk.fail || access(disk.fail, F_OK))
+		return false;
+	errno = EIO;
+	return true;
+}
+
 static int cache_read(char *buf, uint32_t count, uint64_t offset)
 {
 	if (file_read(buf, count, offset))
@@ -435,7 +449,7 @@ static int volatile_pwrite(void *handle, const void *buf, uint32_t count,
 	int ret;
 
 	(void)handle;
-	if (!is_aligned(count, offset))
+	if (!is_aligned(count, offset) || is_failing())
 		return -1;
 	pthread_mutex_lock(&lock);
 	ret = cache_write(buf, count, offset, flags & NBDKIT_FLAG_FUA);
@@ -449,7 +463,7 @@ static int volatile_zero(void *handle, uint32_t count, uint64_t offset,
 	int ret;
 
 	(void)handle;
-	if (!is_aligned(count, offset))
+	if (!is_aligned(count, offset) || is_failing())
 		return -1;
 	pthread_mutex_lock(&lock);
 	ret = zero_range(offset, count, flags & NBDKIT_FLAG_FUA);
@@ -466,6 +480,8 @@ static int volatile_flush(void *handle, uint32_t flags)
 	/* When the power goes meanwhile, the flush has not been. */
 	if (disk.flush_ms && nbdkit_nanosleep(disk.flush_ms / 1000,
 					      disk.flush_ms % 1000 * 1000000))
+		return -1;
+	if (is_failing())
 		return -1;
 	pthread_mutex_lock(&lock);
 	ret = cache_flush();

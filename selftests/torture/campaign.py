@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -BEs
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The power campaign: campaign.py LAB SEED ROUNDS [KIND...].
+"""The fault campaign: campaign.py LAB SEED ROUNDS [KIND...].
 
 Two guests keep copies of several volumes on disks that lose what is not flushed.
 Writers work on the primary; then the power goes, in the primary, in the replica or
-in both, and comes back. After each cut, from what lies on the disks and from the
-writers' logs, which are kept here:
+in both, and comes back; and, with --faults, other things go wrong beside that
+(faults.py). After each cut, from what lies on the disks and from the writers' logs,
+which are kept here:
 
  1. What was acknowledged and flushed is on the primary's disk. With ack=disk it is
     on the disk of every copy that the primary's superblock calls in sync, and there
@@ -18,9 +19,13 @@ writers' logs, which are kept here:
  5. What was sent to make them equal is bounded by what differed, not by the device.
  6. ext4 and xfs are clean, and what was fsynced is there.
 
+None of this is asked less strictly beside faults, but 5: where a link may have parted
+in a resync, some is sent twice. A replica whose copy says that it is inconsistent, for
+the fault has hit a resync, does not take over.
+
 A round is one volume going through one cut; those that only hold a filesystem do
-not count. Sequence of writes, cuts, victims and lots of the disks are functions of
-SEED; how far the writers come before a cut is not.
+not count. Sequence of writes, cuts, victims, lots of the disks and faults are functions
+of SEED; how far the writers come before a cut is not.
 
 The kinds of cuts:
     quiet       the replica; then nobody writes until it is back
@@ -31,20 +36,27 @@ The kinds of cuts:
     thrice      the replica, and twice more in the resync that follows
     deserted    the replica, and in the resync that follows the primary
     first       the same in the very first connection
+    steady      none: faults alone
+    dead        none, but a disk of the primary fails and is given up; the volume lives on
+                by the replica, which then takes over in good order
 """
 
+import argparse
+import os
 import random
 import sys
 import time
 
 from cluster import Cluster
-from cuts import Cut, read_copy
+from cuts import Cut, read_copy, read_super
+from faults import KINDS as FAULTS, Faults
 from guests import Lab, LabError
 from history import DONE, Violation
 from sequence import Pattern
 from trigger import Trigger
 from volumes import Blocks, Files
 
+WRONG_BITS = rb"bad (?:header|data) checksum|not a frame"
 KINDS = ["quiet", "busy", "primary", "failover", "both", "thrice", "deserted"]
 
 
@@ -68,17 +80,21 @@ def make_volumes():
 
 
 class Campaign:
-    def __init__(self, folder, seed, rounds, kinds):
+    def __init__(self, folder, seed, rounds, kinds, minutes, fault_kinds):
         self.lab = Lab(folder)
         self.seed, self.rounds, self.kinds = seed, rounds, kinds
+        self.minutes = minutes
         self.lots = random.Random(seed)
         self.volumes = make_volumes()
         self.blocks = [v for v in self.volumes if isinstance(v, Blocks)]
         self.files = [v for v in self.volumes if isinstance(v, Files)]
         self.cluster = Cluster(self.lab, self.volumes, self.lots)
+        self.faults = Faults(self.cluster, seed, fault_kinds)
+        self.faults.choose_plain(self.volumes, self.blocks)
         self.session = 0
         self.triggers = []
-        self.points = 0
+        self.points = self.judged = self.cuts = self.operations = 0
+        self.complaints = None
         self.started = time.monotonic()
         self.hits = {"in a resync": 0, "in a map write": 0}
 
@@ -94,15 +110,25 @@ class Campaign:
 
     # ---- sessions ----
 
-    def begin(self, victim):
-        """Writers, until the moment has come for @victim to lose its power."""
+    def begin(self, victim, calm=False):
+        """Writers, until the moment has come for @victim to lose its power. @calm:
+        no faults begin."""
         self.session += 1
+        more = 0 if calm else self.faults.draw()
         if not self.triggers:
             self.triggers = self.lots.sample(Trigger.KINDS, len(Trigger.KINDS))
-        trigger = Trigger(self.triggers.pop(), self.lots, self.blocks)
-        self.say(f"session {self.session} on {self.cluster.primary}: until {trigger}")
+        trigger = Trigger(self.triggers.pop(), self.lots, self.blocks, more)
+        self.say(f"session {self.session} on {self.cluster.primary}: until {trigger}"
+                 f"{self.faults}")
+
+        def watch(volume, what, operation):
+            trigger.watch(volume, what, operation)
+            self.faults.progress.watch(what)
+
         for v in self.volumes:
-            v.start(self.lab, self.cluster.primary, self.session, trigger.watch)
+            v.start(self.lab, self.cluster.primary, self.session, watch)
+        if not calm:
+            self.faults.begin()
         trigger.wait(self.lab, victim)
 
     def stop(self):
@@ -115,6 +141,9 @@ class Campaign:
         """They get power again at once: booted() waits until they are up."""
         self.say(f"{kind}: power cut in {' and '.join(victims)}")
         cut = Cut(self.cluster, victims)
+        self.cuts += 1
+        self.cluster.lost(victims)
+        self.faults.cut(victims)
         self.boot = self.cluster.power_on(victims)
         return cut
 
@@ -126,9 +155,11 @@ class Campaign:
             if len(guests) > 1:
                 cut.judge_maps(v)
             if found.get((v, keep)) is not None:
+                self.operations += cut.marks[v].done
                 v.settle(found[v, keep])
         self.count_hits(cut)
         for v in self.blocks:
+            self.judged += 1
             self.passed(f"{kind} {v.name}: {self.progress(v, cut)}")
 
     def booted(self):
@@ -149,8 +180,10 @@ class Campaign:
     def settle(self, kind, cut, expected=None):
         """Both copies are equal and hold what they must. @expected: volume ->
         content, where nobody has written since the cut."""
+        self.faults.end_all()
         self.stop()
         self.cluster.wait_in_sync()
+        self.cluster.check_flippers()
         links = self.cluster.links()
         for v in self.volumes:
             content = self.equal_content(v)
@@ -162,6 +195,7 @@ class Campaign:
                                 " disk held after the cut")
             self.judge_traffic(kind, v, cut, content, links[v.name])
             if v.session:
+                self.operations += v.session.marks().done
                 v.settle(v.judge(content, DONE))
         self.passed(f"{kind}: the copies are equal, with all that was written")
 
@@ -177,7 +211,7 @@ class Campaign:
         return one
 
     def judge_traffic(self, kind, volume, cut, content, link):
-        if not cut:
+        if not cut or self.faults.parted:
             return
         copy, _ = cut.copy(volume, self.cluster.replica)
         written = volume.written_regions(copy.region_bytes)
@@ -210,8 +244,10 @@ class Campaign:
 
     def cut_primary(self, kind):
         """It becomes primary again."""
+        self.return_primary(kind, self.cut(kind, self.cluster.primary))
+
+    def return_primary(self, kind, cut):
         primary, replica = self.cluster.primary, self.cluster.replica
-        cut = self.cut(kind, primary)
         self.booted()
         self.cluster.wait_parted(replica)
         self.judge(kind, cut, [primary, replica], keep=primary)
@@ -240,6 +276,7 @@ class Campaign:
         self.begin(self.cluster.replica)
         cut = self.cut_replica("busy")
         self.return_replica()
+        self.faults.end_all()
         self.cluster.wait_caught_up()
         self.settle("busy", cut)
 
@@ -266,7 +303,7 @@ class Campaign:
 
     def first(self):
         """Both are cut off in the first connection, one after the other."""
-        self.begin(self.cluster.primary)
+        self.begin(self.cluster.primary, calm=True)
         self.cluster.connect()
         self.wait_resync()
         self.cut_replica("first")
@@ -278,13 +315,28 @@ class Campaign:
         self.begin(self.cluster.primary)
         old, new = self.cluster.primary, self.cluster.replica
         cut = self.cut("failover", old)
+        if not self.can_take_over(cut):
+            self.return_primary("primary", cut)
+            return
         self.cluster.swap()
         self.cluster.promote()
         self.judge("failover", cut, [old, new], keep=new)
         self.keep_files(cut)
-        self.begin(new)
+        self.begin(new, calm=True)
         self.rejoin(cut)
         self.settle("failover", cut)
+
+    def can_take_over(self, cut):
+        """Beside faults it may have been under resync when the primary went."""
+        if not self.faults.kinds:
+            return True
+        if cut.replica not in cut.victims:
+            self.cluster.wait_parted(cut.replica)
+        behind = [v.name for v in self.volumes
+                  if read_super(self.lab, v, cut.replica).inconsistent]
+        if behind:
+            self.say(f"{cut.replica} cannot take over: inconsistent: {' '.join(behind)}")
+        return not behind
 
     def rejoin(self, cut):
         """The old primary follows the new one: by itself where what it alone has
@@ -301,6 +353,8 @@ class Campaign:
         keep = self.lots.choice(guests)
         self.begin(keep)
         cut = self.cut("both", *guests)
+        if keep == cut.replica and not self.can_take_over(cut):
+            keep = cut.primary
         self.judge("both", cut, guests, keep=keep)
         self.booted()
         for guest in guests:
@@ -312,19 +366,41 @@ class Campaign:
         self.keep_files(cut)
         self.settle("both", cut, self.contents(cut, keep))
 
+    def steady(self):
+        self.begin(self.cluster.replica)
+        self.settle("steady", None)
+
+    def dead(self):
+        old, volume = self.cluster.primary, self.faults.lots.choice(self.volumes)
+        self.cluster.each(old, "blkcast set {} --on-io-error detach")
+        self.begin(old, calm=True)
+        self.say(f"dead: the disk of {volume.name} in {old} fails")
+        self.faults.counts["dead"] += 1
+        self.cluster.fail(volume, old)
+        self.cluster.wait_detached(volume)
+        time.sleep(self.faults.lots.uniform(0, 4))
+        self.stop()
+        self.cluster.hand_over()
+        self.cluster.heal(volume, old)
+        self.cluster.each(old, "blkcast down {0}; blkcast up {0}", [volume])
+        self.cluster.each(old, "blkcast set {} --on-io-error pass")
+        self.settle("dead", None)
+
     # ---- the whole ----
 
     def plan(self):
         """What comes after the first connection, of which the cuts count too."""
         cuts = {"thrice": 3, "deserted": 2}
         wanted = -(-self.rounds // len(self.blocks)) - 2
-        while wanted > 0:
+        until = self.started + 60 * self.minutes
+        while True:
             kinds = list(self.kinds)
             self.lots.shuffle(kinds)
             for kind in kinds:
-                if wanted > 0:
-                    wanted -= cuts.get(kind, 1)
-                    yield kind
+                if time.monotonic() > until if self.minutes else wanted <= 0:
+                    return
+                wanted -= cuts.get(kind, 1)
+                yield kind
 
     def run(self):
         self.cluster.build()
@@ -336,24 +412,68 @@ class Campaign:
         for kind in self.plan():
             getattr(self, kind)()
         # Whatever the last cut has left is mounted once more.
-        self.begin(self.cluster.primary)
+        self.begin(self.cluster.primary, calm=True)
         self.settle("end", None)
         self.say(", ".join(f"{n} cuts {what}" for what, n in self.hits.items()))
-        if self.kinds == KINDS and self.rounds >= 30 and not all(self.hits.values()):
+        enough = 100 if self.faults.kinds else 30
+        if self.kinds[:len(KINDS)] == KINDS and self.judged >= enough and not all(
+                self.hits.values()):
             raise LabError("no cut has hit what is done seldom: that proves little")
+        self.noticed()
+
+    def noticed(self):
+        """Bits that were turned over were seen to be wrong by the kernels."""
+        self.complaints = self.lab.complaints(WRONG_BITS)
+        if self.cluster.flipped_bits() > 30 and not self.complaints:
+            raise LabError("no kernel has complained of a wrong bit")
+
+    def summary(self, losses):
+        seconds = time.monotonic() - self.started
+        counts = ", ".join(f"{kind} {n}" for kind, n in sorted(self.faults.counts.items()))
+        bits = (f"{self.cluster.flipped_bits()} bits flipped, {self.complaints} complaints"
+                " of the kernels; " if self.complaints is not None else "")
+        return (f"{seconds:.0f} s, kernel {os.environ.get('KVER')}, SEED={self.seed}:"
+                f" {self.judged} rounds, {self.cuts} power cuts, {self.session} sessions;"
+                f" faults: {counts or 'none'}; {bits}{self.operations} operations judged;"
+                f" losses: {losses}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=int, default=0)
+    parser.add_argument("--faults", default="none", help="kinds, or all, or none")
+    parser.add_argument("folder")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("rounds", type=int)
+    parser.add_argument("kinds", nargs="*")
+    given = parser.parse_args()
+    if given.faults in ("all", "none"):
+        given.faults = " ".join(FAULTS) if given.faults == "all" else ""
+    given.faults = given.faults.split()
+    if not set(given.faults) <= set(FAULTS):
+        parser.error(f"faults are {' '.join(FAULTS)}")
+    given.kinds = given.kinds or (KINDS + ["steady"] * bool(given.faults)
+                                  + ["dead"] * ("fail" in given.faults))
+    return given
 
 
 def main():
-    folder, seed, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    campaign = Campaign(folder, seed, rounds, sys.argv[4:] or KINDS)
+    given = arguments()
+    seed, rounds = given.seed, given.rounds
+    campaign = Campaign(given.folder, seed, rounds, given.kinds, given.minutes,
+                        given.faults)
     print("KTAP version 1")
     status = 0
     try:
         campaign.run()
     except (Violation, LabError) as error:
-        campaign.say(str(error))
-        print(f"not ok {campaign.points + 1} SEED={seed} ROUNDS={rounds}")
+        before = None if error.__suppress_context__ else error.__context__
+        campaign.say(f"{error}" + (f"\nafter: {before}" if before else ""))
+        print(f"not ok {campaign.points + 1} SEED={seed} ROUNDS={rounds}"
+              f" FAULTS='{' '.join(given.faults)}'")
         status = 1
+    else:
+        campaign.say(campaign.summary(0))
     print(f"1..{campaign.points + status}")
     print(f"# Totals: pass:{campaign.points} fail:{status}")
     return status

@@ -26,6 +26,10 @@ class LabError(Exception):
     """The lab, or a command in a guest, did not do what it was asked to."""
 
 
+class GuestGone(LabError):
+    """The guest has lost its power before a command was over, or had none."""
+
+
 class Lab:
     def __init__(self, folder):
         self.folder = folder
@@ -38,7 +42,8 @@ class Lab:
             with sock.makefile() as answer:
                 result = json.loads(answer.readline() or '{"error": "it is gone"}')
         if "error" in result:
-            raise LabError(f"{request}: {result['error']}")
+            gone = "is not running" in result["error"]
+            raise (GuestGone if gone else LabError)(f"{request}: {result['error']}")
         return result["ok"]
 
     def cut(self, guests):
@@ -68,8 +73,9 @@ class Lab:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               env=dict(os.environ, LAB=self.folder))
         if done.returncode:
-            raise LabError(f"{command[-2:]}: status {done.returncode}\n"
-                           f"{done.stdout}{done.stderr}")
+            gone = done.returncode == GUEST_GONE or "is not running" in done.stderr
+            raise (GuestGone if gone else LabError)(
+                f"{command[-2:]}: status {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def running(self, guest):
@@ -86,6 +92,14 @@ class Lab:
         """Sectors that were in a disk's cache when its power went last."""
         with open(os.path.join(self.folder, f"{guest}-d{index}.log")) as log:
             return int(re.findall(r"power cut.* of (\d+) unflushed", log.read())[-1])
+
+    def complaints(self, regex):
+        """How often the guests' kernels have said so."""
+        count = 0
+        for guest in self.ask(do="state"):
+            with open(os.path.join(self.folder, f"{guest}.console"), "rb") as console:
+                count += len(re.findall(regex, console.read()))
+        return count
 
     def status(self, guest):
         """Volume name -> what `blkcast status` says of it."""
@@ -112,6 +126,13 @@ class Program:
                     self.line(line)
         except Exception as error:
             self.error = error
+
+    def tell(self, text):
+        try:
+            self.process.stdin.write(text)
+            self.process.stdin.flush()
+        except BrokenPipeError:     # its guest is gone
+            pass
 
     def tell_to_end(self):
         self.process.stdin.close()

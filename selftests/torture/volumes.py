@@ -36,6 +36,7 @@ class Replicated:
                       [f"{mib + 2}M,{DISK}"])
         self.device = f"/dev/blkcast/{name}"
         self.program = None
+        self.plain = False      # its links are without TLS
 
     def place(self, first):
         """Its disks are the guests' from number @first on."""

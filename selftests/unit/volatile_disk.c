@@ -115,6 +115,30 @@ static void loses_unflushed(void)
 			 "unflushed data are lost with keep=0\n");
 }
 
+static void fails_when_told(void)
+{
+	static char sign[] = "/tmp/volatile-disk-fail.XXXXXX";
+	char data[PAGE] = { 'b' };
+	int fd = mkstemp(sign);
+
+	erase();
+	power_on(1, 512, 0);
+	write_at(0, 'a', PAGE, 0);
+	disk.fail = sign;
+	ksft_test_result(volatile_pwrite(NULL, data, PAGE, 0, 0) && errno == EIO &&
+			 volatile_zero(NULL, PAGE, 0, 0) && errno == EIO &&
+			 volatile_flush(NULL, 0) && errno == EIO,
+			 "a disk fails what is written and flushed\n");
+	ksft_test_result(read_at(0) == 'a', "and is read\n");
+	close(fd);
+	unlink(sign);
+	ksft_test_result(!volatile_flush(NULL, 0), "until it is healed\n");
+	power_off(image);
+	ksft_test_result(sectors_with(image, 'a', 0, PAGE) == 8,
+			 "nothing is lost by that\n");
+	disk.fail = NULL;
+}
+
 static void flushes_take_time(void)
 {
 	erase();
@@ -230,8 +254,9 @@ int main(void)
 		ksft_exit_fail_perror(path);
 	close(fd);
 	ksft_print_header();
-	ksft_set_plan(17);
+	ksft_set_plan(21);
 	loses_unflushed();
+	fails_when_told();
 	flushes_take_time();
 	fua_is_safe();
 	lots_by_seed();
