@@ -12,6 +12,7 @@
  *     zeros under a new mark are on stable storage before it (map.c, inv. 2).
  *  2. So has a block whose stamps are rotten.
  *  3. A slot without a head was the newer one, for all that is known: both are lost.
+ *     So is one whose generation cannot be, or it would be the newest for ever.
  */
 #include <linux/crc32c.h>
 #include <linux/mm.h>
@@ -104,6 +105,7 @@ static enum slot_state slot_judge(struct blkcast_volume *v, u32 group,
 		return SLOT_BLANK;
 	if (le32_to_cpu(b->magic) != BLKCAST_MAP_MAGIC ||
 	    le32_to_cpu(b->index) != group ||
+	    le64_to_cpu(b->generation) >= BLKCAST_GENERATION_END ||
 	    memcmp(b->volume, v->super->volume, sizeof(b->volume)))
 		return SLOT_LOST;
 	if (le32_to_cpu(b->crc) == block_crc(b))

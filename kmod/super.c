@@ -61,6 +61,8 @@ static const char *super_check(struct blkcast_volume *v)
 	if (!IS_ALIGNED(start | sectors,
 			bdev_logical_block_size(v->backing.bdev) >> SECTOR_SHIFT))
 		return "volume is not a multiple of the device's block size";
+	if (le64_to_cpu(s->generation) >= BLKCAST_GENERATION_END)
+		return "superblock: generation out of range";
 	if (le32_to_cpu(s->reigns) > BLKCAST_HISTORY_MAX)
 		return "superblock: history out of range";
 	if (le32_to_cpu(s->term) > BLKCAST_TERM_MAX)

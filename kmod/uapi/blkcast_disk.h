@@ -83,12 +83,15 @@ struct blkcast_reign {
 #define BLKCAST_SUPER_MANAGED	   (1U << 6)	/* user space alone changes the in-sync set */
 #define BLKCAST_SUPER_KNOWN_FLAGS  0x7fU
 
+/* No generation comes that far: who finds one has not found what was written. */
+#define BLKCAST_GENERATION_END	(1ULL << 63)
+
 /**
  * struct blkcast_super - the superblock, one 4 KiB block
  * @magic: BLKCAST_SUPER_MAGIC
  * @crc: crc32c of the block
  * @version: BLKCAST_DISK_VERSION; others are refused
- * @generation: counts superblock writes
+ * @generation: counts superblock writes, below BLKCAST_GENERATION_END
  * @volume: uuid of the volume, equal on all its copies
  * @node: uuid of this copy
  * @sectors: size of the volume in 512-byte sectors
@@ -154,7 +157,7 @@ struct blkcast_super {
  * struct blkcast_map_block - stamps of one group, one 4 KiB block
  * @magic: BLKCAST_MAP_MAGIC
  * @crc: crc32c of the block
- * @generation: counts writes of this block, from 1
+ * @generation: counts writes of this block, from 1, below BLKCAST_GENERATION_END
  * @volume: uuid of the volume, so that a block of an older life is not taken
  * @index: number of the block
  * @flags: BLKCAST_MAP_*

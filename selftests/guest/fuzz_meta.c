@@ -22,6 +22,7 @@
 
 #include "crc32c.h"
 #include "kernel.h"
+#include "lot.h"
 #include "util.h"
 
 #define DEVICE_MAX	(64U << 20)
@@ -41,30 +42,14 @@ struct bench {
 	unsigned int tries, ups, reigns;
 };
 
-static uint64_t lot(uint64_t below)
-{
-	uint64_t n = (uint64_t)random() << 62 ^ (uint64_t)random() << 31 ^ random();
-
-	return below ? n % below : n;
-}
-
 static uint64_t boundary(uint64_t now)
 {
-	uint64_t power = 1ULL << lot(64);
-
 	switch (lot(12)) {
-	case 0: return 0;
-	case 1: return now + 1;
-	case 2: return now - 1;
-	case 3: return power;
-	case 4: return power - 1;
-	case 5: return -power;
-	case 6: return now ^ power;
-	case 7: return now * 2;
-	case 8: return now / 2;
-	case 9: return now + 4096 * (lot(17) - 8);
-	case 10: return power & -4096ULL;
-	default: return lot(0);
+	case 0: return now * 2;
+	case 1: return now / 2;
+	case 2: return now + 4096 * (lot(17) - 8);
+	case 3: return (1ULL << lot(64)) & -4096ULL;
+	default: return lot_bound(now);
 	}
 }
 
@@ -99,10 +84,14 @@ static void bit_change(struct bench *b, char *at, size_t bytes)
 	b->same = 0;
 }
 
-/* They count writes: none has come near the end of that. */
+/* They count writes: one right below the bound would be over it the next time. */
 static void generation_change(__le64 *field)
 {
-	*field = htole64(boundary(le64toh(*field)) >> 2);
+	uint64_t value = boundary(le64toh(*field));
+
+	if (value < BLKCAST_GENERATION_END && value >= BLKCAST_GENERATION_END - 1000)
+		value = BLKCAST_GENERATION_END;
+	*field = htole64(value);
 }
 
 #define FIELD(type, name) { offsetof(struct type, name), sizeof(((struct type *)0)->name) }
@@ -192,6 +181,15 @@ static void supers_change(struct bench *b)
 	}
 }
 
+static void map_seal(struct blkcast_map_block *block)
+{
+	const size_t head = offsetof(struct blkcast_map_block, generation);
+
+	block->head_crc = 0;
+	block->head_crc = htole32(bc_crc32c((char *)block + head, BLKCAST_MAP_HEAD - head));
+	seal(block, offsetof(struct blkcast_map_block, crc));
+}
+
 /* With checksums that are right, or not. */
 static void map_change(struct bench *b)
 {
@@ -200,7 +198,6 @@ static void map_change(struct bench *b)
 	uint32_t slots = 2 * le32toh(s->map_blocks);
 	struct blkcast_map_block *block =
 		(void *)(b->changed + map + lot(slots) * BLKCAST_BLOCK_SIZE);
-	const size_t head = offsetof(struct blkcast_map_block, generation);
 	int right = lot(2);
 
 	for (int i = lot(6); i >= 0; i--)
@@ -214,10 +211,7 @@ static void map_change(struct bench *b)
 		default: ((char *)block)[lot(BLKCAST_BLOCK_SIZE)] ^= 1 << lot(8); break;
 		}
 	if (right) {
-		block->head_crc = 0;
-		block->head_crc = htole32(bc_crc32c((char *)block + head,
-						    BLKCAST_MAP_HEAD - head));
-		seal(block, offsetof(struct blkcast_map_block, crc));
+		map_seal(block);
 		b->same = 0;
 	}
 }
@@ -346,6 +340,43 @@ static const char *try(struct bench *b)
 	return !wrong && b->seen ? once(b, &up) : wrong;
 }
 
+/* ---- generations that cannot be ---- */
+
+/* The older slot of the first block: it would be the newest for ever. */
+static const char *map_beyond(struct bench *b)
+{
+	const struct blkcast_super *s = super_of(b, 0);
+	struct blkcast_map_block *slots;
+	int newer;
+
+	memcpy(b->changed, b->image, b->bytes);
+	slots = (void *)(b->changed + le64toh(s->map_offset));
+	newer = le64toh(slots[1].generation) > le64toh(slots[0].generation);
+	slots[!newer] = slots[newer];
+	slots[!newer].generation = htole64(BLKCAST_GENERATION_END);
+	memset(slots[!newer].touched, 0, sizeof(slots[!newer].touched));
+	map_seal(&slots[!newer]);
+	b->same = 1;
+	return put(b, b->changed) ? "cannot write" : try(b);
+}
+
+static const char *super_beyond(struct bench *b)
+{
+	const struct bc_up up = { .name = b->name, .backing = b->number, .meta = b->number };
+	struct blkcast_super *s = super_of(b, 0);
+	uint32_t minor;
+
+	memcpy(b->changed, b->image, b->bytes);
+	s->generation = htole64(BLKCAST_GENERATION_END);
+	seal(s, offsetof(struct blkcast_super, crc));
+	memcpy(super_of(b, 1), s, sizeof(*s));
+	if (put(b, b->changed))
+		return "cannot write";
+	if (!bc_kernel_up(b->kernel, &up, &minor, &b->error))
+		return "a superblock of a generation that cannot be is taken";
+	return strstr(b->error.text, "generation out of range") ? NULL : b->error.text;
+}
+
 /* ---- all of it ---- */
 
 static const char *begin(struct bench *b, char **argv)
@@ -393,6 +424,10 @@ int main(int argc, char **argv)
 		return 2;
 	srandom(strtoul(argv[3], NULL, 0));
 	wrong = begin(b, argv + 1);
+	if (!wrong)
+		wrong = super_beyond(b);
+	if (!wrong)
+		wrong = map_beyond(b);
 	until = bc_now_ns() + strtoul(argv[4], NULL, 0) * 1000000000ULL;
 	while (!wrong && bc_now_ns() < until) {
 		change(b);

@@ -450,6 +450,13 @@ static void enlarged(void)
 	EXPECT(!bc_meta_open_known(&meta, fd, 2 * DEVICE_BYTES, DEVICE_BYTES, "device",
 				   &error));
 	EXPECT(meta.size == 2 * DEVICE_BYTES);
+
+	/* What cannot be is refused, and not written. */
+	moved.super.generation = BLKCAST_GENERATION_END - 1;
+	EXPECT(!bc_meta_super_write(&moved, &error));
+	EXPECT(bc_meta_open(&meta, fd, 2 * DEVICE_BYTES, "device", &error) == -EINVAL);
+	EXPECT_SAYS(error.text, "generation 9223372036854775808, which cannot be");
+	EXPECT(bc_meta_super_write(&moved, &error) == -EINVAL);
 	close(fd);
 }
 

@@ -334,6 +334,22 @@ static void super_generations(void)
 	disk.node[0] ^= 1;
 	super_put(1, disk);
 	EXPECT_ONE(ERROR, "super-differ", super_at(1), "generation 8");
+	/* Right below the bound; and at it, where nobody has counted to. */
+	disk = super_get(0);
+	disk.generation = htole64(BLKCAST_GENERATION_END - 1);
+	super_put(0, disk);
+	super_put(1, disk);
+	check_now();
+	EXPECT(!found);
+	disk.generation = htole64(BLKCAST_GENERATION_END);
+	super_put(0, disk);
+	super_put(1, disk);
+	EXPECT_ONE(FATAL, "super-unusable", super_at(0),
+		   "generation 9223372036854775808, which cannot be");
+	disk.generation = htole64(~0ULL);
+	super_put(0, disk);
+	super_put(1, disk);
+	EXPECT_ONE(FATAL, "super-unusable", super_at(0), "which cannot be");
 }
 
 static void super_future(void)
@@ -480,7 +496,7 @@ static void slot_damage(void)
 	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 1 is damaged");
 	device_new();
 	slot_put(1, 0, slot_get(0, 0));
-	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "another volume or place");
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "another volume, place or time");
 	device_new();
 	zero(slot_at(1, 1));
 	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 1 is empty");
@@ -518,6 +534,13 @@ static void slot_generations(void)
 	disk.generation = htole64(9);
 	slot_put(1, 1, disk);
 	EXPECT_ONE(ERROR, "slots-apart", slot_at(1, 1), "differ by more than one");
+	disk.generation = htole64(BLKCAST_GENERATION_END);
+	slot_put(1, 1, disk);
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "slot 1 is of another volume, place or time");
+	EXPECT(summary.lost == 1);
+	disk.generation = htole64(~0ULL);
+	slot_put(1, 1, disk);
+	EXPECT_ONE(ERROR, "block-lost", slot_at(1, 0), "of another volume, place or time");
 }
 
 static void block_nonsense(void)

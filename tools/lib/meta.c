@@ -8,6 +8,7 @@
  */
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,10 @@ static int super_validate(const struct bc_meta *meta, struct bc_error *error)
 	    !super->regions || super->regions > BLKCAST_REGIONS_MAX)
 		return bc_fail(error, -EINVAL, "%s: metadata with fields out of range",
 			       meta->path);
+	if (super->generation >= BLKCAST_GENERATION_END)
+		return bc_fail(error, -EINVAL,
+			       "%s: a superblock of generation %" PRIu64 ", which cannot be: somebody else has written here; 'blkcast replace' makes the copy anew, from the primary's",
+			       meta->path, super->generation);
 	region_sectors = 1ULL << (super->region_shift - 9);
 	if ((super->sectors + region_sectors - 1) / region_sectors != super->regions ||
 	    (super->regions + BLKCAST_MAP_STAMPS - 1) / BLKCAST_MAP_STAMPS !=

@@ -48,7 +48,8 @@ enum bc_block_state {
 	BC_BLOCK_NONE,		/* superblock: no magic; map: no head, never written */
 	BC_BLOCK_UNREADABLE,	/* the device reports an error */
 	BC_BLOCK_DAMAGED,	/* wrong checksum */
-	BC_BLOCK_FOREIGN,	/* map: whole, but of another volume or another place */
+	BC_BLOCK_FOREIGN,	/* map: whole, but of another volume or place, or a generation
+				 * that cannot be */
 	BC_BLOCK_HEAD,		/* map: the head is good, the stamps are torn or rotten */
 	BC_BLOCK_GOOD,
 };

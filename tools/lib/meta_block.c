@@ -151,6 +151,7 @@ enum bc_block_state bc_map_slot_state(const struct bc_super *super,
 		return BC_BLOCK_DAMAGED;
 	if (state != BC_BLOCK_DAMAGED &&
 	    (le32toh(slot->index) != index ||
+	     le64toh(slot->generation) >= BLKCAST_GENERATION_END ||
 	     memcmp(slot->volume, super->volume, sizeof(slot->volume))))
 		return BC_BLOCK_FOREIGN;
 	return state;

@@ -120,7 +120,7 @@ static const char *slot_word(uint64_t state)
 		[BC_BLOCK_NONE] = "empty",
 		[BC_BLOCK_UNREADABLE] = "unreadable",
 		[BC_BLOCK_DAMAGED] = "damaged (wrong checksum)",
-		[BC_BLOCK_FOREIGN] = "of another volume or place",
+		[BC_BLOCK_FOREIGN] = "of another volume, place or time",
 		[BC_BLOCK_HEAD] = "of stamps with a wrong checksum",
 		[BC_BLOCK_GOOD] = "good",
 	};
