@@ -121,6 +121,27 @@ static const char *look(struct liar *liar)
 	return NULL;
 }
 
+/* Half of the links are for lies about how much there is. */
+static void take_aim(struct liar *liar)
+{
+	static const int as_primary[] = {
+		BLKCAST_FRAME_WRITE, BLKCAST_FRAME_REGION, BLKCAST_FRAME_WRITE,
+		BLKCAST_FRAME_REGION, BLKCAST_FRAME_MEMBERS,
+	}, as_replica[] = {
+		BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_STAMPS, BLKCAST_FRAME_HASHES,
+		BLKCAST_FRAME_DATA,
+	};
+
+	liar->aim = 0;
+	liar->aim_at = lot(3);
+	if (one_in(2))
+		return;
+	/* Without a reader there are no DATA, the last of them. */
+	liar->aim = peer_is_replica(&liar->peer) ? as_primary[lot(BC_ARRAY_SIZE(as_primary))] :
+		    as_replica[lot(BC_ARRAY_SIZE(as_replica) - liar->quiet)];
+	liar->lie_at = 1 << 30;
+}
+
 static const char *link_once(struct liar *liar)
 {
 	struct peer *peer = &liar->peer;
@@ -132,6 +153,7 @@ static const char *link_once(struct liar *liar)
 	if (peer_links_gone(peer) && peer_link(peer, 60000, flags))
 		return peer->error.text;
 	liar->lie_at = lot(one_in(2) ? 12 : 80);
+	take_aim(liar);
 	liar->frames = 0;
 	liar->over = 0;
 	liar->sure = 0;

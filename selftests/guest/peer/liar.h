@@ -8,6 +8,7 @@
 #ifndef SELFTESTS_LIAR_H
 #define SELFTESTS_LIAR_H
 
+#include "../lot.h"
 #include "peer.h"
 
 #define NOTE_BYTES	(BLKCAST_PAYLOAD_MAX + 8192)
@@ -20,6 +21,7 @@ struct note {
 	uint32_t length, term, sectors, reserved, data_crc;
 	uint64_t seq, lsn, sector, time;
 	int crc_flaw, crc_given;		/* @data_crc is what goes out */
+	uint32_t crc_bytes;			/* of @data it is of; 0: all of them */
 	uint32_t bytes;				/* in @data; @length is what is said */
 	unsigned char data[NOTE_BYTES];
 };
@@ -34,6 +36,8 @@ struct liar {
 	struct peer peer;
 	struct depth depth;
 	int lie_at;				/* the frame that is not as it should be */
+	int aim, aim_at;			/* or one that counts: its type, 0: none; how many
+						 * of them are right */
 	int frames;				/* so far on this link */
 	int over;				/* what has gone out ends the link: no more */
 	int sure;				/* ... or the kernel has failed to see it */
@@ -41,9 +45,6 @@ struct liar {
 	int quiet;				/* nobody has the volume open: it may change hands */
 	struct note note, other;
 };
-
-uint64_t lot(uint64_t below);
-int one_in(unsigned int n);
 
 void note_new(struct liar *liar, struct note *note, uint16_t type);
 /* What a range of the volume holds, if it lies in it. */

@@ -11,18 +11,6 @@
 #include "liar.h"
 #include "util.h"
 
-uint64_t lot(uint64_t below)
-{
-	uint64_t n = (uint64_t)random() << 62 ^ (uint64_t)random() << 31 ^ random();
-
-	return below ? n % below : n;
-}
-
-int one_in(unsigned int n)
-{
-	return !(random() % n);
-}
-
 void note_new(struct liar *liar, struct note *note, uint16_t type)
 {
 	memset(note, 0, offsetof(struct note, data));
@@ -61,23 +49,16 @@ int region_blank(const struct liar *liar, uint64_t region)
 /* A value at which bounds may be wrong. */
 static uint64_t boundary(const struct liar *liar, uint64_t now)
 {
-	const struct bc_volume *v = liar ? &liar->peer.volume : NULL;
-	uint64_t power = 1ULL << lot(64);
+	const struct bc_volume *v = &liar->peer.volume;
 
-	switch (lot(v ? 12 : 6)) {
-	case 0: return 0;
-	case 1: return now + 1;
-	case 2: return now - 1;
-	case 3: return power;
-	case 4: return power - 1;
-	case 5: return -power;
-	case 6: return v->sectors - lot(3) * 8;
-	case 7: return v->sectors + lot(3) * 8;
-	case 8: return v->regions - lot(3) + lot(3);
-	case 9: return lot(v->regions) * REGION + lot(3) * 4;
-	case 10: return (uint64_t)(v->term + lot(3) - 1) << BLKCAST_SEQ_BITS |
+	switch (lot(12)) {
+	case 0: return v->sectors - lot(3) * 8;
+	case 1: return v->sectors + lot(3) * 8;
+	case 2: return v->regions - lot(3) + lot(3);
+	case 3: return lot(v->regions) * REGION + lot(3) * 4;
+	case 4: return (uint64_t)(v->term + lot(3) - 1) << BLKCAST_SEQ_BITS |
 			(one_in(2) ? BLKCAST_SEQ_MAX - lot(2) : lot(3));
-	default: return lot(0);
+	default: return lot_bound(now);
 	}
 }
 
@@ -93,6 +74,69 @@ static uint32_t unit_of(uint16_t type)
 	default:
 		return 512;
 	}
+}
+
+/* About as many as there may be: of what is there, of what a frame has room for, at all. */
+static uint32_t count_bound(const struct liar *liar, const struct note *n)
+{
+	const struct bc_volume *v = &liar->peer.volume;
+	uint32_t room = BLKCAST_PAYLOAD_MAX / unit_of(n->type);
+	uint64_t left;
+
+	switch (n->type) {
+	case BLKCAST_FRAME_STAMPS:
+		left = v->regions - n->sector;
+		break;
+	case BLKCAST_FRAME_HASHES:
+		left = REGION / 8;
+		break;
+	case BLKCAST_FRAME_MEMBERS:
+		left = BLKCAST_MEMBERS_MAX;
+		break;
+	default:
+		left = REGION - n->sector % REGION;
+		break;
+	}
+	switch (lot(10)) {
+	case 0: return 0;
+	case 1: return lot(16) | 1;
+	case 2: return left;
+	case 3:
+	case 4: return left + 1 + lot(8);
+	case 5: return room;
+	case 6: return room + 1;
+	case 7: return left + lot(room);
+	case 8: return ~0U >> lot(32);
+	default: return n->sectors + lot(5) - 2;
+	}
+}
+
+/*
+ * A count at a bound, or a length, with all else as if that were right: what comes along
+ * is as long as the frame says, and what is past the count is past the checksum.
+ */
+static void count_lie(struct liar *liar, struct note *n)
+{
+	uint32_t count = count_bound(liar, n), unit = unit_of(n->type);
+	uint64_t bytes = (uint64_t)count * unit + (one_in(8) ? lot(unit) : 0);
+	uint32_t had = n->bytes;
+
+	if (one_in(3)) {
+		n->sectors = count;
+	} else {
+		if (one_in(2))
+			n->sectors = count;
+		else
+			n->crc_bytes = had;
+		n->length = bytes;
+		n->bytes = bytes < NOTE_BYTES ? bytes : NOTE_BYTES;
+	}
+	if (n->bytes > had)
+		memset(n->data + had, 0xff, n->bytes - had);
+	/* The last ones, if that is what they would be. */
+	if (n->type == BLKCAST_FRAME_STAMPS)
+		n->flags = n->sector + n->sectors == liar->peer.volume.regions ?
+			   BLKCAST_FRAME_LAST : 0;
 }
 
 /* Those that no peer may send, whatever it means by it; else 0. */
@@ -178,7 +222,7 @@ static int data_lie(struct note *n)
 	    n->type == BLKCAST_FRAME_DATA)
 		return 0;
 	for (int i = 0; i < 8; i++) {
-		uint64_t value = boundary(NULL, 0);
+		uint64_t value = lot_bound(0);
 
 		memcpy(n->data + lot(n->bytes / 8) * 8, &value, sizeof(value));
 	}
@@ -222,11 +266,29 @@ static void keep_content(struct liar *liar, struct note *n)
 	}
 }
 
+/* Does it bring more than it counts, or less? */
+static int ill_sized(const struct note *n)
+{
+	switch (n->type) {
+	case BLKCAST_FRAME_WRITE:
+	case BLKCAST_FRAME_REGION:
+	case BLKCAST_FRAME_DATA:
+	case BLKCAST_FRAME_STAMPS:
+	case BLKCAST_FRAME_HASHES:
+	case BLKCAST_FRAME_MEMBERS:
+		return n->length != (uint64_t)n->sectors * unit_of(n->type);
+	default:
+		return 0;
+	}
+}
+
 /* Is it of what the volume does not have, or not as much?  Nobody may send that either. */
 static int beyond(const struct liar *liar, const struct note *n)
 {
 	const struct bc_volume *v = &liar->peer.volume;
 
+	if (ill_sized(n))
+		return 1;
 	/* It may have that by now. */
 	if (liar->sized)
 		return 0;
@@ -236,16 +298,17 @@ static int beyond(const struct liar *liar, const struct note *n)
 	case BLKCAST_FRAME_REGION:
 	case BLKCAST_FRAME_READ:
 		return n->sectors &&
-		       (n->sector >= v->sectors || n->sectors > v->sectors - n->sector);
+		       (n->sector >= v->sectors || n->sectors > v->sectors - n->sector ||
+			n->sectors > REGION - n->sector % REGION);
 	case BLKCAST_FRAME_COMPARE:
 	case BLKCAST_FRAME_FORGET:
 		return n->sector >= v->regions;
 	case BLKCAST_FRAME_STAMPS:
-		return n->sector >= v->regions || n->sectors > v->regions - n->sector ||
-		       n->length != n->sectors * 8ULL;
+		return n->sector >= v->regions || n->sectors > v->regions - n->sector;
 	case BLKCAST_FRAME_HASHES:
-		return n->length % BLKCAST_HASH_SIZE ||
-		       n->length > REGION / 8 * BLKCAST_HASH_SIZE;
+		return n->sectors > REGION / 8;
+	case BLKCAST_FRAME_MEMBERS:
+		return n->sectors > BLKCAST_MEMBERS_MAX;
 	default:
 		return 0;
 	}
@@ -255,8 +318,8 @@ static int beyond(const struct liar *liar, const struct note *n)
 
 static void note_put(struct liar *liar, const struct note *n, uint32_t cut)
 {
-	uint32_t crc = n->crc_given ? n->data_crc :
-		       n->bytes ? bc_crc32c(n->data, n->bytes) : 0;
+	uint32_t summed = n->crc_bytes && n->crc_bytes < n->bytes ? n->crc_bytes : n->bytes;
+	uint32_t crc = n->crc_given ? n->data_crc : summed ? bc_crc32c(n->data, summed) : 0;
 	struct blkcast_frame frame = {
 		.magic = htole32(n->magic), .data_crc = htole32(crc),
 		.type = htole16(n->type), .flags = htole16(n->flags),
@@ -276,6 +339,8 @@ static void note_put(struct liar *liar, const struct note *n, uint32_t cut)
 	liar->peer.seq = n->seq;
 }
 
+#define COUNT_LIE	22	/* beyond all the others */
+
 /* Any frame there is, from either end. */
 static void note_any(struct liar *liar, struct note *n)
 {
@@ -289,12 +354,15 @@ static void note_any(struct liar *liar, struct note *n)
 	memset(n->data, 0xa5, n->bytes);
 }
 
-static void lie_once(struct liar *liar, struct note *n)
+static void lie_once(struct liar *liar, struct note *n, int aimed)
 {
 	int sure = 0, times = 1;
 	uint32_t cut = ~0U;
 
-	switch (lot(22)) {
+	switch (aimed ? COUNT_LIE : lot(COUNT_LIE)) {
+	case COUNT_LIE:
+		count_lie(liar, n);
+		break;
 	case 0:
 		n->crc_flaw = sure = 1;
 		break;
@@ -351,12 +419,16 @@ static void lie_once(struct liar *liar, struct note *n)
 
 void note_send(struct liar *liar, struct note *note)
 {
+	int aimed;
+
 	if (liar->over)
 		return;
+	aimed = note->type == liar->aim && !liar->aim_at--;
 	/* Once wrong, now and then wrong again. */
-	if (liar->frames++ == liar->lie_at || (liar->frames > liar->lie_at && one_in(8))) {
+	if (aimed || liar->frames++ == liar->lie_at ||
+	    (liar->frames > liar->lie_at && one_in(8))) {
 		liar->depth.lies++;
-		lie_once(liar, note);
+		lie_once(liar, note, aimed);
 	} else {
 		note_put(liar, note, ~0U);
 	}
