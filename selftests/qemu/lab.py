@@ -275,7 +275,16 @@ class Guest:
                         raise
                 # Emulated, a stock kernel now and then dies of a stray trap
                 # long before it runs anything of ours.
-                os.rename(self.console, f"{self.console}.failed-boot")
+                self.set_boot_aside()
+
+    def set_boot_aside(self):
+        """A boot that failed is no complaint; what the console had before it may be."""
+        with open(self.console, "rb+") as log, \
+             open(f"{self.console}.failed-boot", "ab") as aside:
+            text = log.read()
+            at = text.rindex(b"=== power on\n")
+            aside.write(text[at:])
+            log.truncate(at)
 
     async def boot(self):
         for disk in self.disks:

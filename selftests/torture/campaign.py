@@ -183,7 +183,6 @@ class Campaign:
         self.faults.end_all()
         self.stop()
         self.cluster.wait_in_sync()
-        self.cluster.check_flippers()
         links = self.cluster.links()
         for v in self.volumes:
             content = self.equal_content(v)
@@ -197,6 +196,7 @@ class Campaign:
             if v.session:
                 self.operations += v.session.marks().done
                 v.settle(v.judge(content, DONE))
+        self.cluster.check_flippers()
         self.passed(f"{kind}: the copies are equal, with all that was written")
 
     def equal_content(self, volume):

@@ -302,7 +302,7 @@ class Faults:
     def __init__(self, cluster, seed, kinds):
         self.cluster, self.kinds = cluster, kinds
         self.lots = random.Random(f"faults {seed}")
-        self.active = []
+        self.active, self.deck = [], []
         self.counts = Counter(dict.fromkeys(kinds, 0))
         self.progress, self.linger, self.parted = Progress(), 0, False
 
@@ -318,14 +318,22 @@ class Faults:
         self.parted = False
         if not self.kinds:
             return 0
-        number, claimed = self.lots.choice([0, 1, 2, 2, 3, 3]), set()
-        for kind in self.lots.sample(self.kinds, min(number, len(self.kinds))):
-            fault = KINDS[kind](self.cluster, random.Random(self.lots.getrandbits(64)))
-            if not claimed & fault.claims():
-                claimed |= fault.claims()
-                self.active.append(fault)
+        for _ in range(self.lots.choice([0, 1, 2, 2, 3, 3])):
+            self.deal()
         self.linger = self.lots.choice([0, 0, 4, 8])
         return self.lots.randrange(60, 500) if self.active else 0
+
+    def deal(self):
+        """One more that gets into nobody's way; all kinds come equally often."""
+        if len(self.deck) < len(self.kinds):
+            self.deck += self.lots.sample(self.kinds, len(self.kinds))
+        claimed = set().union(*(f.claims() for f in self.active))
+        for kind in self.deck:
+            fault = KINDS[kind](self.cluster, random.Random(self.lots.getrandbits(64)))
+            if not claimed & fault.claims():
+                self.deck.remove(kind)
+                self.active.append(fault)
+                return
 
     def begin(self):
         self.progress = Progress()
