@@ -383,6 +383,9 @@ class Campaign:
         self.cluster.hand_over()
         self.cluster.heal(volume, old)
         self.cluster.each(old, "blkcast down {0}; blkcast up {0}", [volume])
+        if volume.ack != "disk":
+            # Nobody could write on that disk that the replica was in sync.
+            self.cluster.each(old, "blkcast replica {} --discard-mine", [volume])
         self.cluster.each(old, "blkcast set {} --on-io-error pass")
         self.settle("dead", None)
 
@@ -427,6 +430,15 @@ class Campaign:
         if self.cluster.flipped_bits() > 30 and not self.complaints:
             raise LabError("no kernel has complained of a wrong bit")
 
+    def show_hosts(self):
+        """What those that still run say, after a failure."""
+        for guest in ("g1", "g2"):
+            try:
+                self.say(f"{guest}:\n" + self.lab.execute(
+                    guest, "blkcast status; tail -n 30 /run/blkcastd.log", 30))
+            except LabError as error:
+                self.say(f"{guest}: {error}")
+
     def summary(self, losses):
         seconds = time.monotonic() - self.started
         counts = ", ".join(f"{kind} {n}" for kind, n in sorted(self.faults.counts.items()))
@@ -469,6 +481,7 @@ def main():
     except (Violation, LabError) as error:
         before = None if error.__suppress_context__ else error.__context__
         campaign.say(f"{error}" + (f"\nafter: {before}" if before else ""))
+        campaign.show_hosts()
         print(f"not ok {campaign.points + 1} SEED={seed} ROUNDS={rounds}"
               f" FAULTS='{' '.join(given.faults)}'")
         status = 1

@@ -155,7 +155,8 @@ class Cluster:
         self.primary, self.replica = self.replica, self.primary
 
     def hand_over(self):
-        """The replica becomes primary in good order."""
+        """The replica becomes primary in good order. Nobody writes."""
+        self.wait_in_sync()
         self.each(self.primary, "blkcast replica {} > /dev/null")
         self.swap()
         self.each(self.primary, "blkcast primary {} > /dev/null")
