@@ -13,7 +13,8 @@
 #
 #   raw                    the device itself
 #   blkcast-ACK-N          ack local, memory or disk, 1 to 3 replicas
-#   drbd-P, drbd-P-tuned   protocol A, B or C, one replica
+#   drbd-P, drbd-P-tuned   protocol A, B or C, one replica; with -sums, as blkcast
+#                          does, a crc32c of the data is sent and checked
 #   md-1                   RAID-1 of the device and the same of g2 over NVMe/TCP,
 #                          with a write-intent bitmap
 #
@@ -124,13 +125,16 @@ drbd_make() {
 	local system=$1 backing=$2 resource=$1-$2 i protocol md=internal disk= net=
 	i=$(systems_backings | awk -v s="$system $backing" '$0 == s { print NR - 1 }')
 	protocol=${system#drbd-}
-	protocol=${protocol%-tuned}
+	protocol=${protocol%%-*}
 	[ "$backing" != cold ] || md="$(meta "$system")"
 	case $system in
-	*-tuned)
+	*-tuned*)
 		disk="al-extents 6433; c-plan-ahead 20; c-max-rate 1000M; c-fill-target 1M;"
 		net="max-buffers 16000; max-epoch-size 16000; sndbuf-size 0;"
 		;;
+	esac
+	case $system in
+	*-sums) net+=" data-integrity-alg crc32c;" ;;
 	esac
 	modprobe drbd
 	mkdir -p /etc/drbd.d /var/lib/drbd
