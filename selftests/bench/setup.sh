@@ -122,7 +122,7 @@ blkcast_make() {
 # ---- DRBD ----
 
 drbd_make() {
-	local system=$1 backing=$2 resource=$1-$2 i protocol md=internal disk= net=
+	local system=$1 backing=$2 resource=$1-$2 i protocol md=internal disk="" net=""
 	i=$(systems_backings | awk -v s="$system $backing" '$0 == s { print NR - 1 }')
 	protocol=${system#drbd-}
 	protocol=${protocol%%-*}
