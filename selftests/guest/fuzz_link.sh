@@ -76,8 +76,13 @@ is "one that compares nothing: the volume grows all the same" \
 is "one that takes a byte now and then: no writer waits for it for long" \
 	"$(on 'liar slow a | tail -n 1')" good
 round "to a replica" b "" "in sync" copies reads hashes handed
-turn bad
-round "to a primary" a $bad "in sync" reads hashes acks
+reached=("in sync" hashes acks)
+# dm-flakey of 6.1 fails writes as well: there a reader gets all from the disk.
+if [[ $KVER != 6.1* ]]; then
+	turn bad
+	reached+=(reads)
+fi
+round "to a primary" a $bad "${reached[@]}"
 # It is bad until it is written to.
 turn good
 on "dd if=/tmp/model of=/dev/blkcast/a bs=4k skip=$((bad / 8)) seek=$((bad / 8)) count=1 \
