@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-alloc_failures: fails allocations of modules, in a kernel that can.
+alloc_failures: fails allocations of modules and requests of disks, in a kernel that can.
 
 	alloc_failures.py each COMMAND UNDO
 			runs COMMAND again and again: its first allocation fails, then only
@@ -9,6 +9,7 @@ alloc_failures: fails allocations of modules, in a kernel that can.
 			it has failed, it must work at once without a failure; UNDO comes
 			after each. Prints how many failed, and how often COMMAND did.
 	alloc_failures.py often PERCENT		from now on, of all tasks; 0: no more
+	alloc_failures.py requests PERCENT DISK		those of a disk; 0: no more
 	alloc_failures.py write DEVICE MODEL BLOCKS SECONDS SEED
 			blocks by lot; MODEL gets what each may hold from now on
 	alloc_failures.py has DEVICE MODEL
@@ -37,20 +38,30 @@ def put(path, value):
         file.write(str(value))
 
 
+def arm_point(point, percent):
+    folder = DEBUG + point + "/"
+    put(folder + "task-filter", "N")
+    put(folder + "interval", 1)
+    put(folder + "times", -1)
+    put(folder + "verbose", 0)
+    put(folder + "probability", percent)
+    return folder
+
+
 def arm(percent):
     for point in POINTS:
-        folder = DEBUG + point + "/"
+        folder = arm_point(point, percent)
         put(folder + "require-start", MODULES[0])
         put(folder + "require-end", MODULES[1])
         put(folder + "stacktrace-depth", 32)
-        put(folder + "task-filter", "N")
         put(folder + "ignore-gfp-wait", "N")
-        put(folder + "interval", 1)
-        put(folder + "times", -1)
-        put(folder + "verbose", 0)
-        put(folder + "probability", percent)
     put(DEBUG + "fail_page_alloc/ignore-gfp-highmem", "N")
     put(DEBUG + "fail_page_alloc/min-order", 0)
+
+
+def arm_disk(percent, disk):
+    put(f"/sys/block/{disk}/make-it-fail", int(percent > 0))
+    arm_point("fail_make_request", percent)
 
 
 def run(command, failing=0):
@@ -137,6 +148,8 @@ def main():
         each(*args)
     elif verb == "often":
         arm(int(args[0]))
+    elif verb == "requests":
+        arm_disk(int(args[0]), args[1])
     elif verb == "write":
         write(args[0], args[1], *map(int, args[2:]))
     else:

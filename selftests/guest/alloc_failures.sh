@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Memory that is not to be had: each allocation of each command of the module fails
-# once, then any of them while a volume is written. There are errors, no oops, nothing
-# leaks, and what was acknowledged is there, on both copies.
+# once, then any of them while a volume is written; then requests of either disk. There
+# are errors, no oops, nothing leaks, and what was acknowledged is there, on both copies.
 #
 #	a (primary) --- b		RAM disks, filled: they allocate nothing any more
 #
@@ -58,11 +58,21 @@ check "the copies are equal" same a b
 
 # ---- any, while it is written ----
 
+survived() {	# survived WHAT: it fails no more
+	check "$1: they meet again" meet
+	check "$1: what was acknowledged is there" holds a
+	check "$1: on the replica too" holds b
+	check "$1: the copies are equal" same a b
+}
+
 often 2
 check "writes while allocations fail" written
 often 0
-check "they meet again" meet
-check "what was acknowledged is there" holds a
-check "on the replica too" holds b
-check "the copies are equal" same a b
+survived "allocations"
+for disk in 1 0; do
+	on "$failures requests 2 ram$disk"
+	check "writes while requests of ram$disk fail" written
+	on "$failures requests 0 ram$disk"
+	survived "requests of ram$disk"
+done
 ktap_done
