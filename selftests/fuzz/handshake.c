@@ -339,7 +339,9 @@ static int side_start(struct side *side, bool primary, unsigned int state)
 		json_put_text(handshake->question, "type", "describe");
 	}
 	if (state & CERTIFIED)
-		handshake->certified = (struct certs_peer){ true, "g1 g2 g9 g7.x", "x" };
+		handshake->certified = (struct certs_peer){
+			.known = true, .names = "g1 g2 g9 g7.x", .domain = "x",
+		};
 	side->session->secrets = &secrets;
 	side->session->plain = true;
 	session_talk(side->session, fds[0]);
