@@ -39,6 +39,17 @@ put() {	# MIB SEEK
 }
 equal() { is "$1" "$(content "$2")" "$(content g1)"; }
 
+# joins NAME GUEST SOURCE: it gets in sync, with the source's content
+joins() {
+	local summary
+	summary=$(join "$2")
+	is "$1" $? 0
+	is "... with the content of $3" "$(said source <<< "$summary")" "$3"
+	check "... in sync" wait_until 60 in_sync "$2"
+	is "... by links that are encrypted" "$(field g1 "link['$2']['tls']")" True
+	equal "... and equal" "$2"
+}
+
 # stranger NAME REGEX [FROM]: g3 gets nothing, and nobody keeps a copy there
 stranger() {
 	refuses "$1" "$2" join g3 "${3:-}"
@@ -68,12 +79,7 @@ vm_exec g1 'blkcast create data --device /dev/vda --size 64M > /dev/null && blkc
 	blkcast primary data'
 put 20 3
 
-summary=$(join g2)
-is "the first replica joins" $? 0
-is "... with the content of the primary" "$(said source <<< "$summary")" g1
-check "... in sync" wait_until 60 in_sync g2
-is "... by links that are encrypted" "$(field g1 "link['g2']['tls']")" True
-equal "... and equal" g2
+joins "the first replica joins" g2 g1
 
 # ---- those that are not let in ----
 
@@ -100,13 +106,8 @@ stranger "who is asked is not who it should be" \
 
 # ---- that is let in ----
 
-summary=$(join g3)
-is "the right one joins, with nothing restarted" $? 0
-# The primary has the replica's address, which is not in its certificate.
-is "... with the content of the replica" "$(said source <<< "$summary")" g2
-check "... in sync" wait_until 60 in_sync g3
-is "... by links that are encrypted" "$(field g1 "link['g3']['tls']")" True
-equal "... and equal" g3
+# The replica's content: the primary has its address, which is not in its certificate.
+joins "the right one joins, with nothing restarted" g3 g2
 put 8 30
 check "... it follows" wait_until 60 in_sync g3
 equal "... and is equal again" g3

@@ -11,20 +11,14 @@ import sys
 import threading
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../torture"))
+sys.path[:0] = [os.path.join(HERE, "../torture"), os.path.join(HERE, "../lib")]
 
 import faults
+import ktap
+from ktap import check
 
 FLIPPER = os.path.join(HERE, "../../.build/selftests/guest/bit_flipper")
 MIB = 1 << 20
-count = failed = 0
-
-
-def check(name, good):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} {name}")
 
 
 # ---- lots ----
@@ -139,6 +133,4 @@ check("each is told of, and the connection's end", pair.told() == (sum(bits), 1)
 again = Pair(16, 1)
 check("the same seed, the same bits", again.both_ways(data) == came)
 again.told()
-print(f"1..{count}")
-print(f"# Totals: pass:{count - failed} fail:{failed}")
-sys.exit(1 if failed else 0)
+ktap.done()

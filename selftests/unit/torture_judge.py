@@ -6,23 +6,17 @@ import os
 import struct
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)),
-                                "../torture"))
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../torture"), os.path.join(HERE, "../lib")]
 
 import copies
+import ktap
 from history import DONE, DURABLE, IN_STREAM, ON_DISK, Session, Violation, Volume
+from ktap import check
 from sequence import FLUSH, FUA, NEVER, SECTOR, WRITE, Pattern, Sequence, Version
 
 SEED, SECTORS, OPS = 77, 4096, 400
 PATTERN = Pattern(2, 1024, 20, 8, 100)
-count = failed = 0
-
-
-def check(name, good):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} {name}")
 
 
 def violates(session, content, must=None, barriers=None):
@@ -245,9 +239,6 @@ def copy_tests():
         one, doubt, content, bytes(changed)) == [])
 
 
-print("KTAP version 1")
 history_tests()
 copy_tests()
-print(f"1..{count}")
-print(f"# Totals: pass:{count - failed} fail:{failed}")
-sys.exit(failed > 0)
+ktap.done()
