@@ -304,12 +304,19 @@ static void kernel_stream(void *arg, const char *volume, const char *peer,
 	close(socket);
 }
 
+/* The peer has named a key that it does not have: its codes are wrong from here on. */
+static void look_at_key(struct side *side, const struct session *session)
+{
+	side->forged |= memcmp(&session->handshake.proof.key, &key, sizeof(key)) != 0;
+}
+
 static void side_done(struct session *session, bool linked, void *owner)
 {
 	struct side *side = owner;
 
 	MUST(!side->done);
 	side->done = true;
+	look_at_key(side, session);
 	MUST(linked || fuzz_printable(session->handshake.error.text));
 }
 
@@ -406,6 +413,8 @@ static void peer_read(struct peer *peer)
 
 	n = recv(peer->fd, peer->in + peer->have, sizeof(peer->in) - peer->have, MSG_DONTWAIT);
 	peer->have += n > 0 ? n : 0;
+	if (!peer->side->done)
+		look_at_key(peer->side, peer->side->session);
 	/* Somebody who is not understood may be refused with a code or without one. */
 	if (peer->side->forged)
 		return;
@@ -453,7 +462,7 @@ static void peer_say(struct peer *peer, const uint8_t *line, size_t size)
 		peer_frame(peer, line + 1, size - 1, *line == '+');
 		break;
 	case '#':
-		peer->side->forged = true;
+		peer->side->forged |= size > 1;
 		peer_write(peer, line + 1, size - 1);
 		break;
 	case 'K':
