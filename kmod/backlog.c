@@ -133,19 +133,23 @@ static bool log_room_locked(struct blkcast_volume *v, u64 bytes)
 	return true;
 }
 
+/**
+ * blkcast_log_room() - can the backlog take an entry?
+ * @v: the volume; the caller has the turn
+ * @bytes: of data
+ */
 bool blkcast_log_room(struct blkcast_volume *v, u64 bytes)
 {
 	bool room;
 
 	spin_lock_irq(&v->lock);
-	room = log_room_locked(v, bytes);
+	room = log_room_locked(v, bytes + sizeof(struct blkcast_op));
 	spin_unlock_irq(&v->lock);
 	return room;
 }
 
-/* Wait until the backlog can take @bytes of data more.  The volume's thread. */
+/* Wait until it can.  The volume's thread. */
 void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes)
 {
-	wait_event(v->idle,
-		   blkcast_log_room(v, bytes + sizeof(struct blkcast_op)));
+	wait_event(v->idle, blkcast_log_room(v, bytes));
 }

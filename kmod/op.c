@@ -5,7 +5,7 @@
  *
  * An op's step is a function.  When what it waits for has come (its range is
  * free, the pen has written, the flush is done) blkcast_op_ready() puts it on
- * vol->ready and the volume's thread calls the step.  Local I/O is submitted
+ * vol->ready and the volume's thread calls the step (volume.c: the turn).  Local I/O is submitted
  * from the op's own pages and ends in op->end, which may run in interrupt
  * context.
  *
@@ -22,6 +22,7 @@
  * keep what it has for as long as it likes, so nothing of the pool's reserve is lent: it
  * always comes back.
  */
+#include <linux/blk-cgroup.h>
 #include <linux/slab.h>
 
 #include "volume.h"
@@ -149,6 +150,14 @@ static void page_free(struct blkcast_volume *v, struct page *page)
 		mempool_free(page, &v->page_pool);
 }
 
+static void op_free_pages(struct blkcast_op *op)
+{
+	if (op->nr_pages)
+		pages_keep(op);
+	while (op->nr_pages)
+		page_free(op->vol, op->pages[--op->nr_pages]);
+}
+
 /* Pages for a WRITE's data; waits until there are enough. */
 void blkcast_op_alloc_pages(struct blkcast_op *op)
 {
@@ -161,6 +170,25 @@ void blkcast_op_alloc_pages(struct blkcast_op *op)
 	op->lendable = pool_full(op->vol);
 }
 
+/* The same without waiting.  False: the op has none. */
+bool blkcast_op_try_pages(struct blkcast_op *op)
+{
+	unsigned int n = DIV_ROUND_UP(blkcast_op_bytes(op), PAGE_SIZE);
+	struct page *page;
+
+	pages_take(op, n);
+	while (op->nr_pages < n) {
+		page = mempool_alloc(&op->vol->page_pool, GFP_NOWAIT | __GFP_NOWARN);
+		if (!page) {
+			op_free_pages(op);
+			return false;
+		}
+		op->pages[op->nr_pages++] = page;
+	}
+	op->lendable = pool_full(op->vol);
+	return true;
+}
+
 void blkcast_op_get(struct blkcast_op *op)
 {
 	refcount_inc(&op->refs);
@@ -169,25 +197,21 @@ void blkcast_op_get(struct blkcast_op *op)
 /* Any context. */
 void blkcast_op_put(struct blkcast_op *op)
 {
-	struct blkcast_volume *v = op->vol;
-
 	if (!refcount_dec_and_test(&op->refs))
 		return;
-	if (op->nr_pages)
-		pages_keep(op);
-	while (op->nr_pages)
-		page_free(v, op->pages[--op->nr_pages]);
+	op_free_pages(op);
 	mempool_free(op, op->pool);
 }
 
-/* Let the volume's thread call op->step.  Caller holds vol->lock. */
+/* Let op->step be called when it is its turn.  Caller holds vol->lock. */
 void __blkcast_op_ready(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
 
 	lockdep_assert_held(&v->lock);
 	list_add_tail(&op->node, &v->ready);
-	wake_up(&v->wake);
+	if (!v->turn)
+		wake_up(&v->wake);
 }
 
 void blkcast_op_ready(struct blkcast_op *op)
@@ -246,6 +270,8 @@ static void op_submit_pages(struct blkcast_op *op, blk_opf_t opf)
 	bio->bi_iter.bi_sector = v->data_start + op->sector;
 	bio->bi_private = op;
 	bio->bi_end_io = op_end_io;
+	/* Whoever runs this: a writer that is throttled below holds up all others. */
+	bio_associate_blkg_from_css(bio, blkcg_root_css);
 	for (i = 0; i < op->nr_pages; i++) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
 

@@ -130,6 +130,7 @@ void blkcast_op_init(struct blkcast_op *op, struct blkcast_volume *v,
 		     enum blkcast_op_kind kind);
 void blkcast_op_set_range(struct blkcast_op *op, sector_t sector, u32 sectors);
 void blkcast_op_alloc_pages(struct blkcast_op *op);
+bool blkcast_op_try_pages(struct blkcast_op *op);
 void blkcast_op_get(struct blkcast_op *op);
 void blkcast_op_put(struct blkcast_op *op);
 void blkcast_op_ready(struct blkcast_op *op);

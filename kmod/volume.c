@@ -141,7 +141,54 @@ static void volume_show_partitions(struct blkcast_volume *v, bool show)
 	mutex_unlock(&disk->open_mutex);
 }
 
-/* ---- the thread that runs the steps of ops ---- */
+/* ---- the turn: who runs the steps of ops, one at a time ---- */
+
+/**
+ * blkcast_turn_take() - run an op's step here and now?
+ * @v: the volume; caller holds vol->lock
+ *
+ * That spares a change of context.  Who has the turn beside vol->thread must not wait for
+ * what other ops hold: they may need the turn to give it back.
+ *
+ * Return: true if nobody runs a step and none is due; then blkcast_turn_over() is due.
+ */
+bool blkcast_turn_take(struct blkcast_volume *v)
+{
+	lockdep_assert_held(&v->lock);
+	if (v->turn || !list_empty(&v->ready))
+		return false;
+	v->turn = true;
+	return true;
+}
+
+/* What has become due meanwhile is the thread's. */
+void blkcast_turn_over(struct blkcast_volume *v)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->lock, flags);
+	v->turn = false;
+	if (!list_empty(&v->ready))
+		wake_up(&v->wake);
+	spin_unlock_irqrestore(&v->lock, flags);
+}
+
+/* Take the turn for all ops whose step is due. */
+static bool turn_take_all(struct blkcast_volume *v, struct list_head *ops)
+{
+	bool due;
+
+	if (list_empty_careful(&v->ready))
+		return false;
+	spin_lock_irq(&v->lock);
+	due = !v->turn && !list_empty(&v->ready);
+	if (due) {
+		v->turn = true;
+		list_splice_init(&v->ready, ops);
+	}
+	spin_unlock_irq(&v->lock);
+	return due;
+}
 
 static struct blkcast_op *op_pop(struct list_head *ops)
 {
@@ -162,15 +209,15 @@ static int volume_thread(void *data)
 	LIST_HEAD(ops);
 
 	while (!kthread_should_stop()) {
-		wait_event_interruptible(v->wake, kthread_should_stop() ||
-					 !list_empty_careful(&v->ready));
-		spin_lock_irq(&v->lock);
-		list_splice_init(&v->ready, &ops);
-		spin_unlock_irq(&v->lock);
+		wait_event_interruptible(v->wake, turn_take_all(v, &ops) ||
+					 kthread_should_stop());
+		if (list_empty(&ops))
+			continue;
 		blk_start_plug(&plug);
 		while ((op = op_pop(&ops)))
 			op->step(op);
 		blk_finish_plug(&plug);
+		blkcast_turn_over(v);
 	}
 	memalloc_noio_restore(noio);
 	return 0;

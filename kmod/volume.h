@@ -14,8 +14,8 @@
  *		event_lock	the order of events (event.c)
  *		pages_lock	pages that are kept (op.c)
  *
- * Threads: vol->thread runs the steps of ops; the map's ordered workqueue holds
- * the pen; each link has a sender and a receiver (link.h).
+ * Threads: vol->thread runs the steps of ops, if no writer does it itself (write.c); the
+ * map's ordered workqueue holds the pen; each link has a sender and a receiver (link.h).
  */
 #ifndef _BLKCAST_VOLUME_H
 #define _BLKCAST_VOLUME_H
@@ -139,6 +139,7 @@ struct blkcast_volume {
 	u32			openers;	/* L */
 
 	struct task_struct	*thread;	/* I */
+	bool			turn;		/* L: somebody runs steps */
 	struct list_head	ready;		/* L: ops whose step is due */
 	wait_queue_head_t	wake;		/* something for the thread */
 	wait_queue_head_t	idle;		/* an op, a link or log space is gone */
@@ -214,6 +215,8 @@ extern struct list_head blkcast_volumes;
 extern struct workqueue_struct *blkcast_wq;
 
 /* volume.c */
+bool blkcast_turn_take(struct blkcast_volume *v);
+void blkcast_turn_over(struct blkcast_volume *v);
 int blkcast_volume_up(const struct blkcast_volume_params *params, u32 *minor,
 		      struct netlink_ext_ack *extack);
 int blkcast_volume_down(struct blkcast_volume *v, struct netlink_ext_ack *extack);

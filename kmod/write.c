@@ -13,8 +13,9 @@
  *	write_end		  acknowledgements: blkcast_write_reached()
  *	op_complete		both have come: the bio ends
  *
- * All steps run in the volume's thread, one at a time, so LSN order is backlog
- * order is stream order.  Reads have their own way: reads.c.
+ * Steps run one at a time, so LSN order is backlog order is stream order: in the
+ * volume's thread; or where the write comes in if nothing is ahead of it, as long as it
+ * need not wait.  Reads have their own way: reads.c.
  *
  * A flush is an entry of the stream with an LSN of its own: a replica flushes
  * there before it applies anything behind.  It completes when the local device
@@ -390,7 +391,6 @@ static void write_copy(struct blkcast_op *op)
 	struct bvec_iter it;
 	u32 at = 0;
 
-	blkcast_op_alloc_pages(op);
 	bio_for_each_segment(bv, op->bio, it) {
 		void *from = bvec_kmap_local(&bv);
 		u32 done = 0;
@@ -446,6 +446,25 @@ static void write_unpenned(struct blkcast_op *op)
 	}
 }
 
+/* Pages and room.  Only the thread waits for them; false: the op is left to it. */
+static bool write_prepare(struct blkcast_op *op)
+{
+	struct blkcast_volume *v = op->vol;
+	u64 bytes = blkcast_op_bytes(op) + PAGE_SIZE;
+	bool data = op->kind == BLKCAST_OP_WRITE;
+
+	if (current == v->thread) {
+		if (data)
+			blkcast_op_alloc_pages(op);
+		blkcast_log_reserve(v, bytes);
+		return true;
+	}
+	if (blkcast_log_room(v, bytes) && (!data || blkcast_op_try_pages(op)))
+		return true;
+	blkcast_op_ready(op);
+	return false;
+}
+
 static void write_commit(struct blkcast_op *op)
 {
 	struct blkcast_volume *v = op->vol;
@@ -457,9 +476,10 @@ static void write_commit(struct blkcast_op *op)
 		write_unpenned(op);
 		return;
 	}
+	if (!write_prepare(op))
+		return;
 	if (op->kind == BLKCAST_OP_WRITE)
 		write_copy(op);
-	blkcast_log_reserve(v, blkcast_op_bytes(op) + PAGE_SIZE);
 	barrier = fua_barrier(op);
 
 	spin_lock_irq(&v->lock);
@@ -542,8 +562,19 @@ static void write_begin(struct blkcast_op *op)
 
 /* ---- the door ---- */
 
-/* Take an op in, if the policy lets it.  Caller holds vol->lock. */
-static bool write_admit(struct blkcast_op *op)
+/* One that waits for nothing, as a rule.  Caller holds vol->lock. */
+static bool write_runs_here(struct blkcast_op *op)
+{
+	return op->kind != BLKCAST_OP_FLUSH &&
+	       !(op->bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)) &&
+	       blkcast_turn_take(op->vol);
+}
+
+/*
+ * Take an op in, if the policy lets it.  @here: and its step is to be run now, and the
+ * turn to be given up.  Caller holds vol->lock.
+ */
+static bool write_admit(struct blkcast_op *op, bool *here)
 {
 	struct blkcast_volume *v = op->vol;
 	enum blkcast_gate gate = blkcast_policy_gate(v);
@@ -556,6 +587,8 @@ static bool write_admit(struct blkcast_op *op)
 	v->write_bytes += blkcast_op_bytes(op);
 	if (gate == BLKCAST_GATE_PARK)
 		blkcast_policy_park(op);
+	else if (write_runs_here(op))
+		*here = true;
 	else
 		__blkcast_op_ready(op);
 	return true;
@@ -565,8 +598,8 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 			 enum blkcast_op_kind kind)
 {
 	struct blkcast_op *op = blkcast_op_alloc(v, kind, &v->op_pool);
+	bool accepted, here = false;
 	unsigned long flags;
-	bool accepted;
 
 	op->bio = bio;
 	op->step = kind == BLKCAST_OP_FLUSH ? flush_commit : write_begin;
@@ -578,12 +611,16 @@ static void write_submit(struct blkcast_volume *v, struct bio *bio,
 
 	account_begin(op);
 	spin_lock_irqsave(&v->lock, flags);
-	accepted = write_admit(op);
+	accepted = write_admit(op, &here);
 	spin_unlock_irqrestore(&v->lock, flags);
 	if (!accepted) {
 		account_end(op);
 		blkcast_op_put(op);
 		bio_io_error(bio);
+	}
+	if (here) {
+		op->step(op);
+		blkcast_turn_over(v);
 	}
 }
 
