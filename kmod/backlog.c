@@ -4,8 +4,8 @@
  *
  * Links drain it, each from a cursor of its own.  Entries that the backing device
  * and every link are done with stay for replicas that return (stream.c), until
- * their room or their memory is needed.  The volume's thread reserves room before
- * it appends; while there is none
+ * their room or their memory is needed.  Who has the turn (volume.c) sees to room before
+ * it appends; while there is none the volume's thread waits, and
  *
  *	- a link that completions wait for (in sync, not asynchronous) slows the
  *	  writers down,

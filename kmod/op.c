@@ -23,6 +23,7 @@
  * always comes back.
  */
 #include <linux/blk-cgroup.h>
+#include <linux/ioprio.h>
 #include <linux/slab.h>
 
 #include "volume.h"
@@ -257,21 +258,23 @@ static void op_zeroes_work(struct work_struct *work)
 					 op->sectors, GFP_NOIO, 0));
 }
 
-/* The op's pages to or from the backing device. */
-static void op_submit_pages(struct blkcast_op *op, blk_opf_t opf)
+/* The op's pages to or from the backing device.  False: no memory, as @gfp has it. */
+static bool op_submit_pages(struct blkcast_op *op, blk_opf_t opf, gfp_t gfp)
 {
 	struct blkcast_volume *v = op->vol;
 	u32 left = blkcast_op_bytes(op);
 	struct bio *bio;
 	unsigned int i;
 
-	bio = bio_alloc_bioset(v->backing.bdev, op->nr_pages, opf, GFP_NOIO,
-			       &v->io_bios);
+	bio = bio_alloc_bioset(v->backing.bdev, op->nr_pages, opf, gfp, &v->io_bios);
+	if (!bio)
+		return false;
 	bio->bi_iter.bi_sector = v->data_start + op->sector;
 	bio->bi_private = op;
 	bio->bi_end_io = op_end_io;
-	/* Whoever runs this: a writer that is throttled below holds up all others. */
+	/* A writer that may run this and is throttled below would hold up all others. */
 	bio_associate_blkg_from_css(bio, blkcg_root_css);
+	bio_set_prio(bio, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_BE_NORM));
 	for (i = 0; i < op->nr_pages; i++) {
 		u32 n = min_t(u32, left, PAGE_SIZE);
 
@@ -279,6 +282,14 @@ static void op_submit_pages(struct blkcast_op *op, blk_opf_t opf)
 		left -= n;
 	}
 	submit_bio_noacct(bio);
+	return true;
+}
+
+static void op_submit_work(struct work_struct *work)
+{
+	struct blkcast_op *op = container_of(work, struct blkcast_op, work);
+
+	op_submit_pages(op, REQ_OP_WRITE | op->opf, GFP_NOIO);
 }
 
 /**
@@ -286,8 +297,8 @@ static void op_submit_pages(struct blkcast_op *op, blk_opf_t opf)
  * @op: a WRITE or ZEROES
  * @opf: flags beside the operation, such as REQ_FUA
  *
- * Process context.  op->end is called when it is over, perhaps before this
- * returns.
+ * Process context; does not wait.  op->end is called when it is over, perhaps before
+ * this returns.
  */
 void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
 {
@@ -296,13 +307,17 @@ void blkcast_op_submit(struct blkcast_op *op, blk_opf_t opf)
 		queue_work(blkcast_wq, &op->work);
 		return;
 	}
-	op_submit_pages(op, REQ_OP_WRITE | opf);
+	if (op_submit_pages(op, REQ_OP_WRITE | opf, GFP_NOWAIT | __GFP_NOWARN))
+		return;
+	op->opf = opf;
+	INIT_WORK(&op->work, op_submit_work);
+	queue_work(blkcast_wq, &op->work);
 }
 
 /* Read the op's range into its pages; the rest as in blkcast_op_submit(). */
 void blkcast_op_read(struct blkcast_op *op)
 {
-	op_submit_pages(op, REQ_OP_READ);
+	op_submit_pages(op, REQ_OP_READ, GFP_NOIO);
 }
 
 int __init blkcast_ops_init(void)

@@ -83,7 +83,7 @@ struct blkcast_op {
 	struct blkcast_flush	flush;		/* S */
 
 	u32			view_seq;	/* L: 0: without a place in the order */
-	blk_opf_t		view_opf;	/* S: while views save what was there */
+	blk_opf_t		opf;		/* S: of a write that op->work submits */
 	unsigned long		view_since;	/* S: jiffies: when that began */
 
 	struct list_head	range_node;	/* L: range.c */
@@ -103,7 +103,7 @@ struct blkcast_op {
 	u64			as_of;		/* I: replica, PING: fresh.c; 0: no PING */
 	bool			applied;	/* L */
 
-	struct work_struct	work;		/* S: zeroes sleep */
+	struct work_struct	work;		/* S: what sleeps */
 	unsigned int		nr_pages;	/* S */
 	struct page		*pages[BLKCAST_OP_PAGES];
 };

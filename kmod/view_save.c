@@ -302,7 +302,7 @@ static void save_work(struct work_struct *work)
 	};
 
 	save(&s);
-	blkcast_op_submit(op, op->view_opf);
+	blkcast_op_submit(op, op->opf);
 	memalloc_noio_restore(noio);
 }
 
@@ -321,7 +321,7 @@ void __blkcast_view_submit(struct blkcast_op *op, blk_opf_t opf)
 		blkcast_op_submit(op, opf);
 		return;
 	}
-	op->view_opf = opf;
+	op->opf = opf;
 	op->view_since = jiffies;
 	INIT_WORK(&op->work, save_work);
 	queue_work(op->vol->view_wq, &op->work);
