@@ -717,11 +717,12 @@ int blkcast_volume_promote(struct blkcast_volume *v, const struct blkcast_promot
 	blkcast_map_settle_doubt(v, first);
 	invalidate_bdev(v->disk->part0);
 	set_disk_ro(v->disk, false);
+	/* Rule 21: ahead of all writes. */
+	blkcast_write_flush(v);
 	spin_lock_irq(&v->lock);
 	v->accepting = true;
 	spin_unlock_irq(&v->lock);
 	volume_show_partitions(v, true);
-	blkcast_write_flush(v);
 	vol_info(v, "primary, term %u\n", p->term);
 	blkcast_event(v, BLKCAST_EVENT_ROLE, NULL, 0);
 	return 0;
