@@ -329,16 +329,21 @@ class Campaign:
         self.settle("failover", cut)
 
     def can_take_over(self, cut):
-        """Beside faults it may have been under resync when the primary went."""
-        if not self.faults.kinds:
-            return True
-        if cut.replica not in cut.victims:
+        """It may have been under resync when the primary went: beside faults, or where
+        the backlog is small."""
+        if (self.faults.kinds or self.behind(cut)) and cut.replica not in cut.victims:
             self.cluster.wait_parted(cut.replica)
-        behind = [v.name for v in self.volumes
-                  if read_super(self.lab, v, cut.replica).inconsistent]
+        behind = self.behind(cut)
+        if not self.faults.kinds and set(behind) - {"local"}:
+            raise LabError(f"inconsistent without a reason: {' '.join(behind)}")
         if behind:
             self.say(f"{cut.replica} cannot take over: inconsistent: {' '.join(behind)}")
         return not behind
+
+    def behind(self, cut):
+        """Names of volumes of which the replica's copy is not usable."""
+        return [v.name for v in self.volumes
+                if read_super(self.lab, v, cut.replica).inconsistent]
 
     def rejoin(self, cut):
         """The old primary follows the new one: by itself where what it alone has
