@@ -35,6 +35,8 @@ help:
 	@echo "make check-all  everything on both kernels"
 	@echo "make check-debug T=PATTERN  guests with a kernel that looks for mistakes (hours)"
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
+	@echo "make bench-resync      how soon a replica that was away is in sync again"
+	@echo "make bench-scale       by the size of a volume, and by their number"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
 	@echo "make bench-views   what a view costs who writes"
 	@echo "make torture MINUTES=60 SEED=S KVER=6.1    power cuts and all other faults while volumes"
@@ -92,6 +94,14 @@ bench:
 	@selftests/deps drbd-utils mdadm
 	@selftests/bench/run
 
+bench-resync:
+	@selftests/deps drbd-utils
+	@selftests/bench/resync.sh
+
+bench-scale:
+	@selftests/deps
+	@selftests/bench/scale.sh
+
 bench-snapshot: tools
 	@selftests/deps qemu-utils
 	@selftests/bench/snapshot
@@ -144,5 +154,6 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz bench bench-snapshot bench-views install \
-	install-module install-no-module clean force
+.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz \
+	bench bench-resync bench-scale bench-snapshot bench-views \
+	install install-module install-no-module clean force

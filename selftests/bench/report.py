@@ -21,6 +21,7 @@ import sys
 
 FIGURES = ("iops", "bytes_per_second", "latency_mean", "latency_p50", "latency_p99",
            "cpu_primary", "cpu_all", "wire_bytes", "extra_writes")
+PEER = "drbd-C-tuned"   # whose throughput the systems' is compared with, too
 LESS = {
     "drbd-A": "DRBD A: done when it is written here and in the send buffer",
     "drbd-C": "DRBD C: a flush is done when it is done here; it does not wait for the other side's",
@@ -73,6 +74,8 @@ def summarize(samples):
         entry["iops_spread_percent"] = spread([r["iops"] for r in rows])
         raw = samples.get((workload, "raw"))
         entry["of_raw"] = ratio(rows, raw) if raw else None
+        peer = samples.get((workload, PEER))
+        entry["of_peer"] = ratio(rows, peer) if peer else None
         entry["backing"] = rows[0]["backing"]
         summary.setdefault(workload, {})[system] = entry
     return summary
@@ -83,9 +86,9 @@ def shown(value, text, missing="-"):
 
 
 def table(summary):
-    head = ("", "IOPS", "+-%", "of raw", "p50 ms", "p99 ms", "CPU us", "all us",
+    head = ("", "IOPS", "+-%", "of raw", "of peer", "p50 ms", "p99 ms", "CPU us", "all us",
             "wire B", "extra")
-    layout = "  {:<18}{:>9}{:>6}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>7}"
+    layout = "  {:<18}{:>9}{:>6}{:>8}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>7}"
     for workload, systems in summary.items():
         backing = next(iter(systems.values()))["backing"]
         print(f"{workload} ({backing})")
@@ -93,12 +96,13 @@ def table(summary):
         for system, e in systems.items():
             print(layout.format(
                 system, f"{e['iops']:.0f}", shown(e["iops_spread_percent"], "{:.0f}"),
-                shown(e["of_raw"], "{:.2f}"), f"{1e3 * e['latency_p50']:.2f}",
+                shown(e["of_raw"], "{:.2f}"), shown(e["of_peer"], "{:.2f}"), f"{1e3 * e['latency_p50']:.2f}",
                 f"{1e3 * e['latency_p99']:.2f}", f"{1e6 * e['cpu_primary']:.0f}",
                 f"{1e6 * e['cpu_all']:.0f}", f"{e['wire_bytes']:.0f}",
                 f"{e['extra_writes']:.2f}"))
         print()
-    print("CPU us: of the primary, a request; all us: of all guests. wire B: sent by all,\n"
+    print(f"of peer: throughput, {PEER}'s is 1.\n"
+          "CPU us: of the primary, a request; all us: of all guests. wire B: sent by all,\n"
           "a request. extra: writes below beyond those asked for, on the primary.")
     names = {system for systems in summary.values() for system in systems}
     for prefix, text in LESS.items():

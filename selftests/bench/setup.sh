@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # In a guest of the benchmark: what is below the systems, and the systems.
-# The host calls  setup.sh backing REPLICAS SYSTEM...  in every guest, then
-#                 setup.sh make SYSTEM BACKING          in every guest it has, the
+# The host calls  setup.sh backing MIB SYSTEM...       in every guest, then
+#                 setup.sh make_system SYSTEM BACKING   in every guest it has, the
 #                                                       replicas first
 #                 setup.sh fill SYSTEM BACKING          in g1: writes it full once
 #                 setup.sh device SYSTEM BACKING        in g1: what to write to
@@ -12,7 +12,7 @@
 # A system is NAME or NAME-N, N the number of its replicas:
 #
 #   raw                    the device itself
-#   blkcast-ACK-N          ack local, memory or disk, 1 to 3 replicas
+#   blkcast-ACK-N          ack local, memory or disk, 1 to 8 replicas
 #   drbd-P, drbd-P-tuned   protocol A, B or C, one replica; with -sums, as blkcast
 #                          does, a crc32c of the data is sent and checked
 #   md-1                   RAID-1 of the device and the same of g2 over NVMe/TCP,
@@ -23,7 +23,6 @@
 set -euo pipefail
 
 ROUTE=10.77.0
-RAM_KIB=$((128 << 10))
 STATE=/run/bench
 
 systems() { cat $STATE/systems; }
@@ -52,16 +51,17 @@ null_blk() {	# null_blk NAME KEY=VALUE...
 }
 
 backing() {
-	local count i
+	local mib=$1 count i
+	shift
 	mkdir -p $STATE
 	printf '%s\n' "$@" > $STATE/systems
 	count=$#
 	# Twice as many: the second half keeps the metadata of the cold ones.
-	modprobe brd rd_nr=$((2 * count)) rd_size=$RAM_KIB
+	modprobe brd rd_nr=$((2 * count)) rd_size=$((mib << 10))
 	modprobe null_blk nr_devices=0
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 	for ((i = 0; i < count; i++)); do
-		null_blk "wait$i" size=$((RAM_KIB >> 10)) memory_backed=1 irqmode=2 \
+		null_blk "wait$i" size=128 memory_backed=1 irqmode=2 \
 			completion_nsec=4000000 hw_queue_depth=128
 		null_blk "cold$i" size=65536 irqmode=0 hw_queue_depth=128
 	done
