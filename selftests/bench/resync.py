@@ -79,7 +79,7 @@ class Drbd:
     def in_sync(self):
         """Does the replica have all?"""
         with open("/proc/drbd", encoding="ascii") as file:
-            line, = (line for line in file if line.split()[0] == self.minor + ":")
+            line, = (line for line in file if line.split()[:1] == [self.minor + ":"])
         return "cs:Connected" in line and "ds:UpToDate/UpToDate" in line
 
 
