@@ -62,6 +62,16 @@ static void put_block(const uint8_t block[BLKCAST_BLOCK_SIZE], uint64_t offset)
 		MUST(!bc_pwrite_full(fd, block, BLKCAST_BLOCK_SIZE, offset));
 }
 
+/* The last generation that there is nobody can follow, hence not write again. */
+static void step_back(uint8_t block[BLKCAST_BLOCK_SIZE], size_t at)
+{
+	const uint64_t last = htole64(BLKCAST_GENERATION_END - 1);
+	const uint64_t before = htole64(BLKCAST_GENERATION_END - 2);
+
+	if (!memcmp(block + at, &last, sizeof(last)))
+		memcpy(block + at, &before, sizeof(before));
+}
+
 /* Block @i of the input goes to its place. */
 static void lay(const uint8_t *from, size_t i, uint8_t options, struct blkcast_super *first)
 {
@@ -74,6 +84,9 @@ static void lay(const uint8_t *from, size_t i, uint8_t options, struct blkcast_s
 	if (!super && !empty && !(options & OPTION_ANY_UUID))
 		memcpy(block + offsetof(struct blkcast_map_block, volume), first->volume,
 		       sizeof(first->volume));
+	if (!empty)
+		step_back(block, super ? offsetof(struct blkcast_super, generation) :
+					 offsetof(struct blkcast_map_block, generation));
 	if (!empty && !(options & OPTION_BAD_SUMS))
 		seal(block, super ? offsetof(struct blkcast_super, crc) :
 				    offsetof(struct blkcast_map_block, crc));
