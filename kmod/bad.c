@@ -40,6 +40,7 @@ bool blkcast_bad_add(struct blkcast_repairs *rs, const struct blkcast_op *op)
 {
 	u32 i;
 
+	rs->bads_ever++;
 	for (i = 0; i < rs->bads; i++) {
 		struct bad *b = &rs->bad[i];
 
@@ -90,6 +91,15 @@ void __blkcast_repair_written(struct blkcast_op *op)
 			b->to = from;
 		i++;
 	}
+}
+
+/*
+ * Has any range been written back, or failed to be?  Since a time when this was another
+ * number (which wraps).  A primary with links; caller holds vol->lock.
+ */
+u32 blkcast_bads_ever(struct blkcast_volume *v)
+{
+	return v->repairs->bads_ever;
 }
 
 /* Has anything bad to be cut?  Caller holds vol->lock. */

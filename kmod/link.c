@@ -141,6 +141,7 @@ static void link_reap(struct work_struct *work)
 	/* Rule 13: what has arrived is applied before anything else begins. */
 	wait_event(l->wake, link_drained(l));
 	blkcast_repair_end(l);
+	blkcast_ahead_end(l);
 
 	/* A doubt that a failure here has left survives. */
 	if (l->local_error && blkcast_map_keep_doubts(v))

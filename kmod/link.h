@@ -140,6 +140,7 @@ struct blkcast_link {
 	struct list_head	reads_due;	/* L: repair.c: READs not out yet */
 	struct list_head	reads_sent;	/* L: not answered yet */
 	void			*buf;		/* X: one region */
+	struct blkcast_ahead	*ahead;		/* X: regions read ahead */
 
 	/* Replica. */
 	struct list_head	applying;	/* L: ops in order of arrival */
@@ -267,6 +268,13 @@ bool blkcast_resync_budget(struct blkcast_link *l);
 bool blkcast_resync_due(struct blkcast_link *l);
 u32 blkcast_resync_wait(struct blkcast_link *l);
 int blkcast_resync_step(struct blkcast_link *l);
+
+/* ahead.c: reading for resync.c */
+int blkcast_ahead_init(struct blkcast_link *l);
+void blkcast_ahead_free(struct blkcast_link *l);
+void blkcast_ahead_start(struct blkcast_link *l);
+bool blkcast_ahead_take(struct blkcast_link *l, u32 region, u64 stamp);
+void blkcast_ahead_end(struct blkcast_link *l);
 
 /* compare.c: by checksum */
 u32 blkcast_region_blocks(struct blkcast_volume *v, u32 region);

@@ -14,6 +14,7 @@
  *	stream.c	primary's end of a link		super.c	  the superblock
  *	replica.c	replica's end of a link		link.c	  both ends
  *	resync.c	regions that differ		compare.c by checksum
+ *	ahead.c		regions read ahead for resync.c
  *	verify.c	is a copy what it should be	lag.c	  how far it trails
  *	repair.c	reads that fail here		answer.c  a replica reads for its primary
  *	bad.c		what must not be read here	detach.c  a device is given up

@@ -46,6 +46,7 @@ struct blkcast_repairs {
 	struct bio_list		waiting;	/* clones that failed */
 	struct bad		bad[BADS_MAX];
 	u32			bads;
+	u32			bads_ever;	/* how often one has begun to be; wraps */
 	struct blkcast_read_fails fails;	/* but for @bad */
 	u64			told;		/* ktime_get_ns() of the last event */
 	struct mutex		loading;

@@ -14,8 +14,8 @@
  * Nothing streams into a dirty region, so what the replica hashes stays as it
  * is until the copy arrives.  The primary compares and reads under one lock.
  *
- *  1. A region is read, with its stamp, while a LOCK op keeps every write out;
- *     from then on its writes are streamed.                    rule 14
+ *  1. A region is read, with its stamp, while a LOCK op keeps every write out, or
+ *     before and is as it was (ahead.c); from then on its writes are streamed.  rule 14
  *  2. A region that is being compared stays dirty until it is copied: rule 16
  *  3. DONE goes out when nothing is dirty and the stream has passed the newest
  *     LSN at which a region was read.                          rule 15
@@ -164,7 +164,7 @@ static void region_unlock(struct blkcast_link *l, struct region_lock *lock,
 	blkcast_op_put(lock->op);
 }
 
-static int region_read(struct blkcast_link *l, u32 region)
+static int region_read(struct blkcast_link *l, u32 region, u64 stamp)
 {
 	struct blkcast_volume *v = l->vol;
 	int err;
@@ -172,7 +172,8 @@ static int region_read(struct blkcast_link *l, u32 region)
 	if (READ_ONCE(v->detached))
 		err = blkcast_repair_load(v, region, l->buf);
 	else
-		err = blkcast_region_load(v, region, l->buf) ?:
+		err = (blkcast_ahead_take(l, region, stamp) ? 0 :
+		       blkcast_region_load(v, region, l->buf)) ?:
 		      blkcast_detach_sure(v, region);
 	if (err)
 		vol_err_ratelimited(v, "cannot read region %u for link %s: %d\n",
@@ -198,7 +199,7 @@ static int region_take(struct blkcast_link *l, u32 region, u64 *stamp)
 	l->resync_budget -= touched ?
 		blkcast_region_sectors(v, region) << SECTOR_SHIFT : PAGE_SIZE;
 	spin_unlock_irq(&v->lock);
-	err = touched ? region_read(l, region) : 0;
+	err = touched ? region_read(l, region, *stamp) : 0;
 	region_unlock(l, &lock, !err, *stamp);
 	return err;
 }
@@ -412,6 +413,8 @@ static int region_begin(struct blkcast_link *l)
 	err = region_take(l, region, &stamp);
 	if (err)
 		return err;
+	if (stamp)
+		blkcast_ahead_start(l);
 	return stamp ? region_send_whole(l, region, stamp) :
 		       forget_send(l, region);
 }
@@ -502,7 +505,7 @@ int blkcast_resync_init(struct blkcast_link *l)
 	l->dirty = bits.dirty;
 	l->compare = bits.compare;
 	l->buf = vmalloc(region);
-	if (err || !l->buf || blkcast_asks_init(l))
+	if (err || !l->buf || blkcast_ahead_init(l) || blkcast_asks_init(l))
 		return -ENOMEM;
 	/* Rule 10: nothing streams into a region before it is compared. */
 	bitmap_fill(l->dirty, v->regions);
@@ -512,6 +515,7 @@ int blkcast_resync_init(struct blkcast_link *l)
 
 void blkcast_resync_free(struct blkcast_link *l)
 {
+	blkcast_ahead_free(l);
 	blkcast_asks_free(l);
 	kvfree(l->compare);
 	kvfree(l->dirty);

@@ -312,6 +312,7 @@ bool blkcast_repair_guards(struct blkcast_volume *v);
 void blkcast_repair_read(struct blkcast_volume *v, struct bio *clone);
 bool blkcast_repair_bad(struct blkcast_volume *v, sector_t sector, u32 sectors);
 bool blkcast_repair_bads(struct blkcast_volume *v);
+u32 blkcast_bads_ever(struct blkcast_volume *v);
 void __blkcast_repair_written(struct blkcast_op *op);
 bool blkcast_repair_settle(struct blkcast_volume *v);
 int blkcast_repair_load(struct blkcast_volume *v, u32 region, void *buf);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How soon a replica is in sync again: in g1, the primary, of resync.sh.
 
-Usage: resync.py FILE MIB ROUNDS SYSTEM...
+Usage: resync.py FILE BACKING MIB ROUNDS SYSTEM...
 
 FILE gets all samples.  A sample is what was written while the link was cut, the
 seconds from the command that makes the link again until the replica is in sync,
@@ -40,8 +40,8 @@ def sent():
 class Blkcast:
     """A volume of ours."""
 
-    def __init__(self, system):
-        self.volume = f"{system}-ram"
+    def __init__(self, name):
+        self.volume = name
         self.device = f"/dev/blkcast/{self.volume}"
 
     def cut(self):
@@ -62,8 +62,8 @@ class Blkcast:
 class Drbd:
     """A resource of the peer's."""
 
-    def __init__(self, system):
-        self.resource = f"{system}-ram"
+    def __init__(self, name):
+        self.resource = name
         minors = run("drbdadm", "sh-minor", self.resource).split()
         self.minor = minors[0]
         self.device = f"/dev/drbd{self.minor}"
@@ -144,8 +144,9 @@ def table(samples, systems):
 
 def main():
     """Rounds of all patterns, the systems by turns."""
-    place, mib, rounds, *systems = sys.argv[1:]
-    targets = {s: Blkcast(s) if s.startswith("blkcast") else Drbd(s) for s in systems}
+    place, backing, mib, rounds, *systems = sys.argv[1:]
+    targets = {s: (Blkcast if s.startswith("blkcast") else Drbd)(f"{s}-{backing}")
+               for s in systems}
     samples = {p: {s: [] for s in systems} for p in (*PATTERNS, LOAD)}
     for seed in range(int(rounds)):
         for pattern in (*PATTERNS, LOAD):

@@ -7,16 +7,18 @@
 #   S="A B .."   systems (see setup.sh)
 #   ROUNDS=3
 #   MIB=2048     size of the volumes; half of it is written while the link is cut
+#   B=ram        what is below: disks in memory, so that both hosts' work is measured, not
+#                a disk's; B=wait: such that take 4 ms for each request
 #   KVER=6.12    kernel of the guests
 #
-# On disks in memory, so what is measured is both hosts' work, not a disk's. The table
-# goes to the terminal and, as JSON, to .build/bench/KERNEL-resync.json.
+# The table goes to the terminal and, as JSON, to .build/bench/KERNEL-resync-B.json.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 export KVER=${KVER:-6.12} BLKCAST_ICOUNT=
 MIB=${MIB:-2048}
+B=${B:-ram}
 read -r -a systems <<< "${S:-blkcast-disk-1 drbd-C drbd-C-tuned}"
-out=$here/../../.build/bench/$KVER-resync.json
+out=$here/../../.build/bench/$KVER-resync-$B.json
 # shellcheck source=selftests/bench/hosts.sh
 . "$here/hosts.sh"
 mkdir -p "$(dirname "$out")"
@@ -25,6 +27,6 @@ make -s -C "$here/../.." "module-$KVER" tools
 . "$here/../qemu/lab.sh"
 
 boot $((1024 + MIB * ${#systems[@]})) "$MIB"
-prepare ram
-VM_LIMIT=7200 vm_exec g1 "/blkcast/selftests/bench/resync.py /lab/resync.json $MIB ${ROUNDS:-3} ${systems[*]}"
+prepare "$B"
+VM_LIMIT=7200 vm_exec g1 "/blkcast/selftests/bench/resync.py /lab/resync.json $B $MIB ${ROUNDS:-3} ${systems[*]}"
 cp "$LAB/share/resync.json" "$out"

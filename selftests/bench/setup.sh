@@ -61,7 +61,7 @@ backing() {
 	modprobe null_blk nr_devices=0
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 	for ((i = 0; i < count; i++)); do
-		null_blk "wait$i" size=128 memory_backed=1 irqmode=2 \
+		null_blk "wait$i" size="$mib" memory_backed=1 irqmode=2 \
 			completion_nsec=4000000 hw_queue_depth=128
 		null_blk "cold$i" size=65536 irqmode=0 hw_queue_depth=128
 	done
