@@ -15,6 +15,7 @@ and the median of these is shown.
 """
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -36,7 +37,7 @@ def load(base):
             continue
         with open(name, encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
-        for key in {(r["workload"], r["system"]) for r in rows}:
+        for key in dict.fromkeys((r["workload"], r["system"]) for r in rows):
             samples[key] = [r for r in rows if (r["workload"], r["system"]) == key]
     return samples
 
@@ -115,6 +116,14 @@ COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b79a20", "#e45756", "#9d755d",
 BAR, GAP, HEIGHT, LEFT, TOP = 12, 18, 220, 48, 48
 
 
+LOW = 0.005             # where the bars begin
+
+
+def height(value, top):
+    """of a bar, by the logarithm: systems are far from the raw device, near each other"""
+    return HEIGHT * max(0, math.log(value / LOW)) / math.log(top / LOW)
+
+
 def plot(summary, path):
     """Bars by workload: throughput, the raw device's is 1."""
     systems = []
@@ -122,17 +131,17 @@ def plot(summary, path):
         systems += [s for s in entries if s not in systems and s != "raw"]
     group = BAR * len(systems) + GAP
     width = max(LEFT + group * len(summary) + GAP, 640)
-    top = max([1.0] + [e["of_raw"] or 0 for s in summary.values() for e in s.values()])
+    top = max([1.1] + [e["of_raw"] or 0 for s in summary.values() for e in s.values()])
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
-             f'height="{TOP + HEIGHT + 70}" font-family="sans-serif" font-size="11">',
+             f'height="{TOP + HEIGHT + 30}" font-family="sans-serif" font-size="11">',
              '<rect width="100%" height="100%" fill="white"/>',
-             f'<text x="{LEFT}" y="18" font-size="13">Throughput, raw device = 1</text>']
-    for step in range(int(top / 0.25) + 1):
-        y = TOP + HEIGHT - HEIGHT * step * 0.25 / top
+             f'<text x="{LEFT}" y="18" font-size="13">Throughput, raw device = 1, by its logarithm</text>']
+    for step in (s for s in (.01, .02, .05, .1, .2, .5, 1, 2) if s <= top):
+        y = TOP + HEIGHT - height(step, top)
         parts.append(f'<line x1="{LEFT}" x2="{width - GAP}" y1="{y:.1f}" y2="{y:.1f}" '
                      'stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
-                     f'{step * 0.25:.2f}</text>')
+                     f'{step:g}</text>')
     for i, system in enumerate(systems):
         x = LEFT + i * 125 % (width - LEFT - 100)
         y = 34 + 14 * (i * 125 // (width - LEFT - 100))
@@ -143,9 +152,9 @@ def plot(summary, path):
         x = LEFT + GAP / 2 + g * group
         for i, system in enumerate(systems):
             value = entries.get(system, {}).get("of_raw")
-            if value is None:
+            if not value:
                 continue
-            size = HEIGHT * value / top
+            size = height(value, top)
             parts.append(
                 f'<rect x="{x + i * BAR:.1f}" y="{TOP + HEIGHT - size:.1f}" '
                 f'width="{BAR - 1}" height="{size:.1f}" fill="{COLOURS[i % len(COLOURS)]}">'
