@@ -86,7 +86,7 @@ def volume_of(mib):
     near = [write("big", f"--size={NEAR}") for _ in range(ROUNDS)]
     far = [write("big") for _ in range(ROUNDS)]
     run("blkcast", "down", "big")
-    run("blkcast", "destroy", "big", "--yes")
+    run("blkcast", "destroy", "big", "--force")
     null_blk_gone("big")
     null_blk_gone("meta")
     return volume["region_bytes"], used, near, far
