@@ -63,7 +63,7 @@ def write(volume, *options):
     out = run("fio", "--name=w", f"--filename=/dev/blkcast/{volume}", "--rw=randwrite",
               "--bs=4k", "--direct=1", "--ioengine=libaio", "--iodepth=16", "--norandommap",
               "--randrepeat=0", f"--number_ios={WRITES}", "--output-format=json", *options)
-    job = json.loads(out)["jobs"][0]
+    job = json.loads(out[out.index("{"):])["jobs"][0]      # behind a warning, perhaps
     return job["job_runtime"] * 1e6 / job["write"]["total_ios"]
 
 
