@@ -18,7 +18,7 @@ SIZES = {"1 GiB": 1 << 10, "64 GiB": 64 << 10, "1 TiB": 1 << 20, "16 TiB": 16 <<
 ROUNDS = 5
 VOLUMES = 100
 NEAR = 128 << 20        # bytes: a part that has been written all over
-WRITES = 4096           # a measurement
+WRITES = 4096           # a measurement, by fio's milliseconds: some 250 instructions a write
 CONFIGFS = "/sys/kernel/config"
 
 
@@ -68,8 +68,9 @@ def write(volume, *options):
 
 
 def spread(values):
-    """Median, least and most."""
-    return f"{statistics.median(values):7.0f} ({min(values):.0f} .. {max(values):.0f})"
+    """Median, least and most, in thousands."""
+    middle, least, most = (v / 1e3 for v in (statistics.median(values), min(values), max(values)))
+    return f"{middle:7.1f} ({least:.1f} .. {most:.1f})"
 
 
 def volume_of(mib):
@@ -94,8 +95,8 @@ def volume_of(mib):
 
 def sizes():
     """Part one."""
-    print(f"instructions a write, 4 KiB, 16 at a time, no replica; {ROUNDS} rounds")
-    print("  volume   regions of  memory KiB   within 128 MiB             anywhere")
+    print(f"thousands of instructions a write, 4 KiB, 16 at a time, no replica; {ROUNDS} rounds")
+    print("  volume   regions of  memory KiB   within 128 MiB        anywhere")
     for name, mib in SIZES.items():
         region, used, near, far = volume_of(mib)
         print(f"  {name:8} {region >> 10:6} KiB {used:11}   {spread(near)}  {spread(far)}", flush=True)
