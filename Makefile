@@ -67,6 +67,7 @@ $(B)/kmod-%/blkcast.ko: force
 	@$(MAKE) -C $(KDIR) M=$(@D) W=1 KCFLAGS=-Werror \
 		$(if $(filter %-debug,$*),GCOV_PROFILE=y) modules
 	@selftests/lib/module-btf $@ $(VMLINUX)
+	@$(if $(filter %-debug %-kcsan,$*),selftests/debug/strip-module $@)
 
 $(BLKCAST_CACHE)/kernels/%/complete:
 	$(error No kernel $* in $(BLKCAST_CACHE): run make deps)
