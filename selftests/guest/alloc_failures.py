@@ -3,12 +3,8 @@
 """
 alloc_failures: fails allocations of modules and requests of disks, in a kernel that can.
 
-	alloc_failures.py each COMMAND UNDO
-			runs COMMAND again and again: its first allocation fails, then only
-			its second, and so on until it is not asked for that many. Whenever
-			it has failed, it must work at once without a failure; UNDO comes
-			after each. Prints how many failed, and how often COMMAND did.
-	alloc_failures.py often PERCENT		from now on, of all tasks; 0: no more
+	alloc_failures.py often PERCENT		from now on, of all tasks; 0: those that a
+			task asks for (fail-nth: see failnth.c) alone
 	alloc_failures.py requests PERCENT DISK		those of a disk; 0: no more
 	alloc_failures.py write DEVICE MODEL BLOCKS SECONDS SEED
 			blocks by lot; MODEL gets what each may hold from now on
@@ -21,7 +17,6 @@ import json
 import mmap
 import os
 import random
-import subprocess
 import sys
 import time
 
@@ -30,7 +25,6 @@ DEBUG = "/sys/kernel/debug/"
 POINTS = ("failslab", "fail_page_alloc")
 # Where x86-64 has its modules: only what one of them has asked for fails.
 MODULES = ("0xffffffffa0000000", "0xffffffffff000000")
-MOST = 2000
 
 
 def put(path, value):
@@ -62,41 +56,6 @@ def arm(percent):
 def arm_disk(percent, disk):
     put(f"/sys/block/{disk}/make-it-fail", int(percent > 0))
     arm_point("fail_make_request", percent)
-
-
-def run(command, failing=0):
-    """Returns whether it worked, whether the failure has come, and what it said."""
-    begin = f"echo {failing} > /proc/self/fail-nth && " if failing else ""
-    process = subprocess.Popen(
-        ["bash", "-c", f"{begin}exec {command}"], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.stdout.read().decode(errors="replace").strip()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    with open(f"/proc/{process.pid}/fail-nth") as file:
-        left = int(file.read())
-    return process.wait() == 0, bool(failing) and not left, output
-
-
-def each(command, undo):
-    failed = 0
-    for nth in range(1, MOST):
-        worked, came, output = run(command, nth)
-        if not worked and not came:
-            sys.exit(f"{nth}: fails without a failure: {output}")
-        if not worked:
-            failed += 1
-            if not output:
-                sys.exit(f"{nth}: fails and says nothing")
-            worked, _, output = run(command)
-            if not worked:
-                sys.exit(f"{nth}: fails ever after: {output}")
-        worked, _, output = run(undo)
-        if not worked:
-            sys.exit(f"{nth}: cannot be undone: {output}")
-        if not came:
-            print(f"{nth - 1} allocations, {failed} of them indispensable")
-            return
-    sys.exit(f"more than {MOST} allocations")
 
 
 def content(block, count):
@@ -143,10 +102,7 @@ def has(path, model):
 
 def main():
     verb, *args = sys.argv[1:]
-    if verb == "each":
-        arm(0)
-        each(*args)
-    elif verb == "often":
+    if verb == "often":
         arm(int(args[0]))
     elif verb == "requests":
         arm_disk(int(args[0]), args[1])

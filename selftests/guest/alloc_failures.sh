@@ -24,8 +24,7 @@ kernel_checks "$KVER" || skip_all "the kernel cannot fail allocations: make chec
 runtime=${RUNTIME:-60}
 failures=/blkcast/selftests/guest/alloc_failures.py
 
-# Some hundred times, and each takes seconds in such a kernel.
-each() { VM_LIMIT=3000 on "$failures each '$1' '$2'"; }
+each() { VM_LIMIT=900 on "failnth $1 $2"; }
 often() { on "$failures often $1"; }
 written() { on "$failures write /dev/blkcast/a /tmp/written 2048 $runtime $SEED"; }
 holds() { on "$failures has /dev/blkcast/$1 /tmp/written"; }
@@ -43,18 +42,22 @@ local_create b /dev/ram1
 # ---- each allocation of a command ----
 
 on 'blkcast down a && blkcast down b && rmmod blkcast'
-check "loading the module" each 'insmod /blkcast/.build/kmod-$KVER/blkcast.ko' 'rmmod blkcast'
-on 'insmod /blkcast/.build/kmod-$KVER/blkcast.ko'
-check "a volume comes up" each 'blkcast up a' 'blkcast down a'
+often 0
+check "loading the module" each "load:/blkcast/.build/kmod-$KVER/blkcast.ko" unload
+on "insmod /blkcast/.build/kmod-$KVER/blkcast.ko"
+check "a volume comes up" each up:a:0 down:a
 on 'blkcast up a && blkcast up b'
-check "and goes down" each 'blkcast down a' 'blkcast up a'
-check "it becomes the primary" each 'blkcast primary a' 'blkcast replica a'
-on 'blkcast primary a'
-check "a link" each 'pair a b' 'pair -d a b'
+check "and goes down" each down:a up:a:0
+check "it becomes the primary" each primary:a replica:a
+on 'blkcast down a && blkcast up a && blkcast primary a'
+check "and a replica" each replica:a primary:a
+check "a link" each pair:a:b part:a:b
+check "and its end" each part:a:b pair:a:b
 check "in sync" meet
-check "a view" each 'blkcast view create a v --store /dev/ram2' 'blkcast view remove a v'
-check "what is told of the volume" each 'blkcast status a' true
-check "a comparison" each 'blkcast verify a' true
+check "a view" each view:a:v:2 unview:a:v
+check "what is told of the volume" each get:a get:a
+check "its stamps" each stamps:a get:a
+check "a comparison" each verify:a:b verified:a:b
 check "the copies are equal" same a b
 
 # ---- any, while it is written ----
