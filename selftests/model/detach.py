@@ -120,17 +120,18 @@ class Pull:
         self.lsn, self.data, self.sent, self.done = link.p.lsn, None, False, False
 
 
-def _fetch_here(node, r):
-    data, detached = [node.read(b) for b in blocks_of(r)], node.detached
+def _fetch_here(node, r, data):
+    data, detached = data or [node.read(b) for b in blocks_of(r)], node.detached
     if not node.sim.detaches or not node.rule('detsure') or detached:
         return data
     return data if (yield from node.flush()) else None
 
 
-def fetch(node, r):
-    """A region as a replica has it, whose lock is held here.  None: not now."""
+def fetch(node, r, data=None):
+    """A region whose lock is held here; @data: what has been read of it already.  Of one
+    that is detached as a replica has it.  None: not now."""
     if not node.detached or not node.rule('detcopy'):
-        return (yield from _fetch_here(node, r))
+        return (yield from _fetch_here(node, r, data))
     link = source(node)
     if not link:
         return None

@@ -8,6 +8,7 @@ Down the link go, in this order: MAP, and then entries of the backlog ('W', 'D',
 
 from collections import deque
 
+import ahead
 import detach
 import primary
 import repair
@@ -41,6 +42,7 @@ class Link:
         self.question = None                    # verify.py
         self.read = None                        # repair.py
         self.pulls = []                         # detach.py
+        self.ahead = {}                         # region: what was read of it, ahead.py
         # the replica's
         self.failed = False                     # nothing more is acknowledged
         self.follows = False                    # in sync, as far as the replica knows
@@ -216,6 +218,8 @@ class Link:
             yield from until(self._due)
             if not self.live():
                 return
+            if 'readahead' in self.sim.has:
+                ahead.begin(self)
             stream = self._can_stream()
             copies = self._to_begin() or self._answered()
             if self.map_due:
@@ -300,7 +304,8 @@ class Link:
             yield from p.lock(r)
         stamp = p.map.stamp[r] if p.map.touched[r] else NEVER
         yield None
-        data = yield from detach.fetch(p, r)
+        data = yield from ahead.take(self, r, stamp)
+        data = yield from detach.fetch(p, r, data)
         if data is None:
             p.unlock(r)
             return

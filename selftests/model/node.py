@@ -32,10 +32,12 @@ class Super:
 
 
 class Op:
-    """A write under way on a primary; it has an LSN once it is in the stream."""
+    """A write under way on a primary; it has an LSN once it is in the stream.  One that
+    discards @whole region has all of its range, even if the volume grows meanwhile."""
 
-    def __init__(self, blocks):
+    def __init__(self, blocks, whole=None):
         self.blocks, self.regions, self.lsn = blocks, regions_of(blocks), None
+        self.range = set(blocks if whole is None else blocks_of(whole))
 
 
 class Node:
@@ -144,7 +146,7 @@ class Node:
 
     def busy(self, blocks):
         """Does anything under way overlap?"""
-        return (any(set(blocks) & set(op.blocks) for op in self.inflight) or
+        return (any(not op.range.isdisjoint(blocks) for op in self.inflight) or
                 bool(self.locked & set(regions_of(blocks))))
 
     def writing(self, r, upto=None, but=None):

@@ -91,9 +91,9 @@ def _let_go(node):
 
 def write(node, blocks, whole=None):
     """A write; @whole: the region that all of it discards."""
-    reign, op = node.reign, Op(blocks)
+    reign, op = node.reign, Op(blocks, whole)
     yield from until(lambda: not reigns(node, reign) or enough(node, waited(node)))
-    yield from until(lambda: not reigns(node, reign) or not node.busy(blocks))
+    yield from until(lambda: not reigns(node, reign) or not node.busy(op.range))
     if not reigns(node, reign):
         return
     if not any(blocks.values()) and not node.map.touched[op.regions[0]]:

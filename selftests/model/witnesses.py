@@ -30,6 +30,8 @@ WITNESSES = {
     'drain': ('cuts handover', 139),
     'followflush': ('cuts crashes', None),
     'waitclean': ('', 114),
+    'aheadstamp': ('readahead', 15),
+    'aheadquiet': ('readahead', 50),
     'skipold': ('wfail cuts', 41),
     'partdoubt': ('cuts crashes', 124),
     'hashdirty': ('discard cuts crashes', None),

@@ -37,6 +37,8 @@ RULES = {
     'drain': 'a replica ends the old session (all arrived frames applied) before it sends stamps',
     'followflush': 'a replica flushes what it has before it follows',
     'waitclean': 'a region copy of stamp s read while writes in flight waits (range lock)',
+    'aheadstamp': 'or has been read ahead, when the region had the same stamp',
+    'aheadquiet': 'and no write was under way there',
     'skipold': 'a frame not newer than its region\'s stamp is not applied',
     'partdoubt': 'a region whose copy has begun is in doubt until it is whole',
     'hashdirty': 'a region compared by checksum stays dirty until it is copied',
@@ -134,6 +136,7 @@ MODES = (
     'badreads',         # the primary's disk fails reads
     'detach',           # the primary's disk fails; it goes on without
     'managed',          # user space alone changes the in-sync set
+    'readahead',        # a resync reads regions before their turn
 )
 
 
