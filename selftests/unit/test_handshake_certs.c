@@ -523,9 +523,12 @@ static void plain_against_certificates(void)
 	EXPECT_SAYS(primary.reason, "a plain link needs the key");
 }
 
+static ssize_t after;	/* bytes that came behind the handshake */
+
 /* Somebody with a good certificate who speaks as @priority says. */
 static int shake_hands(const char *priority)
 {
+	uint8_t more;
 	gnutls_session_t session;
 	int fds[2], ret = GNUTLS_E_AGAIN;
 
@@ -542,10 +545,54 @@ static int shake_hands(const char *priority)
 		ret = gnutls_handshake(session);
 		turn_until(&never, 10);
 	}
+	after = recv(fds[0], &more, 1, MSG_DONTWAIT);
 	gnutls_deinit(session);
 	close(fds[0]);
 	turn_until(&replica.done, 3000);
 	return ret;
+}
+
+/* Does the first message of who dials have an extension of this type? (RFC 8446, 4.1.2) */
+static bool hello_has(const uint8_t *hello, size_t len, unsigned int type)
+{
+	size_t at = 5 + 4 + 2 + 32;	/* heads of record and message, version, random */
+
+	at += 1 + hello[at];		/* session */
+	at += 2 + (hello[at] << 8 | hello[at + 1]);	/* ciphers */
+	at += 1 + hello[at] + 2;	/* compression */
+	for (; at + 4 <= len; at += 4 + (hello[at + 2] << 8 | hello[at + 3])) {
+		if ((unsigned int)(hello[at] << 8 | hello[at + 1]) == type)
+			return true;
+	}
+	return false;
+}
+
+/* Who dials does not ask for one: neither as before TLS 1.3 nor as since. */
+static void no_ticket_wanted(void)
+{
+	uint8_t hello[2048];
+	int fds[2];
+	ssize_t len;
+
+	pair_init();
+	socket_pair(fds);
+	side_start(&primary, fds[0]);
+	len = recv(fds[1], hello, sizeof(hello), MSG_DONTWAIT);
+	EXPECT(len > 100 && hello_has(hello, len, 43));	/* supported_versions */
+	EXPECT(!hello_has(hello, len, 35) && !hello_has(hello, len, 45));
+	session_abort(primary.session);
+	close(fds[1]);
+}
+
+/*
+ * Hands are shaken, and whoever listens says nothing more until he is spoken to: no
+ * ticket by which the next connection could do without what this one has proved.
+ */
+static void no_ticket(void)
+{
+	pair_init();
+	EXPECT(!shake_hands("NORMAL:-VERS-ALL:+VERS-TLS1.3") && handed_over == 2);
+	EXPECT(after < 0);
 }
 
 static void downgraded(void)
@@ -809,6 +856,8 @@ int main(void)
 		{ "certificates against the key", certificates_against_key },
 		{ "in the clear against certificates", plain_against_certificates },
 		{ "an older TLS, or another cipher", downgraded },
+		{ "no ticket for the next time", no_ticket },
+		{ "nor is one asked for", no_ticket_wanted },
 		{ "a volume that is for others", volume_of_others },
 		{ "a link for another host", links_of_others },
 		{ "keys change, host by host", keys_change },

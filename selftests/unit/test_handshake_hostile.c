@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Garbage of all kinds, tampering, mirrors and addresses where nobody is end in an
- * error and nowhere else; TLS as far as a socket pair comes with it.
+ * Garbage of all kinds, tampering, mirrors, repeats and addresses where nobody is end in
+ * an error and nowhere else; TLS as far as a socket pair comes with it.
  */
 /* links: tools/daemon/session.c tools/daemon/tls.c tools/daemon/certs.c tools/daemon/key.c tools/daemon/handshake.c tools/daemon/offer.c tools/daemon/proof.c tools/daemon/channel.c */
 /* links: tools/daemon/loop.c tools/daemon/resolve.c tools/daemon/json.c */
@@ -126,8 +126,23 @@ static void unprintable(void)
 	against_end(fd, "not '?]0;x?'");
 }
 
+/* What went one way between two that agreed. */
+struct record {
+	uint8_t bytes[16384];
+	size_t len;
+};
+
+static struct record said_forth, said_back;
+
+static void remember(struct record *record, const uint8_t *bytes, size_t len)
+{
+	EXPECT(record->len + len <= sizeof(record->bytes));
+	memcpy(record->bytes + record->len, bytes, len);
+	record->len += len;
+}
+
 /* What one side sends is changed by one bit on its way: never a link. */
-static void relay(int from, int to, size_t *passed, size_t flip_at)
+static void relay(int from, int to, struct record *record, size_t *passed, size_t flip_at)
 {
 	uint8_t bytes[4096];
 	ssize_t n = recv(from, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -137,6 +152,7 @@ static void relay(int from, int to, size_t *passed, size_t flip_at)
 	if (flip_at >= *passed && flip_at < *passed + n)
 		bytes[flip_at - *passed] ^= 1;
 	*passed += n;
+	remember(record, bytes, n);
 	(void)!send(to, bytes, n, MSG_NOSIGNAL);	/* it may have hung up */
 }
 
@@ -151,6 +167,8 @@ static void relayed(size_t flip_forth, size_t flip_back)
 	sides_init();
 	forth = 0;
 	back = 0;
+	said_forth.len = 0;
+	said_back.len = 0;
 	socket_pair(a);
 	socket_pair(b);
 	side_start(&replica, b[1]);
@@ -158,8 +176,8 @@ static void relayed(size_t flip_forth, size_t flip_back)
 	until = bc_now_ns() + 300 * 1000000ULL;
 	while ((!primary.done || !replica.done) && bc_now_ns() < until) {
 		turn_until(&never, 1);
-		relay(a[1], b[0], &forth, flip_forth);
-		relay(b[0], a[1], &back, flip_back);
+		relay(a[1], b[0], &said_forth, &forth, flip_forth);
+		relay(b[0], a[1], &said_back, &back, flip_back);
 	}
 	if (primary.session)
 		session_abort(primary.session);
@@ -187,6 +205,32 @@ static void tampering(void)
 		relayed(SIZE_MAX, at);
 		EXPECT(!primary.fake.added);
 	}
+}
+
+/* All that one side said when a link came about, said again to the other: it is fresh. */
+static void repeated(struct side *side, const struct record *record)
+{
+	bool never = false;
+	int fds[2];
+
+	sides_init();
+	socket_pair(fds);
+	side_start(side, fds[0]);
+	EXPECT(send(fds[1], record->bytes, record->len, MSG_NOSIGNAL) == (ssize_t)record->len);
+	turn_until(&side->done, 3000);
+	EXPECT(side->done && !side->proved && !side->linked && !side->fake.added);
+	EXPECT(!side->fake.offered);
+	EXPECT_SAYS(side->reason, "wrong key");
+	close(fds[1]);
+	turn_until(&never, 30);
+}
+
+static void repetition(void)
+{
+	relayed(SIZE_MAX, SIZE_MAX);
+	EXPECT(primary.linked && replica.linked && said_forth.len && said_back.len);
+	repeated(&replica, &said_forth);
+	repeated(&primary, &said_back);
 }
 
 /* A replica that sends back what it gets proves nothing. */
@@ -292,6 +336,7 @@ int main(void)
 		{ "what a terminal would take for a command is not repeated", unprintable },
 		{ "a bit changed on the way is noticed", tampering },
 		{ "a mirror proves nothing", reflection },
+		{ "nor does a repeat", repetition },
 		{ "nobody answers", nobody_there },
 		{ "a name that does not exist", name_unknown },
 		{ "TLS with the right key", tls_right_key },
