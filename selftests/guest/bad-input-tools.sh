@@ -49,6 +49,10 @@ done
 refuses "no permission: create" 'ermission denied' \
 	on "$nobody blkcast create x --device /dev/vdb"
 refuses "no permission: configuration" 'ermission denied' on "$nobody blkcast set data --ack disk"
+# None of the commands, by whatever program, nor by who is root where he made that himself.
+others='/blkcast/selftests/guest/fuzz_netlink.py refused 1 66'
+check "no permission: all that is not a question" on "$others"
+check "nor for root of a namespace" on "$others namespace"
 check "status is for everybody" on "$nobody blkcast status"
 like "nothing has changed" "$(on 'blkcast status')" '^data +replica .* ack local'
 
