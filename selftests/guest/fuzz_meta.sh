@@ -9,7 +9,7 @@
 # MOMENTS (seconds) and SEED for long runs by hand.
 #
 # kernels: both
-# set: all
+export SEED=${SEED:-1}
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
@@ -17,7 +17,7 @@
 # shellcheck source=selftests/lib/local.sh
 . "$(dirname "$0")/../lib/local.sh"
 
-moments=${MOMENTS:-$((40 * LAB_SLOWNESS))}
+moments=${MOMENTS:-$((8 * LAB_SLOWNESS))}
 watched="slub_debug=FZP,kmalloc-*,blkcast_op kfence.sample_interval=50"
 
 local_start -a "$watched" 1 8

@@ -10,9 +10,9 @@
 # MOMENTS (seconds) and SEED for long runs by hand.
 #
 # kernels: both
-# set: all
 # timeout: 900
 # shellcheck disable=SC2016 # for the guest's shell
+export SEED=${SEED:-1}
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"
 # shellcheck source=selftests/qemu/lab.sh
@@ -20,7 +20,7 @@
 # shellcheck source=selftests/lib/local.sh
 . "$(dirname "$0")/../lib/local.sh"
 
-moments=${MOMENTS:-$((50 * LAB_SLOWNESS))}
+moments=${MOMENTS:-$((8 * LAB_SLOWNESS))}
 watched="slub_debug=FZP,kmalloc-*,blkcast_op kfence.sample_interval=50"
 fuzz=/blkcast/selftests/guest/fuzz_netlink.py
 

@@ -18,4 +18,4 @@ make -s -C "$lab_tree/selftests" guest || exit 1
 lab_start
 read -ra kinds <<< "${KINDS:-}"
 "$lab_tree/selftests/torture/campaign.py" --minutes "${MINUTES:-0}" --faults "${FAULTS:-none}" \
-	"$LAB" "$SEED" "${ROUNDS:-30}" "${kinds[@]}"
+	"$LAB" "$SEED" "${ROUNDS:-20}" "${kinds[@]}"

@@ -72,7 +72,8 @@ def make_volumes():
         # The metadata on a disk with a cache of its own.
         Blocks(Pattern(5, 512, 25, 10, 40), "meta", "disk", 40, meta_mib=4),
         Files("ext4", "disk", 24),
-        Files("xfs", "local", 32),
+        # It does not survive that one of its blocks is torn, on any disk.
+        Files("xfs", "local", 32, grain=4096),
     ]
     first = 0
     for volume in volumes:

@@ -26,14 +26,15 @@ DISK, SLOW = "keep=40,flush=15", "keep=40,flush=150"
 class Replicated:
     """What the two have in common. The disks are numbered as the guest's are."""
 
-    def __init__(self, name, ack, mib, meta_mib=0, region="64K", backlog="64M"):
+    def __init__(self, name, ack, mib, meta_mib=0, region="64K", backlog="64M",
+                 grain=512):
         self.name, self.ack, self.bytes = name, ack, mib * MIB
         self.region, self.backlog = region, backlog
         self.region_bytes = int(region[:-1]) * 1024
         # Internal metadata: super area and some map blocks. Those on a disk of
         # their own are written slowly, so that cuts fall into that.
         self.disks = ([f"{mib}M,{DISK}", f"{meta_mib}M,{SLOW}"] if meta_mib else
-                      [f"{mib + 2}M,{DISK}"])
+                      [f"{mib + 2}M,{DISK},grain={grain}"])
         self.device = f"/dev/blkcast/{name}"
         self.program = None
         self.plain = False      # its links are without TLS
