@@ -5,6 +5,7 @@
 #   .build/kmod-KERNEL   a copy of Kbuild and kmod/ and the module made of it:
 #                        one source tree cannot serve two kernels at once
 #   .build/tools, bpf    what tools/ and bpf/ build (they are told by O)
+#   .build/tools-asan    the tools, with ASan and UBSan
 #   .build/selftests     the test harness and the unit tests
 #   .build/log           what `make check` left
 #
@@ -34,6 +35,7 @@ help:
 	@echo "make check TESTS=PATTERN    those whose name matches the glob, *PATTERN*"
 	@echo "make check-all  everything on both kernels"
 	@echo "make check-debug T=PATTERN  guests with a kernel that looks for mistakes (hours)"
+	@echo "make check-asan T=PATTERN   guests with tools that watch their memory (ASan, UBSan)"
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
 	@echo "make bench-resync      how soon a replica that was away is in sync again"
 	@echo "make bench-scale       by the size of a volume, and by their number"
@@ -76,6 +78,15 @@ $(BLKCAST_CACHE)/kernels/%/complete:
 
 tools:
 	@$(MAKE) -C tools O=$(B)/tools all
+
+# For guests (see selftests/qemu/lab.sh); several tests may come to this at once. What
+# UBSan finds is a trap, for ASan to report: it does not write to log_path itself.
+SANITIZE := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fsanitize-undefined-trap-on-error
+tools-asan:
+	@mkdir -p $(B)/tools-asan
+	@+flock $(B)/tools-asan/.lock $(MAKE) -C tools O=$(B)/tools-asan \
+		CFLAGS='$(SANITIZE)' all
 
 bpf:
 	@$(MAKE) -C bpf O=$(B)/bpf all
@@ -121,6 +132,10 @@ check-debug:
 	@selftests/debug/kernel 6.12-$(VARIANT)
 	@KERNELS=6.12-$(VARIANT) selftests/run --kernel 6.12-$(VARIANT) $(if $(T),'$(T)')
 
+# See selftests/qemu/lab.sh; one test does it in every run.
+check-asan: deps
+	@BLKCAST_TOOLS=asan selftests/run 'guest/*$(T)'
+
 torture: deps
 	@$(MAKE) all
 	@$(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) $(if $(KVER),KVER=$(KVER)) \
@@ -155,6 +170,7 @@ clean:
 
 force:
 
-.PHONY: all help deps module tools bpf demo check check-all check-debug torture fuzz \
+.PHONY: all help deps module tools tools-asan bpf demo check check-all check-asan \
+	check-debug torture fuzz \
 	bench bench-resync bench-scale bench-snapshot bench-views \
 	install install-module install-no-module clean force

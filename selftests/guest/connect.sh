@@ -6,6 +6,8 @@
 #
 #   g1 ---- LAN ---- g2
 #
+# Their memory is watched, and that of all commands: see lab.sh.
+#
 # kernels: both
 # shellcheck disable=SC2016 # for the guest's shell
 
@@ -26,6 +28,7 @@ in_sync() {	# PRIMARY REPLICA
 	field_is "$1" "link['$2']['state'], link['$2']['lag_writes']" 'in-sync 0'
 }
 
+export BLKCAST_TOOLS=${BLKCAST_TOOLS-asan}
 lab_start
 vm_add g1 -d 64M
 vm_add g2 -d 64M

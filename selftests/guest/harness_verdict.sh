@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The harness fails a test whose commands succeed while a guest's kernel
-# complains or dies, and leaves nothing running when it is killed.
+# complains or dies, or a sanitizer tells of an error, and leaves nothing running
+# when it is killed.
 #
 # kernels: 6.12
 . "$(dirname "$0")/../lib/ktap.sh"
@@ -22,6 +23,8 @@ processes_of() {
 
 refuses "a complaint on the console fails the test" "BUG: planted" \
 	run complaint 'echo "<1>BUG: planted" > /dev/kmsg'
+refuses "so does a sanitizer's report" "g1.blkcast.7: SUMMARY: planted" \
+	run report 'echo "SUMMARY: planted" > /lab/sanitizers/g1.blkcast.7'
 refuses "so does a kernel that dies" "ended by itself" \
 	run panic '(sleep 1; echo c > /proc/sysrq-trigger) & sleep 60; true'
 refuses "and a command that fails" "exit status 3" run status 'exit 3'

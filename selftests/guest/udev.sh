@@ -30,7 +30,7 @@ filesystem() { on "mkfs.ext4 -q -F -U $2 -L the-label -b 4096 $1 ${3:-}"; }
 
 start_udev() {
 	on 'mkdir -p /etc/udev/rules.d && cp /blkcast/tools/packaging/*.rules /etc/udev/rules.d &&
-		ln -sf /blkcast/.build/tools/blkcast /usr/sbin/blkcast &&
+		ln -sf "$(command -v blkcast)" /usr/sbin/blkcast &&
 		/lib/systemd/systemd-udevd --daemon && udevadm trigger -s block && udevadm settle'
 }
 

@@ -17,7 +17,7 @@ does, and its children die with it by their parent-death signal, even if it is
 killed itself.
 
 A kernel complaint on any console is a problem, and so is a guest that ends
-without being told to; `finish` returns them all.
+without being told to, or what a sanitizer has found; `finish` returns them all.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import struct
@@ -37,6 +38,9 @@ READY, OUT, ERR, EXIT = 16, 17, 18, 19
 TREE = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.join(TREE, ".build/selftests")
 CACHE = os.environ.get("BLKCAST_CACHE", "/var/cache/blkcast")
+
+TOOLS = os.environ.get("BLKCAST_TOOLS", "")
+SANITIZERS = "share/sanitizers"     # what they have found, a file a process
 
 SLOWNESS = int(os.environ.get("LAB_SLOWNESS", "1"))
 BOOT_LIMIT = 180 * SLOWNESS     # seconds, on a machine that is very busy
@@ -66,6 +70,16 @@ COMPLAINT = re.compile(
     rb"|suspicious RCU usage|refcount_t:|unregister_netdevice: waiting"
     rb"|failed to validate module|Objects remaining|kmem_cache_destroy"
     rb"|unreferenced object|bad page state|list_(add|del) corruption")
+
+
+def sanitizer_findings():
+    """Each in a line."""
+    for name in sorted(os.listdir(SANITIZERS)):
+        with open(f"{SANITIZERS}/{name}", "rb") as report:
+            lines = report.read().decode(errors="replace").splitlines()
+        told = [line for line in lines
+                if re.search("SUMMARY: |ERROR: ", line)]
+        yield f"{name}: {told[-1].strip() if told else 'it is said nothing of'}"
 
 
 class LabError(Exception):
@@ -225,6 +239,8 @@ class Guest:
         kernel = f"{CACHE}/kernels/{self.kernel}"
         settings = (f"blkcast.tree={TREE} blkcast.kernel={kernel} "
                     f"blkcast.name={self.name} blkcast.number={self.number}")
+        if TOOLS:
+            settings += " blkcast.tools=" + TOOLS
         mac = f"52:54:00:77:00:{self.number:02x}"
         accel = self.accel or self.lab.accel
         cpu = "host" if accel == "kvm" else "max"
@@ -481,6 +497,7 @@ class Lab:
             if os.path.exists(guest.console):
                 self.problems += [f"{guest.name}: {line}"
                                   for line in guest.complaints()]
+        self.problems += sanitizer_findings()
         self.done.set()
         return self.problems
 
@@ -538,7 +555,8 @@ class Lab:
         loop.add_reader(os.pidfd_open(owner), self.done.set)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self.done.set)
-        os.makedirs("share", exist_ok=True)
+        shutil.rmtree(SANITIZERS, ignore_errors=True)
+        os.makedirs(SANITIZERS)
         self.lan = await spawn(BUILD + "/lan", "lan",
                                stdin=asyncio.subprocess.PIPE)
         while not os.path.exists("lan"):

@@ -35,6 +35,9 @@
 # kernel then makes the script fail even if its commands succeeded. Consoles and
 # logs stay in $LAB after a failure.
 #
+# BLKCAST_TOOLS=asan: guests use .build/tools-asan. What its sanitizers find, in whatever
+# process, makes the script fail, too; it is in $LAB/share/sanitizers.
+#
 # All of these deadlines are those of a stock kernel: with a slower one they are
 # multiplied (lib/kernels.sh). A kernel that looks for mistakes is asked at the end
 # what it has found: see debug/finish.
@@ -49,6 +52,8 @@ export LAB_SLOWNESS
 
 lab_start() {
 	make -s -C "$lab_tree/selftests" harness || exit 1
+	[ -z "${BLKCAST_TOOLS:-}" ] ||
+		make -s -C "$lab_tree" "tools-$BLKCAST_TOOLS" > /dev/null || exit 1
 	if [ -z "${LAB:-}" ]; then
 		mkdir -p "$lab_tree/.build/labs"
 		LAB=$(mktemp -d "$lab_tree/.build/labs/XXXXXX")
@@ -104,6 +109,11 @@ lab_check_guests() {
 
 lab_show_logs() {
 	local log
+	for log in "$LAB"/share/sanitizers/*; do
+		[ -s "$log" ] || continue
+		echo "# the beginning of $log:"
+		head -n 30 "$log" | sed 's/^/#   /'
+	done
 	for log in "$LAB"/*.console "$LAB/lab.log"; do
 		[ -s "$log" ] || continue
 		echo "# the end of $log:"
