@@ -37,6 +37,7 @@ help:
 	@echo "make check-debug T=PATTERN  guests with a kernel that looks for mistakes (hours)"
 	@echo "make check-asan T=PATTERN   guests with tools that watch their memory (ASan, UBSan)"
 	@echo "make bench      beside the raw device, DRBD 8.4 and md; see selftests/bench/run"
+	@echo "make bench-instructions    what a write costs, counted; 0 to 8 replicas"
 	@echo "make bench-resync      how soon a replica that was away is in sync again"
 	@echo "make bench-scale       by the size of a volume, and by their number"
 	@echo "make bench-snapshot    snapshot and restore against zstd and qemu-img"
@@ -106,6 +107,10 @@ bench:
 	@selftests/deps drbd-utils mdadm
 	@selftests/bench/run
 
+bench-instructions:
+	@selftests/deps drbd-utils
+	@selftests/bench/instructions.sh
+
 bench-resync:
 	@selftests/deps drbd-utils
 	@selftests/bench/resync.sh
@@ -172,5 +177,5 @@ force:
 
 .PHONY: all help deps module tools tools-asan bpf demo check check-all check-asan \
 	check-debug torture fuzz \
-	bench bench-resync bench-scale bench-snapshot bench-views \
+	bench bench-instructions bench-resync bench-scale bench-snapshot bench-views \
 	install install-module install-no-module clean force

@@ -3,8 +3,7 @@
 #
 # What grows with the size of a volume and with their number (make bench-scale): the
 # instructions of a write on volumes of 1 GiB to 64 TiB; the threads and the memory of
-# 100 volumes, alone and each with a replica. (By the number of replicas:
-# ICOUNT=1 W=w4k-d16 S="blkcast-disk-1 blkcast-disk-2 .. blkcast-disk-8" selftests/bench/run)
+# 100 volumes, alone and each with a replica. (By the number of replicas: instructions.sh.)
 #
 # An emulated machine counts: a nanosecond of the guest's is an instruction, of its
 # only processor.

@@ -12,7 +12,8 @@
 # A system is NAME or NAME-N, N the number of its replicas:
 #
 #   raw                    the device itself
-#   blkcast-ACK-N          ack local, memory or disk, 1 to 8 replicas
+#   blkcast-ACK-N          ack local, memory or disk, 1 to 8 replicas; tls: ack disk,
+#                          and links with TLS, all others' are without
 #   drbd-P, drbd-P-tuned   protocol A, B or C, one replica; with -sums, as blkcast
 #                          does, a crc32c of the data is sent and checked
 #   md-1                   RAID-1 of the device and the same of g2 over NVMe/TCP,
@@ -56,12 +57,13 @@ backing() {
 	mkdir -p $STATE
 	printf '%s\n' "$@" > $STATE/systems
 	count=$#
-	# Twice as many: the second half keeps the metadata of the cold ones.
-	modprobe brd rd_nr=$((2 * count)) rd_size=$((mib << 10))
+	modprobe brd rd_nr="$count" rd_size=$((mib << 10))
 	modprobe null_blk nr_devices=0
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 	for ((i = 0; i < count; i++)); do
 		null_blk "wait$i" size="$mib" memory_backed=1 irqmode=2 \
+			completion_nsec=4000000 hw_queue_depth=128
+		null_blk "meta$i" size="$mib" memory_backed=1 irqmode=2 \
 			completion_nsec=4000000 hw_queue_depth=128
 		null_blk "cold$i" size=65536 irqmode=0 hw_queue_depth=128
 	done
@@ -79,7 +81,7 @@ below() {	# below SYSTEM BACKING
 }
 
 meta() {	# meta SYSTEM: for the cold backing
-	echo "/dev/ram$(($(number_of "$1") + $(systems | wc -l)))"
+	echo "/dev/meta$(number_of "$1")"
 }
 
 # ---- blkcast ----
@@ -101,10 +103,14 @@ uuid_of() {	# the same on every host
 
 blkcast_make() {
 	local system=$1 backing=$2 volume=$1-$2 ack replicas i
-	local -a place=(--device "/dev/$(below "$1" "$2")")
+	local -a place=(--device "/dev/$(below "$1" "$2")") plain=(--plain)
 	replicas=${system##*-}
 	ack=${system#blkcast-}
 	ack=${ack%-*}
+	if [ "$ack" = tls ]; then
+		ack=disk plain=()
+		modprobe tls
+	fi
 	[ "$backing" != cold ] || place+=(--meta "$(meta "$system")")
 	blkcast_prepare
 	blkcast create "$volume" "${place[@]}" --uuid "$(uuid_of "$volume")" \
@@ -114,7 +120,7 @@ blkcast_make() {
 	# Of a volume whose uuid is given, another copy might have content.
 	blkcast primary "$volume" --force --yes > $STATE/out
 	for ((i = 2; i <= replicas + 1; i++)); do
-		blkcast connect "$volume" --peer "g$i" --address "g$i" --plain \
+		blkcast connect "$volume" --peer "g$i" --address "g$i" "${plain[@]}" \
 			--timeout 120000
 	done
 }
@@ -212,14 +218,14 @@ md_make() {
 
 # Nothing is measured on regions that were never written: a first write is another thing
 # than the ten thousandth. Of the cold device, which keeps nothing, that is the first block
-# of each MiB, and no more is written to.
+# of each two MiB, and no more is written to.
 fill() {	# fill SYSTEM BACKING, in g1
 	local device
 	device=$(device "$1" "$2")
 	case $1-$2 in
 	raw-cold | drbd-*-cold | md-*-cold) ;;
 	*-cold) fio --name=fill --filename="$device" --direct=1 --ioengine=libaio --iodepth=64 \
-		--rw=write:1020k --bs=4k --io_size=256m > $STATE/out ;;
+		--rw=write:2044k --bs=4k --io_size=128m > $STATE/out ;;
 	*) dd if=/dev/zero of="$device" bs=1M oflag=direct 2> $STATE/out || grep -q 'No space left' $STATE/out ;;
 	esac
 	sync "$device"

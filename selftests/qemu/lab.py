@@ -16,6 +16,11 @@ Nothing survives the lab: it ends when OWNER (a process id, the test script)
 does, and its children die with it by their parent-death signal, even if it is
 killed itself.
 
+From the environment: BLKCAST_ACCEL and BLKCAST_CPU, for QEMU; BLKCAST_ICOUNT=1, a
+nanosecond of a guest's is an instruction; BLKCAST_LAN=bridge, a bridge of the
+machine's kernel in place of lan, whose cards leave sums and segments to it (root
+alone; no cut, mute, heal).
+
 A kernel complaint on any console is a problem, and so is a guest that ends
 without being told to, or what a sanitizer has found; `finish` returns them all.
 """
@@ -51,6 +56,9 @@ HALT_LIMIT = 60 * SLOWNESS
 # One thread a guest: with one a vCPU a stock kernel now and then dies at boot of
 # an int3 oops (it patches code that the other vCPU has translated already).
 TCG = "tcg,thread=single"
+CPU = os.environ.get("BLKCAST_CPU", "max")
+# The lab has a network namespace of its own (lab.sh).
+BRIDGE = os.environ.get("BLKCAST_LAN") == "bridge"
 COMMAND_LINE = (
     "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic panic_on_warn=1 "
     "no_timer_check watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 "
@@ -203,6 +211,13 @@ class Qmp:
                 return answer["return"]
 
 
+async def ip(*commands):
+    for command in commands:
+        status = await (await spawn("ip", *command.split())).wait()
+        if status:
+            raise LabError(f"ip {command}: status {status}")
+
+
 class Guest:
     """One virtual machine. Its disks and console outlive each of its runs."""
 
@@ -243,7 +258,7 @@ class Guest:
             settings += " blkcast.tools=" + TOOLS
         mac = f"52:54:00:77:00:{self.number:02x}"
         accel = self.accel or self.lab.accel
-        cpu = "host" if accel == "kvm" else "max"
+        cpu = "host" if accel == "kvm" else CPU
         share_model = "none" if os.geteuid() == 0 else "mapped-xattr"
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config",
@@ -261,7 +276,8 @@ class Guest:
             "-chardev", f"socket,id=agent,fd={agent_fd}",
             "-device", "virtserialport,chardev=agent,name=agent",
             "-device", "virtio-rng-pci",
-            "-netdev", f"socket,id=lan,fd={lan_fd}",
+            "-netdev", (f"tap,id=lan,ifname=g{self.number},script=no,downscript=no"
+                        if BRIDGE else f"socket,id=lan,fd={lan_fd}"),
             "-device", f"virtio-net-pci,netdev=lan,mac={mac},host_mtu=9000,romfile=",
             "-fsdev", "local,id=root,path=/,security_model=none,"
                       "readonly=on,multidevs=remap",
@@ -309,6 +325,9 @@ class Guest:
     async def boot(self):
         for disk in self.disks:
             await disk.start()
+        if BRIDGE:
+            await ip(f"tuntap add g{self.number} mode tap vnet_hdr",
+                     f"link set g{self.number} mtu 9000 master lan up")
         agent, agent_far = socket.socketpair()
         qmp, qmp_far = socket.socketpair()
         lan = socket.socket(socket.AF_UNIX)
@@ -517,6 +536,8 @@ class Lab:
             return await self.guest(name).qmp.command(
                 "set_link", name="lan", up=request["up"])
         if command == "lan":
+            if BRIDGE:
+                raise LabError("the bridge has no such commands")
             one, other = (self.guest(g).number for g in request["guests"])
             line = f"{request['verb']} {one} {other}\n"
             return self.lan.stdin.write(line.encode())
@@ -561,6 +582,8 @@ class Lab:
                                stdin=asyncio.subprocess.PIPE)
         while not os.path.exists("lan"):
             await asyncio.sleep(0.01)
+        if BRIDGE:
+            await ip("link add lan type bridge", "link set lan mtu 9000 up")
         server = await asyncio.start_unix_server(self.serve, "ctl")
         await self.done.wait()
         server.close()

@@ -51,6 +51,7 @@ LAB_SLOWNESS=$(kernel_slowness "$KVER")
 export LAB_SLOWNESS
 
 lab_start() {
+	local -a net=()
 	make -s -C "$lab_tree/selftests" harness || exit 1
 	[ -z "${BLKCAST_TOOLS:-}" ] ||
 		make -s -C "$lab_tree" "tools-$BLKCAST_TOOLS" > /dev/null || exit 1
@@ -63,7 +64,8 @@ lab_start() {
 	LAB=$(readlink -f "$LAB")
 	trap lab_end EXIT
 	trap 'exit 130' INT TERM HUP
-	setsid python3 -I "$lab_here/lab.py" "$LAB" $$ \
+	[ "${BLKCAST_LAN:-}" != bridge ] || net=(unshare --net)
+	setsid "${net[@]}" python3 -I "$lab_here/lab.py" "$LAB" $$ \
 		< /dev/null > "$LAB/lab.log" 2>&1 &
 	lab_pid=$!
 	echo "# kernel $KVER, SEED=$SEED, logs in $LAB"
