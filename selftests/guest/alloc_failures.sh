@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Memory that is not to be had: each allocation of each command of the module fails
-# once, then any of them while a volume is written; then requests of either disk. There
-# are errors, no oops, nothing leaks, and what was acknowledged is there, on both copies.
+# once (of the hundreds that fill pools every 23rd), then any of them while a volume is
+# written; then requests of either disk. There are errors, no oops, nothing leaks, and
+# what was acknowledged is there, on both copies.
 #
 #	a (primary) --- b		RAM disks, filled: they allocate nothing any more
 #
@@ -24,7 +25,7 @@ kernel_checks "$KVER" || skip_all "the kernel cannot fail allocations: make chec
 runtime=${RUNTIME:-60}
 failures=/blkcast/selftests/guest/alloc_failures.py
 
-each() { VM_LIMIT=900 on "failnth $1 $2"; }
+each() { VM_LIMIT=900 on "failnth $*"; }
 often() { on "$failures often $1"; }
 written() { on "$failures write /dev/blkcast/a /tmp/written 2048 $runtime $SEED"; }
 holds() { on "$failures has /dev/blkcast/$1 /tmp/written"; }
@@ -45,13 +46,13 @@ on 'blkcast down a && blkcast down b && rmmod blkcast'
 often 0
 check "loading the module" each "load:/blkcast/.build/kmod-$KVER/blkcast.ko" unload
 on "insmod /blkcast/.build/kmod-$KVER/blkcast.ko"
-check "a volume comes up" each up:a:0 down:a
+check "a volume comes up" each up:a:0 down:a 23
 on 'blkcast up a && blkcast up b'
 check "and goes down" each down:a up:a:0
 check "it becomes the primary" each primary:a replica:a
 on 'blkcast down a && blkcast up a && blkcast primary a'
 check "and a replica" each replica:a primary:a
-check "a link" each pair:a:b part:a:b
+check "a link" each pair:a:b part:a:b 23
 check "and its end" each part:a:b pair:a:b
 check "in sync" meet
 check "a view" each view:a:v:2 unview:a:v

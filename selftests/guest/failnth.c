@@ -2,12 +2,13 @@
 /*
  * failnth: each allocation of a command to the module fails once.
  *
- *	failnth DO UNDO
+ *	failnth DO UNDO [STRIDE]
  *
  * DO is done again and again: its first allocation in a module fails, then only its
  * second, and so on until it has not that many.  Whenever it has failed it must work at
  * once without a failure (a load: in the end); UNDO comes after each.  Says how many failed, and how often DO
- * did.  The kernel has to be able to (FAULT_INJECTION), and be told what to fail: see
+ * did.  With a STRIDE only every so manieth fails: pools ask for hundreds alike.  The
+ * kernel has to be able to (FAULT_INJECTION), and be told what to fail: see
  * alloc_failures.py.
  *
  *	up:NAME:DISK	down:NAME	primary:NAME	replica:NAME	get:NAME
@@ -272,9 +273,12 @@ int main(int argc, char **argv)
 {
 	struct bc_error error, ignored;
 	struct action todo, undo;
-	int nth, failed = 0, worked, came;
+	int nth, failed = 0, worked, came, stride;
 
-	if (argc != 3)
+	if (argc < 3 || argc > 4)
+		return 2;
+	stride = argc > 3 ? atoi(argv[3]) : 1;
+	if (stride < 1)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	todo = parse(argv[1]);
@@ -285,7 +289,7 @@ int main(int argc, char **argv)
 	/* Loading needs no door, and it must not hold the module. */
 	if (todo.run != run_load && bc_kernel_open(&kernel, &error))
 		stop("%d: %s", 0, error.text);
-	for (nth = 1; nth < MOST; nth++) {
+	for (nth = 1; nth < MOST; nth += stride) {
 		came = once(&todo, nth, &worked, &error);
 		if (!worked && !came)
 			stop("%d: fails without a failure: %s", nth, error.text);
@@ -302,7 +306,8 @@ int main(int argc, char **argv)
 		if (undo.run(undo.args, &ignored))
 			stop("%d: cannot be undone: %s", nth, ignored.text);
 		if (!came) {
-			printf("%d allocations, %d of them indispensable\n", nth - 1, failed);
+			printf("fewer than %d allocations, %d of those that failed indispensable\n",
+			       nth, failed);
 			return 0;
 		}
 	}
