@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# `make install` puts all programs and manual pages where they belong, and systemd
-# understands its units.
+# `make install` puts all programs and manual pages where they belong, none of them with
+# its owner's rights for everybody, and systemd understands its units. The daemon runs no
+# shell.
 . "$(dirname "$0")/../lib/ktap.sh"
 . "$(dirname "$0")/../lib/sources.sh"
 
@@ -29,6 +30,20 @@ for file in usr/sbin/blkcast usr/sbin/blkcastd usr/libexec/blkcast/blkcast-lag \
 	usr/share/bash-completion/completions/blkcast; do
 	check "$file" test -s "$dest/$file"
 done
+
+is "nothing is setuid or setgid" "$(find "$dest" -perm /6000)" ""
+
+# What is linked into it.
+no_shell() {
+	! sources 'tools/daemon/*.[ch]' 'tools/lib/*.[ch]' |
+		xargs grep -nE '\<(system|popen|wordexp|execlp|execvpe?) *\(|/bin/(ba|da)?sh\>'
+}
+no_shell_called() {
+	! nm -uD "$dest/usr/sbin/blkcastd" |
+		grep -E ' (system|popen|wordexp|execlp|execvpe?|posix_spawnp)(@|$)'
+}
+check "the daemon's sources name no shell" no_shell
+check "nor does the daemon call anything that runs one" no_shell_called
 
 # As if it had been installed into the root.
 verify_units() {
