@@ -108,16 +108,45 @@ volume_create g2
 
 # ---- strangers at the door ----
 
+# A host that keeps all connections that it gets, and asks for more: g1 by another address.
+flood_start() {
+	vm_exec g1 'ip address add 10.77.0.99/24 dev eth0
+		setsid python3 -Ic "
+import select, socket, time
+door, held, poll = (socket.gethostbyname(\"g2\"), 7790), {}, select.epoll()
+while True:
+    for _ in range(min(10, 300 - len(held))):
+        s = socket.socket()
+        s.setblocking(False)
+        s.bind((\"10.77.0.99\", 0))
+        s.connect_ex(door)
+        held[s.fileno()] = s
+        poll.register(s, select.EPOLLIN)
+    for fd, _ in poll.poll(0):
+        poll.unregister(fd)
+        held.pop(fd).close()
+    time.sleep(0.05)" < /dev/null > /dev/null 2>&1 &
+		echo $! > /tmp/flood'
+}
+# The daemon has all hands full.
+flooded() {
+	[ "$(vm_exec g2 "ss -tnH state established '( sport = :7790 and dst = 10.77.0.99 )'" |
+		wc -l)" -ge 60 ]
+}
+
 vm_exec g1 'for _ in $(seq 20); do
 		head -c $((RANDOM % 3000)) /dev/urandom > /dev/tcp/g2/7790
 		printf "\0\0\0\0" > /dev/tcp/g2/7790
 		printf "\20\0\0\0{\"type\":\"hello\"" > /dev/tcp/g2/7790
 		head -c 100000 /dev/zero > /dev/tcp/g2/7790
-	done 2> /dev/null
-	for _ in $(seq 100); do sleep 20 > /dev/tcp/g2/7790 & done' > /dev/null
-check "noise and silent callers: the daemon lives" vm_exec g2 'blkcast status'
-check "and links all the same, once the silent ones are sent away" wait_until 40 connect
+	done 2> /dev/null' > /dev/null
+check "noise: the daemon lives" vm_exec g2 'blkcast status'
+flood_start
+check "another host holds all connections that there can be" wait_until 60 flooded
+check "and links come about all the same" wait_until 60 connect
+check "while it holds them" wait_until 60 flooded
 check "in sync" wait_until 60 field_is g1 'link["g2"]["state"]' in-sync
+vm_exec g1 'kill "$(cat /tmp/flood)"; ip address del 10.77.0.99/24 dev eth0'
 
 # ---- configuration that is wrong while the daemon runs ----
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Connections from primaries.  At most INCOMING_MAX are agreed upon at a time:
- * further ones wait in the kernel's queue until one ends.
+ * Connections from primaries.  At most INCOMING_MAX are agreed upon at a time.  When there
+ * are as many, one more has the place of another whose peer has not proved anything yet, of
+ * the network that has the most such ones: the oldest of them.  If that is the new one's own
+ * it is sent away at once.  So whoever floods the port does it to himself.
  */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +23,18 @@
 #define LOG_EVERY_NS	(10ULL * 1000000000)
 #define LOG_MAX		8	/* lines in that time */
 
+/* @network: where it comes from: an address of IPv4, or 64 bits of one of IPv6. */
+struct caller {
+	struct session *session;
+	uint64_t network;
+};
+
+/* @callers: in the order in which they came. */
 struct listener {
 	struct daemon *daemon;
 	int fd;
 	struct watch watch;
-	struct session *sessions[INCOMING_MAX];
+	struct caller callers[INCOMING_MAX];
 	unsigned int count;
 	uint64_t logged_at;	/* a refusal; repeated ones are not worth a line */
 	unsigned int lines, left_out;
@@ -33,8 +43,7 @@ struct listener {
 
 static void listen_on(struct listener *listener)
 {
-	if (listener->count < INCOMING_MAX &&
-	    loop_watch(listener->daemon->loop, &listener->watch, listener->fd, POLLIN))
+	if (loop_watch(listener->daemon->loop, &listener->watch, listener->fd, POLLIN))
 		log_error("out of memory: no more connections are taken");
 }
 
@@ -78,15 +87,22 @@ static void log_refused(struct listener *listener, const struct session *session
 		    address_of(session, address), handshake->error.text);
 }
 
+static void forget(struct listener *listener, unsigned int i)
+{
+	listener->count--;
+	memmove(&listener->callers[i], &listener->callers[i + 1],
+		(listener->count - i) * sizeof(listener->callers[0]));
+}
+
 static void incoming_done(struct session *session, bool linked, void *owner)
 {
 	struct listener *listener = owner;
 	const struct handshake *handshake = &session->handshake;
 
 	for (unsigned int i = 0; i < listener->count; i++) {
-		if (listener->sessions[i] != session)
+		if (listener->callers[i].session != session)
 			continue;
-		listener->sessions[i] = listener->sessions[--listener->count];
+		forget(listener, i);
 		break;
 	}
 	if (linked) {
@@ -96,10 +112,64 @@ static void incoming_done(struct session *session, bool linked, void *owner)
 	} else if (handshake->state != HANDSHAKE_DONE) {
 		log_refused(listener, session);
 	}
-	listen_on(listener);
+	if (!listener->watch.slot)	/* there was no memory for it */
+		listen_on(listener);
 }
 
-static void take_socket(struct listener *listener, int fd)
+/* --- room for one more ------------------------------------------------------------- */
+
+static uint64_t network_of(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+	uint64_t network = 0;
+
+	if (address->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)address)->sin_addr.s_addr;
+	if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		memcpy(&network, &six->sin6_addr.s6_addr[12], 4);
+	else
+		memcpy(&network, six->sin6_addr.s6_addr, sizeof(network));
+	return network;
+}
+
+static unsigned int strangers_from(const struct listener *listener, uint64_t network)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < listener->count; i++)
+		n += listener->callers[i].network == network &&
+		     !listener->callers[i].session->handshake.proved;
+	return n;
+}
+
+/* False: nobody makes way for one from there. */
+static bool make_room(struct listener *listener, uint64_t network)
+{
+	unsigned int most = strangers_from(listener, network), who = INCOMING_MAX;
+	struct session *session;
+
+	if (listener->count < INCOMING_MAX)
+		return true;
+	for (unsigned int i = 0; i < listener->count; i++) {
+		const struct caller *caller = &listener->callers[i];
+		unsigned int n = strangers_from(listener, caller->network);
+
+		if (n > most && !caller->session->handshake.proved) {
+			most = n;
+			who = i;
+		}
+	}
+	if (who == INCOMING_MAX)
+		return false;
+	session = listener->callers[who].session;
+	handshake_fail(&session->handshake, false, "it makes way for another connection");
+	log_refused(listener, session);
+	forget(listener, who);
+	session_abort(session);
+	return true;
+}
+
+static void take_socket(struct listener *listener, int fd, uint64_t network)
 {
 	struct daemon *daemon = listener->daemon;
 	struct session *session;
@@ -113,7 +183,7 @@ static void take_socket(struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	listener->sessions[listener->count++] = session;
+	listener->callers[listener->count++] = (struct caller){ session, network };
 	session->plain = daemon->config.plain;
 	session->secrets = &daemon->secrets;
 	session_talk(session, fd);
@@ -122,14 +192,23 @@ static void take_socket(struct listener *listener, int fd)
 static void accept_ready(void *owner, uint32_t events)
 {
 	struct listener *listener = owner;
-	int fd;
 
 	(void)events;
-	while (listener->count < INCOMING_MAX) {
-		fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	/* A number of them, then others' turn. */
+	for (int i = 0; i < BACKLOG; i++) {
+		struct sockaddr_storage address = { 0 };
+		socklen_t len = sizeof(address);
+		int fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
 		if (fd < 0)
 			break;
-		take_socket(listener, fd);
+		if (make_room(listener, network_of(&address))) {
+			take_socket(listener, fd, network_of(&address));
+		} else {
+			listener->left_out++;
+			close(fd);
+		}
 	}
 	listen_on(listener);
 }
@@ -195,7 +274,7 @@ void listener_stop(struct daemon *daemon)
 	if (!listener)
 		return;
 	for (unsigned int i = 0; i < listener->count; i++)
-		session_abort(listener->sessions[i]);
+		session_abort(listener->callers[i].session);
 	loop_unwatch(daemon->loop, &listener->watch);
 	close(listener->fd);
 	free(listener);
