@@ -18,6 +18,12 @@ SECRET='This must not be read by strangers.'
 connect() { vm_exec g1 "blkcast connect data --peer g2 --address g2 $*"; }
 in_sync() { field_is g1 "link['g2']['state'], link['g2']['lag_writes']" 'in-sync 0'; }
 equal() { is "$1" "$(content g1)" "$(content g2)"; }
+# What the kernel says of the link's sockets.
+sockets() { vm_exec "$1" "ss -tinOH state established '( sport = :7790 or dport = :7790 )'"; }
+# Some versions of ss have no name for ChaCha20-Poly1305, and say nothing.
+cipher=' cipher: (unknown\(54\)|chacha20-poly1305)'
+tls="tcp-ulp-tls version: 1\\.3($cipher)? rxconf: sw txconf: sw"
+encrypts() { like "$1: TLS 1.3 in both directions" "$(sockets "$1")" "$tls"; }
 
 # Everything that comes in by eth0, in the clear as on the cable.
 listen_start() {
@@ -59,6 +65,10 @@ check "connects" connect
 check "in sync" wait_until 60 in_sync
 is "the primary says that it is encrypted" "$(field g1 "link['g2']['tls']")" True
 is "so does the replica" "$(field g2 "link['g1']['tls']")" True
+for host in g1 g2; do
+	is "$host: one connection" "$(sockets $host | wc -l)" 1
+	encrypts $host
+done
 is "what is written is not on the cable" "$(heard)" 0
 equal "but on the replica"
 
@@ -83,11 +93,14 @@ daemon_start g2
 check "it does when it is told to" connect --plain
 check "in sync in the clear" wait_until 60 in_sync
 is "the primary says that it is not encrypted" "$(field g1 "link['g2']['tls']")" False
+is "so do the kernels" "$(for host in g1 g2; do sockets $host; done | grep -c ulp-tls)" 0
 like "so does the table" "$(vm_exec g2 'blkcast status data')" 'g1 .* plain'
 like "what is written is on the cable" "$(heard)" '^[1-9]'
 vm_exec g1 'blkcast disconnect data --peer g2'
 check "TLS is taken there too" connect
 is "and used" "$(field g1 "link['g2']['tls']")" True
+encrypts g1
+encrypts g2
 
 # ---- strangers ----
 
