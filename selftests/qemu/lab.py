@@ -77,7 +77,8 @@ COMPLAINT = re.compile(
     rb"|possible (circular|recursive) locking|inconsistent lock state"
     rb"|suspicious RCU usage|refcount_t:|unregister_netdevice: waiting"
     rb"|failed to validate module|Objects remaining|kmem_cache_destroy"
-    rb"|unreferenced object|bad page state|list_(add|del) corruption")
+    rb"|unreferenced object|bad page state|list_(add|del) corruption"
+    rb"|kmemleak: Kernel memory leak detector disabled")
 
 
 def sanitizer_findings():
