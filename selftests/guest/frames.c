@@ -9,9 +9,9 @@
  *
  * The volume's kernel is one end of a link, this program the other.  A case is
  * a row of frames ("shots"), of which all but the last are right and the last
- * is wrong.  It passes if the kernel drops the link at once, the volume stays
- * up without a link, and its device holds what it held.  A case that is marked
- * "kept" ends in a right frame, and the link must stand.
+ * is wrong.  It passes if the kernel drops the link at once, for that reason and
+ * says so, the volume stays up without a link, and its device holds what it held.
+ * A case that is marked "kept" ends in a right frame, and the link must stand.
  *
  * LSNs of shots count from one that the volume will not reach by itself, so no
  * stamp that this program leaves behind equals one of a real primary.
@@ -238,10 +238,126 @@ static int shoot_all(struct peer *peer, const struct frame_case *test)
 
 		if (!peer_is_replica(peer))
 			base = base_lsn(peer);
-		if (shoot(peer, &test->shots[i], base, wrong))
-			return -1;
+		for (uint32_t n = test->shots[i].times ?: 1; n; n--)
+			if (shoot(peer, &test->shots[i], base, wrong))
+				return -1;
 	}
 	return 0;
+}
+
+/* ---- what the kernel says of it ---- */
+
+#define WHYS_MIN	20	/* it says the same ten times in five seconds, no more */
+
+/**
+ * struct told - why links ended, by the kernel's log
+ * @log: /dev/kmsg, to be read from where we are
+ * @why: the newest case's, or empty
+ * @error: of its link
+ * @whys: how many were told
+ */
+struct told {
+	int log;
+	char why[256];
+	int error;
+	unsigned int whys;
+};
+
+static struct told told;
+
+static int log_open(void)
+{
+	told.log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	return told.log < 0 || lseek(told.log, 0, SEEK_END) < 0;
+}
+
+/* Is it a reason, of all that is said of a link? */
+static int is_reason(const char *says)
+{
+	static const char * const reasons[] = {
+		"not a frame", "bad ", "another term", "frame ", "reserved field", "refused ",
+	};
+
+	for (size_t i = 0; i < BC_ARRAY_SIZE(reasons); i++)
+		if (!strncmp(says, reasons[i], strlen(reasons[i])))
+			return 1;
+	return 0;
+}
+
+/* One record of the log: is it the one that says that the link is down? */
+static int log_line(const char *line)
+{
+	const char *says = strstr(line, "link liar: ");
+
+	if (!says)
+		return 0;
+	says += strlen("link liar: ");
+	if (sscanf(says, "down (%d)", &told.error) == 1)
+		return 1;
+	/* The first one says it best. */
+	if (!told.why[0] && is_reason(says)) {
+		snprintf(told.why, sizeof(told.why), "%.*s", (int)strcspn(says, "\n"), says);
+		told.whys++;
+	}
+	return 0;
+}
+
+/* Read on until the link is down. */
+static int log_read(void)
+{
+	uint64_t until = bc_now_ns() + PEER_DROP_MS * 1000000ULL;
+	char line[1024];
+
+	told.why[0] = 0;
+	told.error = 0;
+	do {
+		ssize_t n = read(told.log, line, sizeof(line) - 1);
+
+		if (n < 0 && errno == EAGAIN)
+			usleep(1000);
+		if (n <= 0)
+			continue;
+		line[n] = 0;
+		if (log_line(line))
+			return 0;
+	} while (bc_now_ns() < until);
+	return -1;
+}
+
+static const char *expected_reason(const struct shot *shot)
+{
+	static const char * const reasons[] = {
+		[MAGIC] = "not a frame", [HEADER_CRC] = "bad header checksum",
+		[DATA_CRC] = "bad data checksum", [TERM] = "another term",
+		[OLD_TERM] = "another term", [SEQ] = "frame out of sequence",
+		[RESERVED] = "reserved field not zero",
+	};
+
+	if (shot->length > BLKCAST_PAYLOAD_MAX)
+		return "frame too long";
+	return shot->tamper < BC_ARRAY_SIZE(reasons) && reasons[shot->tamper] ?
+	       reasons[shot->tamper] : "refused frame";
+}
+
+/* Has the link ended because of the last shot?  What is wrong, or NULL. */
+static const char *judge_reason(const struct frame_case *test)
+{
+	const struct shot *shot = &test->shots[test->count - 1];
+	/* A size for which there is no room may come again when there is. */
+	int roomless = shot->type == BLKCAST_FRAME_SIZE && shot->sector >= 1ULL << 40;
+	static char wrong[512];
+
+	if (log_read())
+		return "the log does not say that the link is down";
+	/* It ends without a wrong frame, or the peer itself tells why. */
+	if (test->kept || shot->tamper >= CUT_HEADER || shot->type == BLKCAST_FRAME_ERROR)
+		return told.why[0] ? "the link ends by a wrong frame" : NULL;
+	snprintf(wrong, sizeof(wrong), "down (%d), for: %s", told.error, told.why);
+	if (told.error != (roomless ? -ENOSPC : -EPROTO))
+		return wrong;
+	return told.why[0] &&
+	       strncmp(told.why, expected_reason(shot), strlen(expected_reason(shot))) ?
+	       wrong : NULL;
 }
 
 /* ---- verdicts ---- */
@@ -263,7 +379,7 @@ static const char *judge(struct peer *peer, const struct frame_case *test)
 	close(peer->fd);
 	if (!peer_links_gone(peer))
 		return "the link does not go";
-	return peer_same(peer) ? NULL : "the content has changed";
+	return peer_same(peer) ? judge_reason(test) : "the content has changed";
 }
 
 static int run(const char *volume)
@@ -273,6 +389,8 @@ static int run(const char *volume)
 
 	if (peer_open(&peer, volume) || peer_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
+	if (log_open())
+		return printf("no log\n"), 1;
 	test = peer_is_replica(&peer) ? replica_cases : primary_cases;
 	for (; test->name; test++) {
 		const char *wrong = judge(&peer, test);
@@ -284,8 +402,9 @@ static int run(const char *volume)
 		close(peer.fd);
 		if (!peer_links_gone(&peer))
 			return 1;
+		lseek(told.log, 0, SEEK_END);
 	}
-	return 0;
+	return told.whys < WHYS_MIN;
 }
 
 /* ---- answers to READ ---- */

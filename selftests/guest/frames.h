@@ -27,14 +27,14 @@ enum tamper {
 /*
  * @lsn, and an ACK's @received, @applied, @durable, are relative: to FAR on a
  * replica, to what was sent last on a primary.  @length: bytes of payload if it
- * is not what @type and @sectors say.
+ * is not what @type and @sectors say.  @times: so often, 0: once.
  */
 struct shot {
 	uint16_t type, flags;
 	enum tamper tamper;
 	int64_t lsn, received, applied, durable;
 	uint64_t sector;
-	uint32_t sectors, length;
+	uint32_t sectors, length, times;
 };
 
 #define SHOTS_MAX	5
@@ -148,6 +148,9 @@ static const struct frame_case replica_cases[] = {
 	DROPS("a read with an LSN", SYNCED, F(READ, .lsn = 1, .sectors = 8)),
 	DROPS("a read with a flag", SYNCED, F(READ, .sectors = 8, .flags = FIRST)),
 	DROPS("a read with data", SYNCED, F(READ, .sectors = 8, .length = 4096)),
+	/* Nobody takes the answers, so they are not over. */
+	DROPS("more reads than may be asked for at once", SYNCED,
+	      F(READ, .sectors = REGION, .times = 512)),
 	DROPS("data from a primary", SYNCED, F(DATA, .sectors = 8, .length = 4096)),
 	DROPS("ping with a number", F(PING, .lsn = 1)),
 	DROPS("a region's middle first", F(GAP), PIECE(64, 64, .flags = LAST)),
@@ -185,6 +188,8 @@ static const struct frame_case replica_cases[] = {
 	KEEPS("compare and map", F(COMPARE), F(COMPARE), F(MAP)),
 	DROPS("compare of no region", F(COMPARE, .sector = 1U << 30)),
 	DROPS("compare with an LSN", F(COMPARE, .lsn = 1)),
+	/* One after the other, for they are of one region: slower than they are asked for. */
+	DROPS("more compares than may be asked for at once", F(COMPARE, .times = 2048)),
 	DROPS("map twice", F(MAP), F(MAP)),
 	KEEPS("sparse copy", F(GAP), SPARSE(0), PIECE(64, 8), END(0)),
 	DROPS("sparse copy that goes back", SPARSE(0), PIECE(64, 8),
