@@ -247,7 +247,7 @@ static int shoot_all(struct peer *peer, const struct frame_case *test)
 
 /* ---- what the kernel says of it ---- */
 
-#define WHYS_MIN	20	/* it says the same ten times in five seconds, no more */
+#define WHYS_MIN	3	/* at least: it says the same ten times in five seconds, no more */
 
 /**
  * struct told - why links ended, by the kernel's log
