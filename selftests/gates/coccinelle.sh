@@ -6,8 +6,8 @@
 #
 # timeout: 1800
 . "$(dirname "$0")/../lib/ktap.sh"
-. "$(dirname "$0")/../lib/sources.sh"
 . "$(dirname "$0")/../lib/explained.sh"
+. "$(dirname "$0")/../lib/sources.sh"
 
 patches=${BLKCAST_CACHE:-/var/cache/blkcast}/coccinelle
 out=$PWD/.build/coccinelle
