@@ -8,7 +8,7 @@
 
 # The hosts' cards gather and sum up by themselves, as any on a real host does: ports of
 # a bridge, which takes root. Their processors have no instruction for crc32c: the
-# emulator takes 64 steps for what costs a real one a cycle, so the kernel's tables do it.
+# emulator goes through it bit by bit, so the kernel's tables do it.
 [ "$(id -u)" != 0 ] || export BLKCAST_LAN=bridge
 export BLKCAST_CPU=max,-sse4.2
 
