@@ -292,8 +292,8 @@ class Hand:
         names = ["NAME", *WANTED[command]]
         optional = self.lot.randrange(2)
         names = [n for n in names if not (optional and n in (
-            "BACKLOG", "META_END", "LEASE", "NODE", "STORE_FD", "STORE_DEV", "MEMBERSHIP",
-            "ON_IO_ERROR", "VIEW" if command == "STAMPS" else None) and self.lot.randrange(3))]
+            "BACKLOG", "META_END", "NODE", "STORE_FD", "STORE_DEV", "MEMBERSHIP", "ON_IO_ERROR",
+            {"STAMPS": "VIEW", "PRIMARY": "LEASE"}.get(command)) and self.lot.randrange(3))]
         parts = [attribute(ATTRS[n], self.right(command, n)) for n in names]
         for _ in range(lies):
             at = self.lot.randrange(len(names))
