@@ -10,6 +10,7 @@
 # MOMENTS (seconds) and SEED for long runs by hand.
 #
 # kernels: both
+# set: all
 # timeout: 900
 # shellcheck disable=SC2016 # for the guest's shell
 export SEED=${SEED:-1}
