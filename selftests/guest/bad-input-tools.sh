@@ -102,6 +102,15 @@ refuses "another volume than is configured" 'wrong volume: /dev/vda holds a copy
 	on 'blkcast up data'
 on 'sed -i "/^uuid/d" /etc/blkcast/volumes.d/data.conf'
 check "not configured, any will do" on 'blkcast up data && blkcast down data'
+on 'conf=/etc/blkcast/volumes.d/data.conf && blkcast up data &&
+	blkcast set data --ack disk --membership managed && blkcast down data &&
+	sed -i "/^membership/d; s/^ack = .*/ack = local/" $conf'
+refuses "another policy than the metadata allow" 'membership=managed goes with ack=disk' \
+	on 'blkcast up data'
+refuses "then it is not half up" 'no such volume is up' on 'blkcast down data'
+check "what is configured is the way out" on '
+	sed -i "s/^ack = .*/&\nmembership = auto/" /etc/blkcast/volumes.d/data.conf &&
+	blkcast up data && blkcast down data'
 
 # ---- damaged metadata ----
 

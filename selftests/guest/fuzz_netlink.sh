@@ -10,7 +10,6 @@
 # MOMENTS (seconds) and SEED for long runs by hand.
 #
 # kernels: both
-# set: all
 # timeout: 900
 # shellcheck disable=SC2016 # for the guest's shell
 export SEED=${SEED:-1}
@@ -35,7 +34,7 @@ again() {
 
 local_start -a "$watched" 6 8
 for v in a b c; do
-	local_create $v /dev/ram$((${#made} / 2))
+	local_create $v /dev/ram$((${#made} / 2)) --ack disk
 	made+="$v "
 done
 on 'blkcast primary a'

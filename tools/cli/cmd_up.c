@@ -91,6 +91,18 @@ static int check_uuid(const struct bc_blockdev *on,
 	return ret;
 }
 
+/* Something may have opened the new device, to see what it is. */
+static void down_again(struct bc_kernel *kernel, const char *name)
+{
+	struct bc_error error;
+	unsigned int tries = 0;
+	int ret;
+
+	do {
+		ret = bc_kernel_down(kernel, name, &error);
+	} while (devlink_retry(ret, &tries));
+}
+
 /* The volume is up all the same: this matters once its device is enlarged. */
 static void remember_end(struct bc_kernel *kernel,
 			 const struct bc_volume_config *config)
@@ -137,6 +149,8 @@ int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 		ret = devlink_settle(config->name, minor, error);
 	if (!ret)
 		remember_end(kernel, config);
+	else
+		down_again(kernel, config->name);
 cleanup:
 	bc_blockdev_close(&backing);
 	bc_blockdev_close(&meta);
