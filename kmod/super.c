@@ -122,8 +122,8 @@ static int super_find(struct blkcast_volume *v, u64 known)
 	if (known >= BLKCAST_META_DEVICE_MIN && known < end &&
 	    IS_ALIGNED(known, BLKCAST_BLOCK_SIZE))
 		err = super_read(v, known, v->super);
-	if (err == -ENOMEM)
-		return err;	/* nobody has looked there */
+	if (err && err != -EINVAL)
+		return err;	/* nobody knows what is there */
 	if (!err)
 		v->meta_end = known;
 	s = kmalloc(BLKCAST_BLOCK_SIZE, GFP_KERNEL);

@@ -3,7 +3,8 @@
 #
 # A backing device that is enlarged does not hide the metadata on it: the volume
 # works on while it is up, and comes up again, with all it holds. Without a
-# memory of where they ended that is refused and nothing is changed.
+# memory of where they ended that is refused and nothing is changed; so it is if they
+# cannot be read there.
 #
 #	v on dm-linear of /dev/ram0: 24, 32, 40 MiB
 #
@@ -19,9 +20,11 @@
 MIB=1048576
 
 table() { echo "0 $(($1 * MIB / 512)) linear /dev/ram0 0"; }
-enlarge() {	# MIB
-	on "dmsetup suspend d && dmsetup load d --table '$(table "$1")' && dmsetup resume d"
+reload() {	# LINE...
+	printf '%s\n' "$@" > "$LAB/share/table"
+	on 'dmsetup suspend d && dmsetup load d /lab/table && dmsetup resume d'
 }
+enlarge() { reload "$(table "$1")"; }	# MIB
 ends_at() { on "[ \$(cat /etc/blkcast/volumes.d/v.end) = $(($1 * MIB)) ]"; }
 
 local_start 1 48
@@ -59,4 +62,21 @@ is "the device is as it was" "$(on 'md5sum < /dev/mapper/d')" "$sum"
 on 'mv /tmp/v.end /etc/blkcast/volumes.d/'
 check "up with the right one" on 'blkcast up v'
 check "all is there still" as_model v
+
+# An older life of the device left a superblock at its end, and the one that counts
+# cannot be read.
+on 'blkcast down v'
+for copy in $MIB 4096; do
+	on "dd if=/dev/mapper/d of=/dev/mapper/d bs=4k count=1 iflag=direct,skip_bytes \
+		oflag=direct,seek_bytes skip=$((24 * MIB - copy)) seek=$((40 * MIB - copy)) status=none"
+done
+check "its primary has written since" on 'blkcast up v && blkcast primary v && blkcast down v'
+reload "$(table 23)" "$((23 * MIB / 512)) 8 error" \
+	"$((23 * MIB / 512 + 8)) $((MIB / 512 - 16)) linear /dev/ram0 $((23 * MIB / 512 + 8))" \
+	"$((24 * MIB / 512 - 8)) 8 error" \
+	"$((24 * MIB / 512)) $((16 * MIB / 512)) linear /dev/ram0 $((24 * MIB / 512))"
+refuses "what was left is not taken for it" 'cannot be read' on 'blkcast up v'
+reload "$(table 40)"
+check "up when the disk is well" on 'blkcast up v'
+check "with all that was written" as_model v
 ktap_done

@@ -143,6 +143,8 @@ int bc_meta_choose(struct bc_meta *meta, const struct bc_super_copy copies[2],
 {
 	bool good0 = copies[0].state == BC_BLOCK_GOOD;
 	bool good1 = copies[1].state == BC_BLOCK_GOOD;
+	bool unread = copies[0].state == BC_BLOCK_UNREADABLE ||
+		      copies[1].state == BC_BLOCK_UNREADABLE;
 	int ret;
 
 	meta->bad_copies = !good0 + !good1;
@@ -151,9 +153,9 @@ int bc_meta_choose(struct bc_meta *meta, const struct bc_super_copy copies[2],
 			       "%s: no blkcast metadata here; make them with 'blkcast create'",
 			       meta->path);
 	if (meta->bad_copies == 2)
-		return bc_fail(error, -EUCLEAN,
-			       "%s: both copies of the superblock are damaged; 'blkcast replace' makes the copy anew, from the primary's",
-			       meta->path);
+		return bc_fail(error, unread ? -EIO : -EUCLEAN,
+			       "%s: both copies of the superblock are damaged%s; 'blkcast replace' makes the copy anew, from the primary's",
+			       meta->path, unread ? " or cannot be read" : "");
 	*chosen = good1 && (!good0 || copies[1].super.generation >
 				      copies[0].super.generation);
 	meta->super = copies[*chosen].super;

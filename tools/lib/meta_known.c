@@ -31,8 +31,8 @@ uint64_t bc_meta_end(int fd, uint64_t size, uint64_t known, const char *path)
 	ret_end = bc_meta_open(&at_end, fd, size, path, &none);
 	if (!ret_known && !ret_end)
 		return newer(&at_end.super, &at_known.super) ? size : known;
-	/* Damaged metadata there, and none at the end. */
-	if (!ret_known || (ret_known != -ENODATA && ret_end == -ENODATA))
+	/* Metadata there; or such that cannot be read; or damaged ones, and none at the end. */
+	if (!ret_known || ret_known == -EIO || (ret_known != -ENODATA && ret_end == -ENODATA))
 		return known;
 	return size;
 }
