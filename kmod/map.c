@@ -27,13 +27,19 @@
  * write, or has the pen call its step; blkcast_map_end() when it is done.
  */
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 
 #include "link.h"
 
 #define MAP_WALK	4096			/* regions under one hold of the lock */
 #define MAP_CLEAN_EVERY	HZ
-#define MAP_IDLE	(5 * HZ)		/* before a group is cleaned */
 #define MAP_ACTIVE_LEAST	(2 * BLKCAST_MAP_BATCH)	/* groups, whatever the limit */
+#define MAP_IDLE_MOST	3600			/* seconds */
+
+/* Linux writes back every 30 to 35 s what changes all the time in a file. */
+static unsigned int map_idle = 40;
+module_param(map_idle, uint, 0644);
+MODULE_PARM_DESC(map_idle, "seconds without a write before a group is cleaned, 3600 at most");
 
 /* Set a stamp, keep count of doubts.  Caller holds vol->lock. */
 void blkcast_map_stamp(struct blkcast_volume *v, u32 region, u64 lsn)
@@ -324,8 +330,10 @@ static void clean_work(struct work_struct *work)
 						struct blkcast_volume,
 						map.clean_work);
 
+	unsigned int idle = min_t(unsigned int, READ_ONCE(map_idle), MAP_IDLE_MOST);
+
 	mutex_lock(&v->map.pen);
-	clean_groups(v, jiffies - MAP_IDLE, UINT_MAX);
+	clean_groups(v, jiffies - idle * HZ, UINT_MAX);
 	mutex_unlock(&v->map.pen);
 	queue_delayed_work(v->map.wq, &v->map.clean_work, MAP_CLEAN_EVERY);
 }

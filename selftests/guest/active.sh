@@ -50,6 +50,7 @@ check "64 at most stay active" test "$active" -le 64
 check "those that were used last stay" test "$active" -ge 16
 is "100 groups were written" "$(field v 'v["touched_regions"]')" 100
 
+on 'echo 5 > /sys/module/blkcast/parameters/map_idle'
 touch_groups 20 forever
 check "the others go idle" wait_until 60 field_is v 'v["active_groups"]' 20
 before=$(field v 'v["meta_writes"]')

@@ -167,6 +167,7 @@ vm_start g1 && vm_load g1 && on 'modprobe dm-log-writes && modprobe xfs' || exit
 
 # ---- record ----
 
+on 'echo 5 > /sys/module/blkcast/parameters/map_idle'
 check "log devices" log_devices
 local_create ea /dev/mapper/ea --backlog 1M
 local_create eb /dev/mapper/eb

@@ -15,7 +15,7 @@ from cluster import PATIENCE
 from guests import LabError
 from sequence import FLUSH
 
-MAP_PATIENCE = 12   # seconds: groups are cleaned when they were idle for 5
+MAP_PATIENCE = 12   # seconds: groups are cleaned when they were idle for 5: host-up
 
 
 class Trigger:
