@@ -4,13 +4,19 @@
 
 Usage: instructions.py ROUNDS [SYSTEM...]
 
+The primary's alone are its writer's and its kernel threads': the writes' way, what it sends
+and what it is answered. TCP over loopback delivers a segment where it is sent, so in these
+is what the other end's TCP does with it, and the other way round with the answers.
+
 A system is raw, blkcast-ACK-N (ack local, memory or disk; N replicas, 0 to 8) or
 drbd-P[-tuned][-sums] (protocol A, B or C, as in setup.sh). Each has RAM disks of its own.
 """
 
+import contextlib
 import itertools
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -114,26 +120,44 @@ def fio(device, options):
     return json.loads(out[out.index("{"):])["jobs"][0]      # behind a warning, perhaps
 
 
+def threads(device):
+    """Nanoseconds that a primary's kernel threads have run, 0 if it has none."""
+    volume, minor = os.path.basename(device), os.path.realpath(device).lstrip("/devblkcast")
+    names = f"blkcast/{volume}", f"blkcast-tx/{minor}", f"blkcast-rx/{minor}"
+    ran = 0
+    for task in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):      # it has ended
+            if (task / "comm").read_text().strip() in names:
+                ran += int((task / "schedstat").read_text().split()[0])
+    return ran
+
+
 def measure(device, options, requests):
-    """Instructions a request."""
+    """Instructions a request: all, the primary's."""
     options += f" --size={PARTS}"
     fio(device, f"{options} --number_ios={requests // 8}")
+    before = threads(device)
     job = fio(device, f"{options} --number_ios={requests}")
-    return job["job_runtime"] * 1e6 / (job["read"]["total_ios"] + job["write"]["total_ios"])
+    kernel, all_of_it = threads(device) - before, job["job_runtime"] * 1e6
+    writer = all_of_it * (job["usr_cpu"] + job["sys_cpu"]) / 100
+    requests = job["read"]["total_ios"] + job["write"]["total_ios"]
+    return all_of_it / requests, (writer + kernel) / requests
 
 
 def show(workload, counts):
     """Counts of each system."""
     print(workload)
-    for system, values in counts.items():
+    for system, pairs in counts.items():
+        values, primary = zip(*pairs)
         ratio = ""
         if PEER in counts:
             ratio = statistics.median(
-                value / peer for value, peer in zip(values, counts[PEER]))
+                value / peer for value, (peer, _) in zip(values, counts[PEER]))
             ratio = f"{ratio:6.2f}"
         middle = statistics.median(values)
         print(f"  {system:20}{middle / 1e3:8.1f} ({min(values) / 1e3:.1f} .. "
-              f"{max(values) / 1e3:.1f}) {ratio}", flush=True)
+              f"{max(values) / 1e3:.1f}) {statistics.median(primary) / 1e3:8.1f} {ratio}",
+              flush=True)
 
 
 def main():
@@ -142,7 +166,7 @@ def main():
     devices = {system: make(system) for system in systems}
     counts = {}
     print("thousands of instructions a request, all ends together; median, least and most of "
-          f"{rounds} rounds; {PEER} is 1")
+          f"{rounds} rounds; the primary's alone, median; {PEER} is 1")
     for number in range(1, rounds + 1):
         for workload, (options, requests) in WORKLOADS.items():
             for system, device in devices.items():
