@@ -118,17 +118,23 @@ static void incoming_done(struct session *session, bool linked, void *owner)
 
 /* --- room for one more ------------------------------------------------------------- */
 
-static uint64_t network_of(const struct sockaddr_storage *address)
+union address {
+	struct sockaddr any;
+	struct sockaddr_in four;
+	struct sockaddr_in6 six;
+};
+
+static uint64_t network_of(const union address *address)
 {
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+	const struct in6_addr *six = &address->six.sin6_addr;
 	uint64_t network = 0;
 
-	if (address->ss_family == AF_INET)
-		return ((const struct sockaddr_in *)address)->sin_addr.s_addr;
-	if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		memcpy(&network, &six->sin6_addr.s6_addr[12], 4);
+	if (address->any.sa_family == AF_INET)
+		return address->four.sin_addr.s_addr;
+	if (IN6_IS_ADDR_V4MAPPED(six))
+		memcpy(&network, &six->s6_addr[12], 4);
 	else
-		memcpy(&network, six->sin6_addr.s6_addr, sizeof(network));
+		memcpy(&network, six->s6_addr, sizeof(network));
 	return network;
 }
 
@@ -196,9 +202,9 @@ static void accept_ready(void *owner, uint32_t events)
 	(void)events;
 	/* A number of them, then others' turn. */
 	for (int i = 0; i < BACKLOG; i++) {
-		struct sockaddr_storage address = { 0 };
+		union address address = { 0 };
 		socklen_t len = sizeof(address);
-		int fd = accept4(listener->fd, (struct sockaddr *)&address, &len,
+		int fd = accept4(listener->fd, &address.any, &len,
 				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0)
