@@ -133,6 +133,7 @@ static const struct bc_link *lag_of(const struct bc_volume *volume,
 	if (link)
 		return link;
 	for (uint32_t i = 0; i < volume->aways; i++)
+		/* analyzer: a name in a link that there is, or in the configuration */
 		if (!strcmp(volume->away[i].name, peer))
 			return &volume->away[i];
 	return &unknown;

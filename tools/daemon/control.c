@@ -579,6 +579,7 @@ int control_start(struct daemon *daemon, struct bc_error *error)
 void control_stop(struct daemon *daemon)
 {
 	while (daemon->clients)
+		/* analyzer: their daemon is this one, so none stays in the list */
 		client_free(daemon->clients);
 	if (server.fd < 0)
 		return;

@@ -5,7 +5,7 @@
 
 #include "error.h"
 
-int bc_fail(struct bc_error *error, int err, const char *fmt, ...)
+int (bc_fail)(struct bc_error *error, int err, const char *fmt, ...)
 {
 	va_list args;
 
@@ -15,7 +15,7 @@ int bc_fail(struct bc_error *error, int err, const char *fmt, ...)
 	return err;
 }
 
-int bc_fail_errno(struct bc_error *error, int err, const char *fmt, ...)
+int (bc_fail_errno)(struct bc_error *error, int err, const char *fmt, ...)
 {
 	va_list args;
 	size_t len;

@@ -27,4 +27,12 @@ int bc_fail_errno(struct bc_error *error, int err, const char *fmt, ...)
 void bc_error_prefix(struct bc_error *error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* For clang's analyzer, which does not look into functions like these: they return @err. */
+#ifdef __clang_analyzer__
+#define bc_fail(error, err, ...) \
+	({ int err_ = (err); bc_fail(error, err_, __VA_ARGS__); err_; })
+#define bc_fail_errno(error, err, ...) \
+	({ int err_ = (err); bc_fail_errno(error, err_, __VA_ARGS__); err_; })
+#endif
+
 #endif /* BC_ERROR_H */
