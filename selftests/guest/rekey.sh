@@ -7,7 +7,7 @@
 #
 #	writer -> g1 (primary, min-isr 2, on-loss error) ---- LAN ---- g2
 #
-# kernels: 6.12
+# kernels: both
 # set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh

@@ -7,7 +7,7 @@
 #
 #	authority ---- g1 (primary) ---- LAN ---- g2
 #
-# kernels: 6.12
+# kernels: both
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
 . "$(dirname "$0")/../lib/ktap.sh"

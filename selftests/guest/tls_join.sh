@@ -9,7 +9,7 @@
 #	                                  |
 #	                                 g3 (new)
 #
-# kernels: 6.12
+# kernels: both
 # set: all
 # shellcheck disable=SC2016 # for the guest's shell
 # shellcheck source=selftests/lib/ktap.sh
