@@ -201,7 +201,7 @@ go_round
 
 begin memory
 on 'blkcast genkey > /dev/null
-	blkcastd > /run/blkcastd.log 2>&1 < /dev/null & until [ -S /run/blkcast/control ]; do sleep 0.1; done'
+	/blkcast/selftests/lib/daemon-up'
 turn dead
 check "the writer notices nothing" on "$io write /dev/blkcast/a /tmp/w6.log 100 50"
 check "the daemon has given it up" device_is detached

@@ -108,7 +108,7 @@ hook 40-not 644 << 'END'
 echo "$0" >> /run/hook.wrong
 END
 on 'blkcast genkey > /dev/null
-	blkcastd > /run/blkcastd.log 2>&1 & until [ -S /run/blkcast/control ]; do sleep 0.1; done'
+	/blkcast/selftests/lib/daemon-up'
 term=$(field a 'v["term"]')
 on 'blkcast primary a && blkcast replica a && blkcast down a'
 check "hooks are run, one event after the other" wait_until 60 on 'grep volume-down /run/hook'

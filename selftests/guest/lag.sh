@@ -83,10 +83,7 @@ copy_create() {
 		blkcast up data || exit" && daemon_start "$1"
 }
 
-daemon_start() {
-	vm_exec "$1" "setsid blkcastd >> /lab/blkcastd.$1 2>&1 < /dev/null &
-		until [ -S /run/blkcast/control ]; do kill -0 \$! || exit; sleep 0.1; done"
-}
+daemon_start() { vm_exec "$1" /blkcast/selftests/lib/daemon-up; }
 
 UUID=$(cat /proc/sys/kernel/random/uuid)
 
@@ -273,8 +270,7 @@ check "gone: what it lacks is still counted" wait_until 30 \
 	lag_is '[l[k] for k in ("state", "lag_writes", "lag_bytes")]' "['disconnected', 10, 40960]"
 third=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)
 check "and its age goes on growing" holds "abs($first - $third) < 0.2"
-vm_exec g1 'kill -9 "$(pidof blkcastd)"; while pidof blkcastd; do sleep 0.1; done
-	rm /run/blkcast/control'
+vm_exec g1 'kill -9 "$(pidof blkcastd)"; while pidof blkcastd; do sleep 0.1; done'
 is "the daemon killed: all this is known" "$(lag '[l[k] for k in ("state", "lag_writes", "lag_bytes")]' --no-bpf)" \
 	"['disconnected', 10, 40960]"
 fourth=$(lag 'o["time"] - l["lag_seconds"]' --no-bpf)

@@ -30,8 +30,7 @@ content() { vm_exec "$1" 'dd if=/dev/blkcast/data bs=1M iflag=direct status=none
 host_start() {
 	vm_start "$1" && vm_load "$1" || exit 1
 	vm_exec "$1" 'mkdir -p /etc/blkcast /run/blkcast && install -m 600 /lab/key /etc/blkcast/key &&
-		{ blkcastd > /run/blkcastd.log 2>&1 & } && disown' || exit 1
-	wait_until 60 vm_exec "$1" '[ -S /run/blkcast/control ]' || exit 1
+		/blkcast/selftests/lib/daemon-up' || exit 1
 }
 
 lab_start

@@ -37,8 +37,7 @@ host_start() {
 	vm_start "$1" && vm_load "$1" || exit 1
 	vm_exec "$1" 'mkdir -p /etc/blkcast/volumes.d /run/blkcast &&
 		install -m 600 /lab/key /etc/blkcast/key &&
-		{ blkcastd > /run/blkcastd.log 2>&1 & } && disown' || exit 1
-	wait_until 60 vm_exec "$1" '[ -S /run/blkcast/control ]' || exit 1
+		/blkcast/selftests/lib/daemon-up' || exit 1
 }
 
 lab_start

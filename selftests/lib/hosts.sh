@@ -6,7 +6,7 @@
 #
 #   hosts_key                      one key for all, $LAB/share/key, once
 #   host_start GUEST               module loaded, key in place, daemon up
-#   daemon_start GUEST             until its control socket answers
+#   daemon_start GUEST             see daemon-up
 #   daemon_stop GUEST
 #   volume_create GUEST [OPTION...] volume data on /dev/vda, up; all but the first
 #                                  get the first one's uuid and size
@@ -22,16 +22,7 @@ hosts_key() {
 	"$lab_tree/.build/tools/blkcast" genkey "$LAB/share/key"
 }
 
-daemon_start() {
-	# As its unit does.
-	vm_exec "$1" 'modprobe tls; blkcastd >> /run/blkcastd.log 2>&1 &
-		for _ in $(seq 100); do
-			[ -S /run/blkcast/control ] && exit
-			kill -0 $! || break
-			sleep 0.1
-		done
-		cat /run/blkcastd.log; exit 1'
-}
+daemon_start() { vm_exec "$1" /blkcast/selftests/lib/daemon-up; }
 
 daemon_stop() {
 	vm_exec "$1" 'kill "$(cat /run/blkcast/blkcastd.pid)"
