@@ -6,18 +6,10 @@
 #
 #   ROUNDS=3   S="SYSTEM .."   (see instructions.py)   KVER=6.12
 #
-# An emulated machine counts: a nanosecond of the guest's is an instruction, of its
-# only processor. So nothing else on this machine is in the figures, no card and its
-# driver, no idle time; fio, the block layer and TCP are. Between hosts the same count
-# would be of clock ticks and idling most of all.
-set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-export KVER=${KVER:-6.12} BLKCAST_ICOUNT=1
-make -s -C "$here/../.." "module-$KVER" tools
-# shellcheck source=selftests/qemu/lab.sh
-. "$here/../qemu/lab.sh"
-# shellcheck source=selftests/lib/local.sh
-. "$here/../lib/local.sh"
+# No card and its driver is in the figures, no idle time; fio, the block layer and TCP are.
+# Between hosts the same count would be of clock ticks and idling most of all.
+# shellcheck source=selftests/bench/counted.sh
+. "$(dirname "$(readlink -f "$0")")/counted.sh"
 
 local_start -c 1 -m 3072 40 40
 VM_LIMIT=7200 on "/blkcast/selftests/bench/instructions.py ${ROUNDS:-3} ${S:-}"
