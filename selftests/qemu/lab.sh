@@ -97,16 +97,24 @@ lab_end() {
 	exit "$status"
 }
 
-# Of those that still run.
+# Of those that still run, all at once.
 lab_check_guests() {
-	local name state failed=0
+	local name state pid failed=0
+	local -a pids=()
 	while read -r name state; do
 		[ "$state" = up ] || continue
-		echo "# $name: unloading the module"
-		vm_exec "$name" /blkcast/selftests/debug/finish < /dev/null 2>&1 | sed 's/^/#   /'
-		[ "${PIPESTATUS[0]}" -eq 0 ] || failed=1
+		lab_check_guest "$name" &
+		pids+=($!)
 	done < <(lab_ctl state)
+	for pid in "${pids[@]}"; do
+		wait "$pid" || failed=1
+	done
 	return "$failed"
+}
+
+lab_check_guest() {
+	set -o pipefail
+	vm_exec "$1" /blkcast/selftests/debug/finish < /dev/null 2>&1 | sed "s/^/# $1: finish: /"
 }
 
 lab_show_logs() {
