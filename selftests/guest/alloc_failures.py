@@ -7,7 +7,8 @@ alloc_failures: fails allocations of modules and requests of disks, in a kernel 
 			task asks for (fail-nth: see failnth.c) alone
 	alloc_failures.py requests PERCENT DISK		those of a disk; 0: no more
 	alloc_failures.py write DEVICE MODEL BLOCKS SECONDS SEED
-			blocks by lot; MODEL gets what each may hold from now on
+			blocks by lot; MODEL, which may be there from an earlier time,
+			gets what each may hold from now on
 	alloc_failures.py has DEVICE MODEL
 			each block holds what was acknowledged last, or a later write that
 			was not
@@ -79,12 +80,16 @@ def content(block, count):
 
 def write(path, model, blocks, seconds, seed):
     """MODEL: for each block the counts it may hold, the last one acknowledged first."""
-    dice = random.Random(seed)
+    may, count = [[0] for _ in range(blocks)], 0
+    if os.path.exists(model):
+        with open(model) as file:
+            may = json.load(file)
+        count = max(map(max, may))
+    dice = random.Random(f"{seed} {count}")
     device = os.open(path, os.O_RDWR | os.O_DIRECT)
     buffer = mmap.mmap(-1, BLOCK)
-    may = [[0] for _ in range(blocks)]
     deadline = time.monotonic() + seconds
-    count = failed = 0
+    first, failed = count, 0
     while time.monotonic() < deadline:
         block = dice.randrange(blocks)
         count += 1
@@ -99,7 +104,7 @@ def write(path, model, blocks, seconds, seed):
             may[block].append(count)
     with open(model, "w") as file:
         json.dump(may, file)
-    print(f"{count} writes, {failed} failed")
+    print(f"{count - first} writes, {failed} failed")
 
 
 def has(path, model):

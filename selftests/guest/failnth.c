@@ -31,6 +31,7 @@
 
 #define MOST 2000
 #define RAM_MAJOR 1
+#define STORE_BYTES (8 << 20)	/* of a view */
 
 struct action {
 	const char *name;
@@ -175,7 +176,8 @@ static int run_pair(char **args, struct bc_error *error)
 
 static int run_view(char **args, struct bc_error *error)
 {
-	struct bc_view_create create = { .name = args[0], .view = args[1], .store_fd = -1,
+	struct bc_view_create create = { .name = args[0], .view = args[1],
+					 .store_bytes = STORE_BYTES, .store_fd = -1,
 					 .store_dev = disk(args[2]), .flags = BLKCAST_F_REPLACE };
 
 	return bc_kernel_view_create(kernel, &create, NULL, error);
