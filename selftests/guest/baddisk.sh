@@ -40,6 +40,7 @@ write() {
 meet() { on 'pair -d a b 2> /dev/null; pair a b' && wait_until 60 in_sync a b; }
 
 local_start -d 24M -d 24M 0 0
+on 'echo 5 > /sys/module/blkcast/parameters/map_idle'
 on 'modprobe dm-flakey && modprobe dm-mod'
 for disk in a b; do
 	on "dmsetup create d$disk --table '$(table $disk good)' && dmsetup mknodes"
