@@ -32,14 +32,7 @@ enlarge() {
 		dmsetup suspend db && dmsetup load db --table '$(table $half)' && dmsetup resume db"
 }
 # It remembers where the metadata of the replica went.
-daemon() {
-	on 'blkcastd >> /run/blkcastd.log 2>&1 &
-		for _ in $(seq 100); do
-			[ -S /run/blkcast/control ] && exit
-			sleep 0.1
-		done
-		exit 1'
-}
+daemon() { on /blkcast/selftests/lib/daemon-up; }
 ends_are() {
 	on "[ \$(cat /etc/blkcast/volumes.d/a.end) = $bytes ] &&
 		[ \$(cat /etc/blkcast/volumes.d/b.end) = $bytes ]"

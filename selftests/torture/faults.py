@@ -34,7 +34,7 @@ FIRST = 200         # operations, at most, before a fault begins
 MEMORY_LEFT = 56    # MiB
 VIEW_STORE = "1M"     # the least
 PRESSURE = "/blkcast/selftests/guest/memory_pressure.py"
-DAEMON_UP = "/blkcast/selftests/torture/daemon-up"
+DAEMON_UP = "/blkcast/selftests/lib/daemon-up"
 
 
 class Fault:
