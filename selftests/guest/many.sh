@@ -5,7 +5,7 @@
 # them come about, also when all links are made at the same moment, after either daemon
 # has been away. What was written to each is on its replica.
 #
-#	g1 (primary of v1 ... v100) ---- LAN ---- g2
+#	g1 (primary of v1 ... v72) ---- LAN ---- g2
 #
 # kernels: 6.12
 # timeout: 900
@@ -17,7 +17,7 @@
 # shellcheck source=selftests/lib/hosts.sh
 . "$(dirname "$0")/../lib/hosts.sh"
 
-VOLUMES=100
+VOLUMES=72
 
 in_sync() {
 	[ "$(vm_exec g1 'blkcast status --json' | python3 -Ic '
