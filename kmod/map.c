@@ -329,7 +329,6 @@ static void clean_work(struct work_struct *work)
 	struct blkcast_volume *v = container_of(to_delayed_work(work),
 						struct blkcast_volume,
 						map.clean_work);
-
 	unsigned int idle = min_t(unsigned int, READ_ONCE(map_idle), MAP_IDLE_MOST);
 
 	mutex_lock(&v->map.pen);

@@ -102,11 +102,14 @@ int control_hold(struct control **control, struct bc_kernel *kernel,
 /* Tell the daemon, if there is one, to read the configuration anew. */
 int control_reload(struct bc_error *error);
 
-/* --- volumes, cmd_up.c --- */
+/* --- volumes, cmd_up.c and cmd_down.c --- */
 
-/* Bring a volume up as it is configured. */
+/* Bring a volume up as it is configured; not at all if that cannot be. */
 int volume_up(struct bc_kernel *kernel, const struct bc_volume_config *config,
 	      struct bc_error *error);
+
+/* Take a replica down.  -EBUSY: somebody has its device open. */
+int volume_down(struct bc_kernel *kernel, const char *name, struct bc_error *error);
 
 /* --- subcommands ------------------------------------------------------ */
 

@@ -50,7 +50,7 @@ static int wait_views_closed(struct bc_kernel *kernel, const char *name,
 	return ret;
 }
 
-static int take_down(struct bc_kernel *kernel, const char *name, struct bc_error *error)
+int volume_down(struct bc_kernel *kernel, const char *name, struct bc_error *error)
 {
 	unsigned int tries = 0;
 	int ret;
@@ -58,6 +58,8 @@ static int take_down(struct bc_kernel *kernel, const char *name, struct bc_error
 	do {
 		ret = bc_kernel_down(kernel, name, error);
 	} while (devlink_retry(ret, &tries));
+	if (!ret)
+		devlink_remove(name);
 	return ret;
 }
 
@@ -80,9 +82,7 @@ int cmd_down(int argc, char **argv)
 	if (!ret)
 		ret = control_hold(&hold, kernel, rest[0], &error);
 	if (!ret)
-		ret = take_down(kernel, rest[0], &error);
-	if (!ret)
-		devlink_remove(rest[0]);
+		ret = volume_down(kernel, rest[0], &error);
 	control_close(hold);
 	bc_kernel_close(kernel);
 	return ret ? cli_failed(&error) : CLI_DONE;

@@ -91,16 +91,14 @@ static int check_uuid(const struct bc_blockdev *on,
 	return ret;
 }
 
-/* Something may have opened the new device, to see what it is. */
+/* It is not as it is configured: nobody shall use it. */
 static void down_again(struct bc_kernel *kernel, const char *name)
 {
 	struct bc_error error;
-	unsigned int tries = 0;
-	int ret;
 
-	do {
-		ret = bc_kernel_down(kernel, name, &error);
-	} while (devlink_retry(ret, &tries));
+	if (volume_down(kernel, name, &error))
+		fprintf(stderr, "blkcast: warning: %s; it stays up until 'blkcast down %s'\n",
+			error.text, name);
 }
 
 /* The volume is up all the same: this matters once its device is enlarged. */

@@ -81,7 +81,7 @@ int devlink_settle(const char *name, uint32_t minor, struct bc_error *error)
 	while (access(node, F_OK)) {
 		if (bc_now_ns() - start > NODE_MS * 1000000ULL)
 			return bc_fail(error, -ENOENT,
-				       "volume %s: is up, but %s does not appear; is /dev a devtmpfs?",
+				       "volume %s: %s does not appear; is /dev a devtmpfs?",
 				       name, node);
 		nap();
 	}

@@ -161,8 +161,9 @@ const struct blkcast_reign *bc_super_reign(const struct bc_super *super);
 
 /*
  * Take a device whose metadata exist: reads and checks the superblock.
- * -ENODATA: there is none; -EUCLEAN: both copies damaged; -EPROTONOSUPPORT: a
- * version or flag of the future; -EINVAL: fields out of range.
+ * -ENODATA: there is none; -EUCLEAN: both copies damaged; -EIO: neither good
+ * and not both readable; -EPROTONOSUPPORT: a version or flag of the future; -EINVAL:
+ * fields out of range.
  *
  * The same in two steps, for who wants to see both copies: bc_meta_copies()
  * reads them and fails only if the device is too small (-ENODATA);
