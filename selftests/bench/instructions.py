@@ -122,7 +122,8 @@ def fio(device, options):
 
 def threads(device):
     """Nanoseconds that a primary's kernel threads have run, 0 if it has none."""
-    volume, minor = os.path.basename(device), os.path.realpath(device).lstrip("/devblkcast")
+    volume = os.path.basename(device)
+    minor = os.path.basename(os.path.realpath(device)).removeprefix("blkcast")
     names = f"blkcast/{volume}", f"blkcast-tx/{minor}", f"blkcast-rx/{minor}"
     ran = 0
     for task in pathlib.Path("/proc").glob("[0-9]*"):

@@ -67,7 +67,7 @@ local_start 4 32
 local_create a /dev/ram0 --ack disk
 local_create b /dev/ram1
 local_create c /dev/ram2
-on 'blkcast primary a && pair a b && pair a c'
+on 'blkcast primary a && pair -t 60000 a b && pair -t 60000 a c'
 check "in sync" wait_until 30 in_sync a b c
 minors="$(for name in a b c; do field $name 'v["minor"]'; done)"
 on "cd $tracing && echo mono > trace_clock && echo 8192 > buffer_size_kb &&

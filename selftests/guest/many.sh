@@ -26,10 +26,8 @@ print(sum(l["state"] == "in-sync" and not l["lag_bytes"]
           for v in json.load(sys.stdin)["volumes"] for l in v["links"]))')" = "$VOLUMES" ]
 }
 cut() {
-	vm_exec g1 'ss -K dport = 7790 > /dev/null; until blkcast status --json | python3 -Ic "
-import json, sys
-sys.exit(any(l[\"state\"] == \"in-sync\" for v in json.load(sys.stdin)[\"volumes\"] for l in v[\"links\"]))"
-		do sleep 0.1; done'
+	vm_exec g1 "dmesg --clear && ss -K dport = 7790 > /dev/null
+		until [ \$(dmesg | grep -c ': link g2: down') -ge $VOLUMES ]; do sleep 0.1; done"
 }
 # Each has a name of its own for what it holds.
 written() {	# TEXT
