@@ -8,8 +8,8 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 export KVER=${KVER:-6.12} BLKCAST_ICOUNT=${BLKCAST_ICOUNT-1}
-make -s -C "$here/../.." "module-$KVER" tools
 # shellcheck source=selftests/qemu/lab.sh
 . "$here/../qemu/lab.sh"
+make -s -C "$here/../.." "module-$KVER" tools
 # shellcheck source=selftests/lib/local.sh
 . "$here/../lib/local.sh"

@@ -26,6 +26,11 @@ PATTERNS = {
 LOAD = f"{AWAY} s of load, which goes on"
 
 
+def wanted(pattern, system):
+    """Under load only what nobody holds back: 8 MiB/s, stock DRBD 250 KiB/s, is what it takes."""
+    return pattern != LOAD or "fast" in system or "tuned" in system
+
+
 def run(*command):
     """Output of a command that must succeed."""
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
@@ -135,7 +140,7 @@ def table(samples, systems):
     """Medians, and least and most."""
     for pattern in (*PATTERNS, LOAD):
         print(pattern)
-        for system in systems:
+        for system in filter(lambda s: wanted(pattern, s), systems):
             rows = samples[pattern][system]
             times = [row["seconds"] for row in rows]
             line = (f"  {system:16} {statistics.median(times):7.1f} s "
@@ -154,6 +159,8 @@ def main():
     for seed in range(int(rounds)):
         for pattern in (*PATTERNS, LOAD):
             for system, target in targets.items():
+                if not wanted(pattern, system):
+                    continue
                 sample = (measure_load(target, seed) if pattern == LOAD else
                           measure_pattern(target, pattern, int(mib) << 20, seed))
                 samples[pattern][system].append(sample)

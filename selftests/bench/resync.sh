@@ -17,14 +17,14 @@ here=$(dirname "$(readlink -f "$0")")
 export KVER=${KVER:-6.12} BLKCAST_ICOUNT=
 MIB=${MIB:-2048}
 B=${B:-ram}
-read -r -a systems <<< "${S:-blkcast-disk-1 drbd-C drbd-C-tuned}"
+read -r -a systems <<< "${S:-blkcast-fast-1 drbd-C drbd-C-tuned}"
 out=$here/../../.build/bench/$KVER-resync-$B.json
 # shellcheck source=selftests/bench/hosts.sh
 . "$here/hosts.sh"
 mkdir -p "$(dirname "$out")"
-make -s -C "$here/../.." "module-$KVER" tools
 # shellcheck source=selftests/qemu/lab.sh
 . "$here/../qemu/lab.sh"
+make -s -C "$here/../.." "module-$KVER" tools
 
 boot $((1024 + MIB * ${#systems[@]})) "$MIB"
 prepare "$B"

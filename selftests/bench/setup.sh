@@ -13,7 +13,8 @@
 #
 #   raw                    the device itself
 #   blkcast-ACK-N          ack local, memory or disk, 1 to 8 replicas; tls: ack disk,
-#                          and links with TLS, all others' are without
+#                          and links with TLS, all others' are without; fast: ack
+#                          disk, and no limit for a resync under load
 #   drbd-P, drbd-P-tuned   protocol A, B or C, one replica; with -sums, as blkcast
 #                          does, a crc32c of the data is sent and checked
 #   md-1                   RAID-1 of the device and the same of g2 over NVMe/TCP,
@@ -103,19 +104,23 @@ uuid_of() {	# the same on every host
 
 blkcast_make() {
 	local system=$1 backing=$2 volume=$1-$2 ack replicas i
-	local -a place=(--device "/dev/$(below "$1" "$2")") plain=(--plain)
+	local -a place=(--device "/dev/$(below "$1" "$2")") plain=(--plain) rate=()
 	replicas=${system##*-}
 	ack=${system#blkcast-}
 	ack=${ack%-*}
-	if [ "$ack" = tls ]; then
+	case $ack in
+	tls)
 		ack=disk plain=()
 		modprobe tls
-	fi
+		;;
+	fast) ack=disk rate=(--resync-rate 1T) ;;
+	esac
 	[ "$backing" != cold ] || place+=(--meta "$(meta "$system")")
 	blkcast_prepare
 	blkcast create "$volume" "${place[@]}" --uuid "$(uuid_of "$volume")" \
 		--ack "$ack" > $STATE/out
 	blkcast up "$volume"
+	[ "${#rate[@]}" = 0 ] || blkcast set "$volume" "${rate[@]}"
 	[ "$GUEST" = 1 ] || return 0
 	# Of a volume whose uuid is given, another copy might have content.
 	blkcast primary "$volume" --force --yes > $STATE/out
@@ -135,7 +140,7 @@ drbd_make() {
 	[ "$backing" != cold ] || md="$(meta "$system")"
 	case $system in
 	*-tuned*)
-		disk="al-extents 6433; c-plan-ahead 20; c-max-rate 1000M; c-fill-target 1M;"
+		disk="al-extents 6433; c-plan-ahead 20; c-max-rate 1000M; c-min-rate 0; c-fill-target 1M;"
 		net="max-buffers 16000; max-epoch-size 16000; sndbuf-size 0;"
 		;;
 	esac
