@@ -10,8 +10,9 @@
  * Power may fail at any moment (rule 27):
  *
  *  1. The map and the device are prepared for the new size (grow_map.c).
- *  2. Primary: links keep still (park): none of them reads or compares a region
- *     across the change, so a copy and its stamp are of one size.
+ *  2. Primary: links keep still (park): none of them takes or compares a region
+ *     across the change, so a copy and its stamp are of one size. (What was read
+ *     ahead of another size is not taken: ahead.c.)
  *  3. The superblock with the new size, then memory, then the new size shows.
  *
  * A replica that finds itself larger than its primary (it has grown, and the new

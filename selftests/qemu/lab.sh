@@ -49,6 +49,8 @@ lab_tree=$(readlink -f "$lab_here/../..")
 export KVER=${KVER:-6.12} SEED=${SEED:-$RANDOM}
 LAB_SLOWNESS=$(kernel_slowness "$KVER")
 export LAB_SLOWNESS
+# Those of a make that runs this script, whose jobs are not to be had here.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 
 lab_start() {
 	local -a net=()
