@@ -31,7 +31,7 @@ refused() {
 }
 
 lab_start
-vm_add g1 -d 64M
+vm_add g1 -d 64M -d 32M
 vm_add g2 -d 64M -d 32M
 vm_start g1 g2
 hosts_key
@@ -155,4 +155,16 @@ vm_exec g1 'echo "colour = red" >> /etc/blkcast/volumes.d/data.conf
 like "a wrong file: the log names file and line" "$(vm_exec g1 'cat /run/blkcastd.log')" \
 	"data.conf:[0-9]+: unknown key 'colour'.*the old configuration stays"
 is "and the link stays" "$(field g2 'link["g1"]["state"]')" in-sync
+refuses "status says so" "data.conf:[0-9]+: unknown key 'colour'" vm_exec g1 'blkcast status'
+like "and shows what is up all the same" "$(vm_exec g1 'blkcast status 2> /dev/null || true')" \
+	'data +primary'
+# A host that starts: the other volumes have no part in it.
+vm_exec g1 'blkcast create other --device /dev/vdb > /dev/null'
+daemon_stop g1
+daemon_start g1
+like "a daemon that starts leaves that volume out" "$(vm_exec g1 'cat /run/blkcastd.log')" \
+	"unknown key 'colour'.*this volume gets no links"
+refuses "so does up --all" "unknown key 'colour'" vm_exec g1 'blkcast up --all'
+like "the other volume comes up" "$(vm_exec g1 'blkcast status other 2> /dev/null || true')" \
+	'other +replica'
 ktap_done

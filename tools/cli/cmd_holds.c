@@ -42,8 +42,7 @@ static bool configured(dev_t dev)
 	bool found = false;
 	size_t count;
 
-	if (bc_volume_configs_load(&configs, &count, &ignored))
-		return false;
+	bc_volume_configs_load(&configs, &count, &ignored);
 	for (size_t i = 0; i < count; i++)
 		found |= is_device(configs[i].backing, dev) ||
 			 is_device(configs[i].meta, dev);

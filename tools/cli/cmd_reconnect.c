@@ -103,7 +103,7 @@ static int renew_volumes(struct control *control, const char *name)
 	size_t count;
 
 	if (bc_volume_configs_load(&configs, &count, &error))
-		return cli_failed(&error);
+		exit_code = cli_failed(&error);
 	for (size_t i = 0; i < count; i++) {
 		if (name && strcmp(name, configs[i].name))
 			continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * blkcast status: gathers, then prints.  Without the daemon the rest is shown all
- * the same.
+ * blkcast status: gathers, then prints.  Without the daemon, or with a file of the
+ * configuration that is wrong, the rest is shown all the same.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -59,21 +59,6 @@ static void gather_daemon(struct sources *sources)
 	control_ask(control, control_request("status", NULL), 5000,
 		    &sources->daemon, &error);
 	control_close(control);
-}
-
-static int gather(struct sources *sources, struct bc_error *error)
-{
-	int ret;
-
-	memset(sources, 0, sizeof(*sources));
-	ret = bc_volume_configs_load(&sources->configs, &sources->config_count,
-				     error);
-	if (!ret)
-		ret = gather_kernel(sources, error);
-	if (ret)
-		return ret;
-	gather_daemon(sources);
-	return 0;
 }
 
 static void release(struct sources *sources)
@@ -153,18 +138,23 @@ static int show(const struct sources *sources, const char *only)
 
 int cmd_status(int argc, char **argv)
 {
-	struct sources sources;
+	int exit_code, wrong = CLI_DONE;
+	struct sources sources = { 0 };
 	struct bc_error error;
-	int exit_code;
 	char **rest;
 
 	exit_code = cli_parse(&syntax, argc, argv, &rest);
 	if (exit_code != CLI_GO)
 		return exit_code;
-	if (gather(&sources, &error))
+	/* A wrong file does not hide what is up. */
+	if (bc_volume_configs_load(&sources.configs, &sources.config_count, &error))
+		wrong = cli_failed(&error);
+	if (gather_kernel(&sources, &error)) {
 		exit_code = cli_failed(&error);
-	else
+	} else {
+		gather_daemon(&sources);
 		exit_code = show(&sources, rest[0]);
+	}
 	release(&sources);
-	return exit_code;
+	return exit_code == CLI_DONE ? wrong : exit_code;
 }

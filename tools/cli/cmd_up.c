@@ -188,7 +188,7 @@ static int up_all(struct bc_kernel *kernel)
 	size_t count;
 
 	if (bc_volume_configs_load(&configs, &count, &error))
-		return cli_failed(&error);
+		exit_code = cli_failed(&error);
 	for (size_t i = 0; i < count; i++) {
 		if (is_up(kernel, configs[i].name))
 			continue;

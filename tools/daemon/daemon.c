@@ -109,6 +109,20 @@ static void ops_depose(void *arg, const char *volume, const char *peer,
 
 /* --- configuration --------------------------------------------------------------- */
 
+/* Takes @configs. */
+static int configure(struct daemon *daemon, struct bc_volume_config *configs,
+		     size_t count, struct bc_error *error)
+{
+	int ret;
+
+	bc_volume_configs_free(daemon->configs, daemon->config_count);
+	daemon->configs = configs;
+	daemon->config_count = count;
+	ret = peers_configure(daemon, error);
+	peers_apply(daemon);
+	return ret;
+}
+
 int daemon_reload(struct daemon *daemon, struct bc_error *error)
 {
 	struct bc_volume_config *configs;
@@ -116,14 +130,25 @@ int daemon_reload(struct daemon *daemon, struct bc_error *error)
 	int ret;
 
 	ret = bc_volume_configs_load(&configs, &count, error);
-	if (ret)
-		return ret;
-	bc_volume_configs_free(daemon->configs, daemon->config_count);
-	daemon->configs = configs;
-	daemon->config_count = count;
-	ret = peers_configure(daemon, error);
-	peers_apply(daemon);
+	if (!ret)
+		return configure(daemon, configs, count, error);
+	bc_volume_configs_free(configs, count);
 	return ret;
+}
+
+/* There is no old one to keep: a volume whose file is wrong does without the daemon. */
+static int load_first(struct daemon *daemon, struct bc_error *error)
+{
+	struct bc_volume_config *configs;
+	size_t count;
+	int ret;
+
+	ret = bc_volume_configs_load(&configs, &count, error);
+	if (ret && !configs)
+		return ret;
+	if (ret)
+		log_error("%s; this volume gets no links", error->text);
+	return configure(daemon, configs, count, error);
 }
 
 /* Nobody may look at it for years, so it speaks up in time, every day. */
@@ -257,7 +282,7 @@ static int start(struct daemon *daemon, struct bc_error *error)
 	if (!ret)
 		ret = listener_start(daemon, error);
 	if (!ret)
-		ret = daemon_reload(daemon, error);
+		ret = load_first(daemon, error);
 	return ret;
 }
 

@@ -684,8 +684,9 @@ int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 			   struct bc_error *error)
 {
 	struct dirent **entries;
+	struct bc_error later;
 	char path[BC_PATH_MAX];
-	int found, ret = 0;
+	int found, err, ret = 0;
 
 	*configs = NULL;
 	*count = 0;
@@ -697,18 +698,14 @@ int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 	*configs = calloc(found + 1, sizeof(**configs));
 	if (!*configs)
 		ret = bc_fail(error, -ENOMEM, "out of memory");
-	for (int i = 0; i < found && !ret; i++) {
-		ret = load_entry(&(*configs)[i], entries[i], error);
-		*count += !ret;
+	for (int i = 0; i < found && *configs; i++) {
+		err = load_entry(&(*configs)[*count], entries[i], ret ? &later : error);
+		*count += !err;
+		ret = ret ? ret : err;
 	}
 	for (int i = 0; i < found; i++)
 		free(entries[i]);
 	free(entries);
-	if (ret) {
-		bc_volume_configs_free(*configs, *count);
-		*configs = NULL;
-		*count = 0;
-	}
 	return ret;
 }
 

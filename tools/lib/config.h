@@ -118,7 +118,10 @@ int bc_volume_detached_remove(const char *name, struct bc_error *error);
 int bc_volume_config_remove(const char *name, struct bc_error *error);
 void bc_volume_config_release(struct bc_volume_config *config);
 
-/* All volumes, by name; freed with bc_volume_configs_free(). */
+/*
+ * All volumes, by name; freed with bc_volume_configs_free(), also after an error.  A file
+ * that is wrong is left out, and the first such one's error is returned.
+ */
 int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 			   struct bc_error *error);
 void bc_volume_configs_free(struct bc_volume_config *configs, size_t count);
