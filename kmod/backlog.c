@@ -9,6 +9,8 @@
  *
  *	- a link that completions wait for (in sync, not asynchronous) slows the
  *	  writers down,
+ *	- so does one that they are about to wait for (under resync), or the resync
+ *	  might have no end: as long as the stream goes on (log_waited()),
  *	- any other link that holds the oldest entry is dropped from the stream:
  *	  what it has not been sent turns dirty and travels later as regions
  *	  (blkcast_stream_drop()).
@@ -16,6 +18,11 @@
  * So no writer ever waits for an asynchronous replica, and memory is bounded.
  */
 #include "lag.h"
+
+/* For a link under resync; after it has been in vain there is none for a while. */
+#define LOG_PATIENCE_NS	NSEC_PER_SEC
+#define LOG_IMPATIENT_NS (10 * NSEC_PER_SEC)
+#define LOG_PACE	256	/* the part of the budget that a second of it has to free */
 
 /* Append an op that has just got its LSN.  Caller holds vol->lock. */
 void blkcast_log_append(struct blkcast_op *op)
@@ -39,8 +46,11 @@ void blkcast_log_append(struct blkcast_op *op)
 			l->next = op;
 		if (!l->unreceived)
 			l->unreceived = op;
-		if (!l->unapplied)
+		if (!l->unapplied) {
 			l->unapplied = op;
+			/* The op may have waited for room since it came. */
+			l->progress_when = ktime_get_ns();
+		}
 		wake_up(&l->wake);
 	}
 }
@@ -58,6 +68,14 @@ static struct blkcast_link *entry_holder(struct blkcast_op *op)
 		holder = l;
 	}
 	return holder;
+}
+
+/* Writers are about to wait for it; they have not just done so here in vain. */
+static bool link_coming(const struct blkcast_link *l)
+{
+	return l->state == BLKCAST_LINK_RESYNC && !l->apart && !l->vol->starving &&
+	       !(l->flags & BLKCAST_F_ASYNC) && l->vol->ack != BLKCAST_ACK_LOCAL &&
+	       (!l->in_vain || ktime_get_ns() - l->in_vain > LOG_IMPATIENT_NS);
 }
 
 /* Let the oldest entry go.  The floor never sinks: see write_failed(). */
@@ -84,7 +102,7 @@ static bool entry_spare(struct blkcast_volume *v, bool drop)
 	if (!op)
 		return false;
 	while ((l = entry_holder(op))) {
-		if (!drop || blkcast_link_waited(l))
+		if (!drop || blkcast_link_waited(l) || link_coming(l))
 			return false;
 		blkcast_stream_drop(l);
 	}
@@ -124,12 +142,28 @@ void blkcast_log_keep(struct blkcast_volume *v, bool keep)
 	blkcast_log_trim(v);
 }
 
+/*
+ * The sender of a link that is waited for waits for a write, this one perhaps, and makes no
+ * room meanwhile.  So there is some, but not without end.
+ */
+static bool sender_waits(struct blkcast_volume *v)
+{
+	struct blkcast_link *l;
+
+	if (v->log_bytes > v->log_budget + v->log_budget / 4)
+		return false;
+	list_for_each_entry(l, &v->links, node)
+		if (l->locking && link_coming(l))
+			return true;
+	return false;
+}
+
 /* Is there room, or can it be made at once?  Caller holds vol->lock. */
 static bool log_room_locked(struct blkcast_volume *v, u64 bytes)
 {
 	while (v->log_bytes && v->log_bytes + bytes > v->log_budget)
 		if (!entry_spare(v, true))
-			return false;
+			return sender_waits(v);
 	return true;
 }
 
@@ -148,8 +182,43 @@ bool blkcast_log_room(struct blkcast_volume *v, u64 bytes)
 	return room;
 }
 
+/* Patience that has come to its end: who holds the oldest entry is not waited for. */
+static void log_impatient(struct blkcast_volume *v)
+{
+	struct blkcast_link *l;
+
+	spin_lock_irq(&v->lock);
+	list_for_each_entry(l, &v->links, node)
+		if (l->unapplied && link_coming(l) &&
+		    list_is_first(&l->unapplied->log_node, &v->log))
+			l->in_vain = ktime_get_ns();
+	spin_unlock_irq(&v->lock);
+}
+
+/* A wait of @waited ns uses patience up; @freed bytes meanwhile give it back. */
+static void log_waited(struct blkcast_volume *v, u64 waited, u64 freed)
+{
+	u64 back = div64_u64(freed * NSEC_PER_SEC, div_u64(v->log_budget, LOG_PACE));
+
+	v->log_waited += waited;
+	v->log_waited -= min(v->log_waited, back);
+	if (v->log_waited < LOG_PATIENCE_NS)
+		return;
+	v->log_waited = 0;
+	log_impatient(v);
+}
+
 /* Wait until it can.  The volume's thread. */
 void blkcast_log_reserve(struct blkcast_volume *v, u64 bytes)
 {
-	wait_event(v->idle, blkcast_log_room(v, bytes));
+	u64 begun, held;
+	bool room;
+
+	do {
+		begun = ktime_get_ns();
+		held = READ_ONCE(v->log_bytes);
+		room = wait_event_timeout(v->idle, blkcast_log_room(v, bytes),
+					  nsecs_to_jiffies(LOG_PATIENCE_NS - v->log_waited) + 1);
+		log_waited(v, ktime_get_ns() - begun, held - READ_ONCE(v->log_bytes));
+	} while (!room);
 }

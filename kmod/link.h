@@ -126,6 +126,8 @@ struct blkcast_link {
 	u64			resync_when;	/* L: when it was last filled up */
 	u32			stamps_done;	/* R primary: compared; X replica: sent */
 	u32			resync_at;	/* X: where to look for the next */
+	bool			locking;	/* L: the sender waits for a region's lock */
+	u64			in_vain;	/* L: ktime_get_ns(): writers waited so: backlog.c */
 	bool			gap_sent;	/* L: replica is marked inconsistent */
 	u64			copied_at;	/* L: newest LSN at a region's read */
 	bool			done_sent;	/* L: DONE is out, no answer yet */

@@ -125,7 +125,7 @@ static void region_lock(struct blkcast_link *l, u32 region,
 	struct blkcast_volume *v = l->vol;
 	struct blkcast_op *op = blkcast_op_alloc(v, BLKCAST_OP_LOCK,
 						 &v->aux_pool);
-	bool mine;
+	bool wait;
 
 	init_completion(&lock->granted);
 	blkcast_op_set_range(op, blkcast_region_start(v, region),
@@ -134,10 +134,17 @@ static void region_lock(struct blkcast_link *l, u32 region,
 	op->owner = lock;
 	lock->op = op;
 	spin_lock_irq(&v->lock);
-	mine = blkcast_range_enter(op);
+	l->locking = !blkcast_range_enter(op);
+	wait = l->locking;
 	spin_unlock_irq(&v->lock);
-	if (!mine)
-		wait_for_completion(&lock->granted);
+	if (!wait)
+		return;
+	/* Who is waited for may wait for room in the backlog. */
+	wake_up(&v->idle);
+	wait_for_completion(&lock->granted);
+	spin_lock_irq(&v->lock);
+	l->locking = false;
+	spin_unlock_irq(&v->lock);
 }
 
 /*

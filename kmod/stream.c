@@ -29,7 +29,9 @@
 #include "trace.h"
 
 #define PING_WISH_MIN	20U	/* ms */
-#define STREAM_BATCH	64	/* entries before resync gets its turn */
+#define STREAM_BATCH	1024	/* of work before resync gets its turn: */
+#define STREAM_SEND	16	/* an entry that is sent */
+#define STREAM_SKIP	1	/* one that goes as a region */
 
 static struct blkcast_op *log_after(struct blkcast_op *op)
 {
@@ -167,12 +169,20 @@ static int position_send(struct blkcast_link *l, u16 type, u64 lsn)
 	return blkcast_frame_send(l, &f, NULL, false);
 }
 
+/* While there are regions to copy they take turns with as many bytes of entries. */
+static bool resync_turn(struct blkcast_link *l, u64 bytes)
+{
+	return READ_ONCE(l->dirty_count) &&
+	       bytes >= 1ULL << (l->vol->region_shift + SECTOR_SHIFT);
+}
+
 static int stream_entries(struct blkcast_link *l)
 {
-	u64 skipped = 0;
-	int n, err = 0;
+	u64 skipped = 0, bytes = 0;
+	int work, err = 0;
 
-	for (n = 0; n < STREAM_BATCH && !err; n++) {
+	for (work = 0; work < STREAM_BATCH && !resync_turn(l, bytes) && !err;
+	     work += skipped ? STREAM_SKIP : STREAM_SEND) {
 		struct entry e = entry_take(l);
 
 		if (e.read) {
@@ -188,6 +198,9 @@ static int stream_entries(struct blkcast_link *l)
 		skipped = 0;
 		err = e.gap ? blkcast_resync_gap(l) : 0;
 		if (e.op) {
+			bytes += blkcast_op_memory(e.op);
+			/* A region may take its time. */
+			e.more = e.more && !resync_turn(l, bytes);
 			err = err ?: entry_send(l, &e);
 			blkcast_op_put(e.op);
 		} else if (e.flush) {

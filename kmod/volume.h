@@ -151,6 +151,7 @@ struct blkcast_volume {
 	u64			logged_writes;	/* L: appended ever */
 	u64			logged_bytes;	/* L: of data, appended ever */
 	u64			log_budget;	/* I */
+	u64			log_waited;	/* the thread's: ns: backlog.c */
 	u64			log_floor;	/* L: all above is in the log */
 	bool			log_keeps;	/* L: entries stay for who returns */
 	u32			starving;	/* L: how many wait for memory */
