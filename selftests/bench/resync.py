@@ -6,7 +6,7 @@ Usage: resync.py FILE BACKING MIB ROUNDS SYSTEM...
 
 FILE gets all samples.  A sample is what was written while the link was cut, the
 seconds from the command that makes the link again until the replica is in sync,
-and what this host has sent meanwhile.
+and what this host has sent meanwhile, and its writers written.
 """
 
 import json
@@ -40,6 +40,13 @@ def sent():
     """Bytes that this host has sent."""
     with open("/sys/class/net/eth0/statistics/tx_bytes", encoding="ascii") as file:
         return int(file.read())
+
+
+def taken(target):
+    """Bytes that a device has taken."""
+    name = os.path.basename(os.path.realpath(target.device))
+    with open(f"/sys/block/{name}/stat", encoding="ascii") as file:
+        return int(file.read().split()[6]) * 512
 
 
 class Blkcast:
@@ -96,30 +103,29 @@ def fio(target, options, *more):
 
 
 def written(job):
-    """Bytes that a fio has written, once it has ended or was interrupted, and how many
-    requests a second."""
+    """Bytes that a fio has written, once it has ended or was interrupted."""
     out, _ = job.communicate()
     done = json.loads(out[out.index("{"):])["jobs"][0]      # behind what it warns of
     assert not done["error"] and done["write"]["io_bytes"], out
-    return done["write"]["io_bytes"], done["write"]["iops"]
+    return done["write"]["io_bytes"]
 
 
 def join(target):
-    """Seconds and bytes until the replica is in sync again."""
-    before, start = sent(), time.monotonic()
+    """Until the replica is in sync again."""
+    before, start = (sent(), taken(target)), time.monotonic()
     target.link()
     while not target.in_sync():
         time.sleep(.1)
-    return time.monotonic() - start, sent() - before
+    return {"seconds": time.monotonic() - start, "wire": sent() - before[0],
+            "meanwhile": taken(target) - before[1]}
 
 
 def measure_pattern(target, pattern, size, seed):
     """Write while the link is cut, then link."""
     options, part = PATTERNS[pattern]
     target.cut()
-    missed, _ = written(fio(target, options, f"--io_size={size // part}", f"--randseed={seed}"))
-    seconds, wire = join(target)
-    return {"missed": missed, "seconds": seconds, "wire": wire}
+    missed = written(fio(target, options, f"--io_size={size // part}", f"--randseed={seed}"))
+    return {"missed": missed, **join(target)}
 
 
 def measure_load(target, seed):
@@ -129,11 +135,13 @@ def measure_load(target, seed):
                f"--norandommap --time_based --randseed={seed}")
     target.cut()
     job = fio(target, options, "--runtime=3600")
+    before = taken(target)
     time.sleep(AWAY)
-    seconds, wire = join(target)
+    missed = taken(target) - before
+    sample = join(target)
     job.send_signal(2)
-    missed, iops = written(job)
-    return {"missed": missed, "seconds": seconds, "wire": wire, "iops": iops}
+    written(job)
+    return {"missed": missed, **sample}
 
 
 def table(samples, systems):
@@ -145,7 +153,8 @@ def table(samples, systems):
             times = [row["seconds"] for row in rows]
             line = (f"  {system:16} {statistics.median(times):7.1f} s "
                     f"({min(times):.1f} .. {max(times):.1f})")
-            for key, name in ("missed", "written"), ("wire", "sent"):
+            for key, name in (("missed", "written before"), ("wire", "sent"),
+                              ("meanwhile", "written meanwhile")):
                 line += f" {statistics.median(row[key] for row in rows) / 2**20:7.0f} MiB {name}"
             print(line, flush=True)
 

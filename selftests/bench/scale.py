@@ -108,9 +108,11 @@ def threads():
     for path in glob.glob("/proc/[0-9]*/comm"):
         try:
             with open(path, encoding="ascii", errors="replace") as file:
-                count += file.read().startswith("blkcast-")
+                name = file.read().strip()
         except OSError:
-            pass
+            continue
+        # Those that have a queue's work done when memory is short are kworker/R-blkca...
+        count += "blkca" in name and name != "blkcastd"
     return count
 
 
