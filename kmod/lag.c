@@ -173,9 +173,13 @@ void blkcast_lag_free(struct blkcast_link *l)
 /* The first write from an entry of the backlog on; a flush is none. */
 static const struct blkcast_op *write_from(const struct blkcast_op *op)
 {
+	const struct list_head *log;
+
 	if (!op)
 		return NULL;
-	list_for_each_entry_from(op, &op->vol->log, log_node)
+	/* Not of @op, which is none at the end. */
+	log = &op->vol->log;
+	list_for_each_entry_from(op, log, log_node)
 		if (blkcast_op_writes(op))
 			return op;
 	return NULL;
