@@ -5,6 +5,9 @@
  * Sending blocks until the peer has taken the bytes, at most the link's timeout
  * without progress; so does receiving.  Any other return than 0 ends the link:
  * nobody can find the start of the next frame any more.
+ *
+ * By TLS frames come in records of data, cut anywhere.  Of the others, by which hands are
+ * shaken again, keys changed or the connection ended, none has a place on a link.
  */
 #include <linux/crc32c.h>
 #include <linux/socket.h>
@@ -14,16 +17,69 @@
 #include "compat.h"
 #include "link.h"
 
+static const char *record_name(u8 type)
+{
+	switch (type) {		/* RFC 8446, B.1 */
+	case 20:
+		return "change of cipher";
+	case 21:
+		return "alert";
+	case 22:
+		return "handshake";
+	default:
+		return "unknown";
+	}
+}
+
+/* A record that is not of data stays in the socket for who asks for its type, too. */
+static int record_refused(struct blkcast_link *l)
+{
+	union {
+		struct cmsghdr head;
+		u8 bytes[CMSG_SPACE(sizeof(u8))];
+	} control = {};
+	u8 start[4], type;
+	struct kvec vec = { .iov_base = start, .iov_len = sizeof(start) };
+	struct msghdr msg = { .msg_control = &control, .msg_controllen = sizeof(control) };
+	int n = kernel_recvmsg(l->sock, &msg, &vec, 1, sizeof(start), MSG_DONTWAIT);
+
+	type = *(u8 *)CMSG_DATA(&control.head);
+	vol_err_ratelimited(l->vol, "link %s: refused TLS record: type %u (%s): %*ph\n",
+			    l->name, type, record_name(type), max(n, 0), start);
+	return -EBADMSG;
+}
+
+/* What an error of the socket means; TLS gives some that are said of other things. */
+static int socket_error(struct blkcast_link *l, int err)
+{
+	if (err == -EAGAIN)
+		return -ETIMEDOUT;
+	if (!(l->flags & BLKCAST_F_TLS))
+		return err;
+	switch (err) {
+	case -EIO:
+		return record_refused(l);
+	case -EBADMSG:
+	case -EINVAL:
+	case -EMSGSIZE:
+		/* Both threads may come to it. */
+		if (blkcast_link_fail(l, -EBADMSG))
+			vol_err_ratelimited(l->vol, "link %s: bad TLS record: damaged, or not the peer's\n",
+					    l->name);
+		return -EBADMSG;
+	default:
+		return err;
+	}
+}
+
 static int send_all(struct blkcast_link *l, struct msghdr *msg,
 		    int (*send)(struct socket *sock, struct msghdr *msg))
 {
 	while (msg_data_left(msg)) {
 		int n = send(l->sock, msg);
 
-		if (n == -EAGAIN)
-			return -ETIMEDOUT;
 		if (n <= 0)
-			return n ?: -EPIPE;
+			return n ? socket_error(l, n) : -EPIPE;
 		l->sent_bytes += n;
 	}
 	return 0;
@@ -173,18 +229,20 @@ int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 	return send_all(l, &msg, send);
 }
 
-/* Less than all comes when the timeout is over. */
+/*
+ * Less than all comes when the timeout is over.  TLS must not wait for all: while it has
+ * some to give, that of 6.1 forgets the error that comes behind them.
+ */
 static int recv_all(struct blkcast_link *l, struct msghdr *msg)
 {
+	int flags = l->flags & BLKCAST_F_TLS ? 0 : MSG_WAITALL;
 	int err = 0;
 
 	while (!err && msg_data_left(msg)) {
-		int n = sock_recvmsg(l->sock, msg, MSG_WAITALL);
+		int n = sock_recvmsg(l->sock, msg, flags);
 
-		if (n == -EAGAIN)
-			return -ETIMEDOUT;
 		if (n <= 0)
-			return n ?: -ECONNRESET;
+			return n ? socket_error(l, n) : -ECONNRESET;
 		if (msg_data_left(msg))
 			err = blkcast_stream_progress(l);
 	}

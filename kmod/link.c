@@ -60,11 +60,13 @@ void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to)
 	wake_up(&l->wake);
 }
 
-/* The first reason counts.  Caller holds vol->lock. */
-static void link_fail_locked(struct blkcast_link *l, int error)
+/* The first reason counts: is it this?  Caller holds vol->lock. */
+static bool link_fail_locked(struct blkcast_link *l, int error)
 {
+	bool first = !l->error;
+
 	lockdep_assert_held(&l->vol->lock);
-	if (!l->error) {
+	if (first) {
 		l->error = error;
 		blkcast_lag_fail(l);
 		l->next = NULL;
@@ -75,6 +77,7 @@ static void link_fail_locked(struct blkcast_link *l, int error)
 		queue_work(reap_wq, &l->reap);
 	}
 	wake_up_all(&l->wake);
+	return first;
 }
 
 /**
@@ -84,15 +87,19 @@ static void link_fail_locked(struct blkcast_link *l, int error)
  *
  * Any context, without vol->lock.  Returns at once; nothing waits for the link
  * from now on.
+ *
+ * Return: whether this is why it ends.
  */
-void blkcast_link_fail(struct blkcast_link *l, int error)
+bool blkcast_link_fail(struct blkcast_link *l, int error)
 {
 	struct blkcast_volume *v = l->vol;
 	unsigned long flags;
+	bool first;
 
 	spin_lock_irqsave(&v->lock, flags);
-	link_fail_locked(l, error);
+	first = link_fail_locked(l, error);
 	spin_unlock_irqrestore(&v->lock, flags);
+	return first;
 }
 
 /* The end of both threads: fail the link and wait to be joined. */

@@ -208,7 +208,7 @@ int blkcast_link_add(struct blkcast_volume *v,
 		     struct netlink_ext_ack *extack);
 int blkcast_link_del(struct blkcast_volume *v, const char *name);
 void blkcast_links_drop(struct blkcast_volume *v);
-void blkcast_link_fail(struct blkcast_link *l, int error);
+bool blkcast_link_fail(struct blkcast_link *l, int error);
 void blkcast_link_set_state(struct blkcast_link *l, enum blkcast_link_state to);
 int blkcast_link_park(struct blkcast_link *l, int error);
 struct blkcast_link *blkcast_link_find(struct blkcast_volume *v, const char *name);
