@@ -236,17 +236,17 @@ int blkcast_frame_send_op(struct blkcast_link *l, struct blkcast_frame *f,
 static int recv_all(struct blkcast_link *l, struct msghdr *msg)
 {
 	int flags = l->flags & BLKCAST_F_TLS ? 0 : MSG_WAITALL;
-	int err = 0;
 
-	while (!err && msg_data_left(msg)) {
-		int n = sock_recvmsg(l->sock, msg, flags);
+	while (msg_data_left(msg)) {
+		int n;
 
+		WRITE_ONCE(l->rx_since, jiffies ?: 1);
+		n = sock_recvmsg(l->sock, msg, flags);
+		WRITE_ONCE(l->rx_since, 0);
 		if (n <= 0)
 			return n ? socket_error(l, n) : -ECONNRESET;
-		if (msg_data_left(msg))
-			err = blkcast_stream_progress(l);
 	}
-	return err;
+	return 0;
 }
 
 static int recv_bytes(struct blkcast_link *l, void *buf, size_t len)

@@ -137,12 +137,52 @@ static bool link_drained(struct blkcast_link *l)
 	return drained;
 }
 
+/*
+ * One call of the socket returns in time, unless records of TLS come that have no content:
+ * they keep the receiver in there, and the sender out, for the socket is locked.
+ */
+static int receiver_progress(struct blkcast_link *l)
+{
+	unsigned long since = READ_ONCE(l->rx_since);
+
+	if (!since || time_before(jiffies, since + 2 * msecs_to_jiffies(l->timeout)))
+		return 0;
+	vol_warn(l->vol, "link %s: nothing but empty TLS records for %u ms\n", l->name,
+		 2 * l->timeout);
+	return -ETIMEDOUT;
+}
+
+/* Four times in each timeout, whatever its threads wait for. */
+static void link_watch(struct work_struct *work)
+{
+	struct blkcast_link *l = container_of(to_delayed_work(work), struct blkcast_link,
+					      watch);
+	int err = receiver_progress(l) ?: blkcast_stream_progress(l);
+
+	if (err)
+		blkcast_link_fail(l, err);
+	else
+		queue_delayed_work(blkcast_wq, &l->watch, msecs_to_jiffies(l->timeout / 4));
+}
+
+/*
+ * What keeps the receiver in the socket, above, would keep us out for as long as it comes.
+ * The window is shut first: nothing comes beyond what it has let in.
+ */
+static void socket_end(struct socket *sock)
+{
+	sock->sk->sk_userlocks |= SOCK_RCVBUF_LOCK;
+	WRITE_ONCE(sock->sk->sk_rcvbuf, 0);
+	kernel_sock_shutdown(sock, SHUT_RDWR);
+}
+
 static void link_reap(struct work_struct *work)
 {
 	struct blkcast_link *l = container_of(work, struct blkcast_link, reap);
 	struct blkcast_volume *v = l->vol;
 
-	kernel_sock_shutdown(l->sock, SHUT_RDWR);
+	cancel_delayed_work_sync(&l->watch);
+	socket_end(l->sock);
 	kthread_stop(l->rx);
 	kthread_stop(l->tx);
 	/* Rule 13: what has arrived is applied before anything else begins. */
@@ -319,6 +359,7 @@ static struct blkcast_link *link_alloc(struct blkcast_volume *v,
 	l->rx_when = l->behind_since;
 	init_waitqueue_head(&l->wake);
 	INIT_WORK(&l->reap, link_reap);
+	INIT_DELAYED_WORK(&l->watch, link_watch);
 	INIT_LIST_HEAD(&l->applying);
 	INIT_LIST_HEAD(&l->hashed);
 	INIT_LIST_HEAD(&l->answers);
@@ -424,6 +465,7 @@ int blkcast_link_add(struct blkcast_volume *v,
 	if (l->dirty)
 		blkcast_lag_begin(l);
 	blkcast_log_keep(v, v->role == BLKCAST_ROLE_PRIMARY);
+	queue_delayed_work(blkcast_wq, &l->watch, 0);
 	wake_up_process(l->rx);
 	wake_up_process(l->tx);
 	spin_unlock_irq(&v->lock);

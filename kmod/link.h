@@ -73,6 +73,7 @@ struct blkcast_link {
 	struct task_struct	*tx, *rx;	/* I */
 	wait_queue_head_t	wake;		/* for both threads */
 	struct work_struct	reap;
+	struct delayed_work	watch;
 	enum blkcast_link_state	state;		/* L */
 	int			error;		/* L: 0, or why it fails */
 
@@ -81,6 +82,7 @@ struct blkcast_link {
 	u32			tx_headers;	/* X: used ones in it */
 	u64			rx_seq;		/* R */
 	u64			rx_when;	/* L: ktime_get_ns() of the newest frame */
+	unsigned long		rx_since;	/* R: jiffies: in the socket; 0: not */
 	bool			rx_late;	/* R: frames may have waited for it */
 	u64			echo_time;	/* L: peer's time of the newest that has not */
 	u64			echo_when;	/* L: ktime_get_ns() of its arrival */

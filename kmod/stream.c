@@ -293,7 +293,7 @@ static int ping(struct blkcast_link *l)
  * @l: a link; that of a replica's own always does
  *
  * A replica that writers or a reader wait for has to apply what it is sent, not only
- * to answer; and what it is asked to compare it has to answer.  Both threads look: one
+ * to answer; and what it is asked to compare it has to answer.  Neither thread looks: one
  * that takes, or gives, a byte now and then holds up either for long.
  *
  * Return: 0; -ETIMEDOUT.
@@ -375,8 +375,6 @@ int blkcast_stream_tx(void *data)
 			err = blkcast_reign_step(l);
 		if (!err)
 			err = ping(l);
-		if (!err)
-			err = blkcast_stream_progress(l);
 	} while (!err);
 	memalloc_noio_restore(noio);
 	return blkcast_link_park(l, err);
@@ -695,7 +693,7 @@ static int answer_recv(struct blkcast_link *l, __le64 *buf)
 	err = answer_handle(l, &f, buf);
 	if (err == -EPROTO)
 		blkcast_frame_refused(l, &f);
-	return err ?: blkcast_stream_progress(l);
+	return err;
 }
 
 int blkcast_stream_rx(void *data)
