@@ -29,6 +29,7 @@
 #include "crc32c.h"
 #include "frames.h"
 #include "peer/peer.h"
+#include "peer/told.h"
 #include "util.h"
 
 #define FAR		(1ULL << 24)	/* LSNs ahead of the volume */
@@ -249,80 +250,7 @@ static int shoot_all(struct peer *peer, const struct frame_case *test)
 
 #define WHYS_MIN	3	/* at least: it says the same ten times in five seconds, no more */
 
-/**
- * struct told - why links ended, by the kernel's log
- * @log: /dev/kmsg, to be read from where we are
- * @why: the newest case's, or empty
- * @error: of its link
- * @whys: how many were told
- */
-struct told {
-	int log;
-	char why[256];
-	int error;
-	unsigned int whys;
-};
-
 static struct told told;
-
-static int log_open(void)
-{
-	told.log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-	return told.log < 0 || lseek(told.log, 0, SEEK_END) < 0;
-}
-
-/* Is it a reason, of all that is said of a link? */
-static int is_reason(const char *says)
-{
-	static const char * const reasons[] = {
-		"not a frame", "bad ", "another term", "frame ", "reserved field", "refused ",
-	};
-
-	for (size_t i = 0; i < BC_ARRAY_SIZE(reasons); i++)
-		if (!strncmp(says, reasons[i], strlen(reasons[i])))
-			return 1;
-	return 0;
-}
-
-/* One record of the log: is it the one that says that the link is down? */
-static int log_line(const char *line)
-{
-	const char *says = strstr(line, "link liar: ");
-
-	if (!says)
-		return 0;
-	says += strlen("link liar: ");
-	if (sscanf(says, "down (%d)", &told.error) == 1)
-		return 1;
-	/* The first one says it best. */
-	if (!told.why[0] && is_reason(says)) {
-		snprintf(told.why, sizeof(told.why), "%.*s", (int)strcspn(says, "\n"), says);
-		told.whys++;
-	}
-	return 0;
-}
-
-/* Read on until the link is down. */
-static int log_read(void)
-{
-	uint64_t until = bc_now_ns() + PEER_DROP_MS * 1000000ULL;
-	char line[1024];
-
-	told.why[0] = 0;
-	told.error = 0;
-	do {
-		ssize_t n = read(told.log, line, sizeof(line) - 1);
-
-		if (n < 0 && errno == EAGAIN)
-			usleep(1000);
-		if (n <= 0)
-			continue;
-		line[n] = 0;
-		if (log_line(line))
-			return 0;
-	} while (bc_now_ns() < until);
-	return -1;
-}
 
 static const char *expected_reason(const struct shot *shot)
 {
@@ -347,7 +275,7 @@ static const char *judge_reason(const struct frame_case *test)
 	int roomless = shot->type == BLKCAST_FRAME_SIZE && shot->sector >= 1ULL << 40;
 	static char wrong[512];
 
-	if (log_read())
+	if (told_read(&told))
 		return "the log does not say that the link is down";
 	/* It ends without a wrong frame, or the peer itself tells why. */
 	if (test->kept || shot->tamper >= CUT_HEADER || shot->type == BLKCAST_FRAME_ERROR)
@@ -389,7 +317,7 @@ static int run(const char *volume)
 
 	if (peer_open(&peer, volume) || peer_load(&peer, peer.device))
 		return printf("%s\n", peer.error.text), 1;
-	if (log_open())
+	if (told_open(&told))
 		return printf("no log\n"), 1;
 	test = peer_is_replica(&peer) ? replica_cases : primary_cases;
 	for (; test->name; test++) {
@@ -402,7 +330,7 @@ static int run(const char *volume)
 		close(peer.fd);
 		if (!peer_links_gone(&peer))
 			return 1;
-		lseek(told.log, 0, SEEK_END);
+		told_skip(&told);
 	}
 	return told.whys < WHYS_MIN;
 }

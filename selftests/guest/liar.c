@@ -222,81 +222,6 @@ static int fuzz(char **argv, uint64_t sector)
 
 /* ---- who holds others up ---- */
 
-static int take(struct peer *peer, struct blkcast_frame *frame, int ms)
-{
-	struct pollfd poll_fd = { .fd = peer->fd, .events = POLLIN };
-	static unsigned char data[BLKCAST_PAYLOAD_MAX];
-
-	if (poll(&poll_fd, 1, ms) <= 0)
-		return 0;
-	if (recv(peer->fd, frame, sizeof(*frame), MSG_WAITALL) != sizeof(*frame))
-		return -1;
-	if (frame->length &&
-	    recv(peer->fd, data, le32toh(frame->length), MSG_WAITALL) <= 0)
-		return -1;
-	return 1;
-}
-
-static void say(struct liar *liar, uint16_t type, uint64_t lsn, uint64_t sector)
-{
-	note_new(liar, &liar->note, type);
-	liar->note.lsn = lsn;
-	liar->note.sector = sector;
-	note_send(liar, &liar->note);
-}
-
-/* All that has come is applied and durable, and there is room. */
-static void say_ack(struct liar *liar, uint64_t lsn)
-{
-	struct note *n = &liar->note;
-	struct blkcast_ack ack = {
-		.received = htole64(lsn), .applied = htole64(lsn), .durable = htole64(lsn),
-		.room = htole64(liar->peer.volume.sectors * 2),
-	};
-
-	note_new(liar, n, BLKCAST_FRAME_ACK);
-	n->length = n->bytes = sizeof(ack);
-	memcpy(n->data, &ack, sizeof(ack));
-	note_send(liar, n);
-}
-
-/* The volume's own, or all in doubt. */
-static void say_stamps(struct liar *liar, int doubt)
-{
-	struct peer *peer = &liar->peer;
-	struct note *n = &liar->note;
-	uint32_t regions = peer->volume.regions;
-
-	note_new(liar, n, BLKCAST_FRAME_STAMPS);
-	n->flags = BLKCAST_FRAME_LAST;
-	n->sectors = regions;
-	n->length = n->bytes = regions * 8;
-	memset(n->data, 0xff, n->bytes);
-	if (!doubt)
-		bc_kernel_stamps(peer->kernel, peer->volume.name, NULL, 0, regions,
-				 (uint64_t *)n->data, &peer->error);
-	note_send(liar, n);
-}
-
-static void answer(struct liar *liar, const struct blkcast_frame *f, uint64_t *lsn,
-		   int doubt)
-{
-	switch (le16toh(f->type)) {
-	case BLKCAST_FRAME_MAP:
-		say_stamps(liar, doubt);
-		break;
-	case BLKCAST_FRAME_DONE:
-		say(liar, BLKCAST_FRAME_DONE_OK, le64toh(f->lsn), 0);
-		break;
-	case BLKCAST_FRAME_WRITE:
-	case BLKCAST_FRAME_FLUSH:
-	case BLKCAST_FRAME_NOP:
-		*lsn = le64toh(f->lsn);
-		break;
-	}
-	say_ack(liar, *lsn);
-}
-
 static const char *begin(struct liar *liar, const char *volume)
 {
 	int small = 4096;
@@ -307,7 +232,7 @@ static const char *begin(struct liar *liar, const char *volume)
 	    peer_link(&liar->peer, 1000, BLKCAST_F_READS))
 		return liar->peer.error.text;
 	setsockopt(liar->peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	say(liar, BLKCAST_FRAME_POSITION, 0, liar->peer.volume.sectors);
+	honest_say(liar, BLKCAST_FRAME_POSITION, 0, liar->peer.volume.sectors);
 	return NULL;
 }
 
@@ -340,15 +265,15 @@ static const char *mute(struct liar *liar)
 	pid_t pid = 0;
 
 	while (bc_now_ns() < until && !(left && pid && over(pid, &status))) {
-		int n = left ? 0 : take(&liar->peer, &frame, 100);
+		int n = left ? 0 : honest_take(&liar->peer, &frame, 100);
 
 		left |= n < 0;
 		if (left)
 			usleep(100000);
 		else if (n > 0)
-			answer(liar, &frame, &lsn, 1);
+			honest_answer(liar, &frame, &lsn, 1);
 		else
-			say_ack(liar, lsn);
+			honest_ack(liar, lsn);
 		if (n > 0 && le16toh(frame.type) == BLKCAST_FRAME_COMPARE && !pid)
 			pid = grower(&liar->peer);
 	}
@@ -385,7 +310,7 @@ static const char *dole(struct liar *liar, uint64_t lsn)
 			return "writers hang";
 		if (!(++turn % 4))
 			recv(liar->peer.fd, &byte, 1, MSG_DONTWAIT);
-		say_ack(liar, lsn);
+		honest_ack(liar, lsn);
 		usleep(200000);
 	}
 	return status ? "writers fail" : NULL;
@@ -398,11 +323,11 @@ static const char *slow(struct liar *liar)
 	int n;
 
 	while (bc_now_ns() < until) {
-		n = take(&liar->peer, &frame, 100);
+		n = honest_take(&liar->peer, &frame, 100);
 		if (n < 0)
 			return "the link was dropped";
 		if (n > 0)
-			answer(liar, &frame, &lsn, 0);
+			honest_answer(liar, &frame, &lsn, 0);
 		if (peer_refresh(&liar->peer) || !liar->peer.volume.links)
 			return "the link was dropped";
 		if (liar->peer.volume.link[0].state != BLKCAST_LINK_IN_SYNC)

@@ -54,6 +54,15 @@ void note_send(struct liar *liar, struct note *note);
 /* Has it never been written? Only there a lie may have zeros put. */
 int region_blank(const struct liar *liar, uint64_t region);
 
+/* A frame that comes within @ms: 1; 0: none; -1: the link is over. */
+int honest_take(struct peer *peer, struct blkcast_frame *frame, int ms);
+void honest_say(struct liar *liar, uint16_t type, uint64_t lsn, uint64_t sector);
+/* All that has come is applied and durable, and there is room. */
+void honest_ack(struct liar *liar, uint64_t lsn);
+/* @lsn: the newest that has come.  @doubt: all of the map is, else it is the volume's. */
+void honest_answer(struct liar *liar, const struct blkcast_frame *f, uint64_t *lsn,
+		   int doubt);
+
 /* One link; the volume's role says which. NULL, or what is wrong. */
 const char *link_as_primary(struct liar *liar);
 const char *link_as_replica(struct liar *liar);

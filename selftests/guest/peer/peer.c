@@ -117,6 +117,8 @@ int peer_link(struct peer *peer, uint32_t timeout_ms, uint32_t flags)
 		add.node = peer->node;
 	}
 	ret = socket_ends(ends, &peer->error);
+	if (!ret && peer->secure)
+		ret = peer->secure(peer, ends);
 	if (ret)
 		return ret;
 	add.socket = ends[0];
@@ -165,7 +167,7 @@ void frame_seal(struct blkcast_frame *frame)
 	frame->crc = htole32(bc_crc32c(frame, sizeof(*frame)));
 }
 
-void peer_put(struct peer *peer, const void *data, size_t length)
+void peer_put_bare(struct peer *peer, const void *data, size_t length)
 {
 	while (length) {
 		ssize_t n = send(peer->fd, data, length, MSG_NOSIGNAL);
@@ -175,4 +177,12 @@ void peer_put(struct peer *peer, const void *data, size_t length)
 		data = (const char *)data + n;
 		length -= n;
 	}
+}
+
+void peer_put(struct peer *peer, const void *data, size_t length)
+{
+	if (peer->wrap)
+		peer->wrap(peer, data, length);
+	else
+		peer_put_bare(peer, data, length);
 }

@@ -22,6 +22,9 @@ struct peer {
 	const uint8_t *node;	/* as a replica: of its copy; NULL: not told */
 	size_t bad;		/* bytes of its device that may be unreadable */
 	unsigned char *content;	/* of the whole volume; PEER_BYTES_MAX bytes */
+	/* Before the kernel has its end, [0]; and how what we say goes out.  NULL: as it is. */
+	int (*secure)(struct peer *peer, const int ends[2]);
+	void (*wrap)(struct peer *peer, const void *data, size_t length);
 };
 
 #define PEER_BYTES_MAX	(64U << 20)
@@ -44,5 +47,6 @@ int peer_links_gone(struct peer *peer);
 void frame_seal(struct blkcast_frame *frame);
 /* The kernel may hang up while we still send. */
 void peer_put(struct peer *peer, const void *data, size_t length);
+void peer_put_bare(struct peer *peer, const void *data, size_t length);
 
 #endif /* SELFTESTS_PEER_H */
