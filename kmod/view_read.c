@@ -29,10 +29,10 @@ static void view_read_end(struct view_read *r, blk_status_t status)
 	struct blkcast_view *view = r->view;
 	struct bio *parent = r->parent;
 
-	bio_put(&r->bio);
 	if (status)
 		parent->bi_status = status;
 	bio_end_io_acct(parent, r->since);
+	bio_put(&r->bio);
 	bio_endio(parent);
 	if (atomic_dec_and_test(&view->reads))
 		wake_up_var(&view->reads);
