@@ -189,6 +189,12 @@ static void all_volumes(void)
 	put_file("volumes.d/a.conf", "[volume]\nbacking=/dev/y\nx=1\n");
 	EXPECT(bc_volume_configs_load(&configs, &count, &error) == -EINVAL);
 	EXPECT_SAYS(error.text, "a.conf:3");
+	EXPECT(count == 1 && !strcmp(configs[0].name, "v"));
+	put_file("volumes.d/v.conf", "[volume]\n");
+	bc_volume_configs_free(configs, count);
+	EXPECT(bc_volume_configs_load(&configs, &count, &error) == -EINVAL && !count);
+	EXPECT_SAYS(error.text, "a.conf:3");	/* the first */
+	bc_volume_configs_free(configs, count);
 	EXPECT(!bc_volume_config_remove("a", &error));
 	EXPECT(bc_volume_config_remove("a", &error) == -ENOENT);
 }
