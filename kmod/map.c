@@ -549,17 +549,16 @@ static bool reign_unknown(u32 common, u64 stamp)
 }
 
 /* Set the active bit of one group on disk if it is not.  Holds the pen. */
-static int group_activate(struct blkcast_volume *v, u32 group,
-			  struct blkcast_map_block *b)
+static int group_activate(struct blkcast_volume *v, u32 group)
 {
 	int err;
 
 	if (v->map.groups[group].active && !v->map.groups[group].unsure)
 		return 0;
 	spin_lock_irq(&v->lock);
-	blkcast_map_fill(v, group, true, b);
+	blkcast_map_fill(v, group, true, v->map.blocks[0]);
 	spin_unlock_irq(&v->lock);
-	err = blocks_write(v, &group, &b, 1);
+	err = blocks_write(v, &group, v->map.blocks, 1);
 	if (err)
 		return err;
 	spin_lock_irq(&v->lock);
@@ -593,9 +592,8 @@ static bool group_has_hole(struct blkcast_volume *v, u32 group)
  */
 int blkcast_map_keep_doubts(struct blkcast_volume *v)
 {
-	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
-	int err = b ? 0 : -ENOMEM;
 	bool hole = false;
+	int err = 0;
 	u32 g;
 
 	mutex_lock(&v->map.pen);
@@ -603,10 +601,9 @@ int blkcast_map_keep_doubts(struct blkcast_volume *v)
 		if (!READ_ONCE(v->map.groups[g].doubts))
 			continue;
 		hole |= group_has_hole(v, g);
-		err = group_activate(v, g, b);
+		err = group_activate(v, g);
 	}
 	mutex_unlock(&v->map.pen);
-	free_page((unsigned long)b);
 	if (hole && !err)
 		err = blkcast_super_set_flags(v, BLKCAST_SUPER_INCONSISTENT, 0);
 	return err;
@@ -625,14 +622,10 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 {
 	u32 common = blkcast_super_common_term(v, history, count);
 	u64 branch = blkcast_super_branch(v, history, count);
-	struct blkcast_map_block *b;
 	u32 r, n = 0, newer = 0, doubts = 0;
 	int err = 0;
 	u64 stamp;
 
-	b = (void *)__get_free_page(GFP_KERNEL);
-	if (!b)
-		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	for (r = 0; r < v->regions && !err; r++) {
 		if (!(r % MAP_WALK))
@@ -647,7 +640,7 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		    !(stamp == BLKCAST_LSN_DOUBT &&
 		      !v->map.groups[blkcast_map_group(r)].active))
 			continue;
-		err = group_activate(v, blkcast_map_group(r), b);
+		err = group_activate(v, blkcast_map_group(r));
 		if (err)
 			break;
 		spin_lock_irq(&v->lock);
@@ -656,7 +649,6 @@ int blkcast_map_doubt_reigns(struct blkcast_volume *v,
 		n++;
 	}
 	mutex_unlock(&v->map.pen);
-	free_page((unsigned long)b);
 	if (n)
 		vol_info(v, "%u regions of a reign the primary does not know\n", n);
 	if (blkcast_super_flags(v) & BLKCAST_SUPER_OWN && newer + doubts)
@@ -739,20 +731,17 @@ void blkcast_map_settle_doubt(struct blkcast_volume *v, u64 lsn)
  */
 int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 {
-	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
 	u32 group = blkcast_map_group(region);
 	bool touched;
 	int err;
 
-	if (!b)
-		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
 	touched = touched_clear(v, region);
 	blkcast_map_stamp(v, region, BLKCAST_LSN_NEVER);
-	blkcast_map_fill(v, group, v->map.groups[group].active, b);
+	blkcast_map_fill(v, group, v->map.groups[group].active, v->map.blocks[0]);
 	spin_unlock_irq(&v->lock);
-	err = blocks_write(v, &group, &b, 1);
+	err = blocks_write(v, &group, v->map.blocks, 1);
 	if (err && touched) {
 		spin_lock_irq(&v->lock);
 		blkcast_map_touch(v, region);
@@ -762,7 +751,6 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
 		spin_unlock_irq(&v->lock);
 	}
 	mutex_unlock(&v->map.pen);
-	free_page((unsigned long)b);
 	return err;
 }
 
@@ -778,12 +766,9 @@ int blkcast_map_forget(struct blkcast_volume *v, u32 region)
  */
 int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 {
-	struct blkcast_map_block *b = (void *)__get_free_page(GFP_NOIO);
 	u32 group = blkcast_map_group(regions - 1), end, r, g;
 	int err;
 
-	if (!b)
-		return -ENOMEM;
 	mutex_lock(&v->map.pen);
 	spin_lock_irq(&v->lock);
 	end = v->regions;
@@ -797,11 +782,10 @@ int blkcast_map_truncate(struct blkcast_volume *v, u64 sectors, u32 regions)
 	}
 	for (g = group + 1; g <= blkcast_map_group(end - 1); g++)
 		blkcast_map_set_active(v, g, false);
-	blkcast_map_fill(v, group, v->map.groups[group].active, b);
+	blkcast_map_fill(v, group, v->map.groups[group].active, v->map.blocks[0]);
 	spin_unlock_irq(&v->lock);
-	err = blocks_write(v, &group, &b, 1);
+	err = blocks_write(v, &group, v->map.blocks, 1);
 	mutex_unlock(&v->map.pen);
-	free_page((unsigned long)b);
 	return err;
 }
 
