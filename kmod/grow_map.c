@@ -199,20 +199,15 @@ static void groups_moved(struct blkcast_volume *v, const unsigned long *active)
  */
 static void super_wipe(struct blkcast_volume *v, u64 end)
 {
-	void *zeros = (void *)get_zeroed_page(GFP_KERNEL);
-	int err = zeros ? 0 : -ENOMEM;
+	void *zeros = page_address(ZERO_PAGE(0));
+	int err;
 
-	if (!err)
-		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META,
-				      end - BLKCAST_SUPER_AREA, zeros,
-				      BLKCAST_BLOCK_SIZE);
-	if (!err)
-		err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META,
-				      end - BLKCAST_BLOCK_SIZE, zeros,
-				      BLKCAST_BLOCK_SIZE);
+	err = blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META,
+			      end - BLKCAST_SUPER_AREA, zeros, BLKCAST_BLOCK_SIZE) ?:
+	      blkcast_disk_rw(v->meta.bdev, REQ_OP_WRITE | REQ_META,
+			      end - BLKCAST_BLOCK_SIZE, zeros, BLKCAST_BLOCK_SIZE);
 	if (err)
 		vol_warn(v, "cannot wipe superblocks that count no more: %d\n", err);
-	free_page((unsigned long)zeros);
 }
 
 /* Step 2. */
