@@ -386,8 +386,18 @@ static int link_threads_create(struct blkcast_link *l)
 	return 0;
 }
 
-static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
-			const struct blkcast_link_params *p,
+static int link_memory(struct blkcast_link *l)
+{
+	struct blkcast_volume *v = l->vol;
+	int err = blkcast_lag_init(l);
+
+	if (err || v->role != BLKCAST_ROLE_PRIMARY)
+		return err;
+	return blkcast_repairs_init(v) ?: blkcast_resync_init(l);
+}
+
+/* What is durable, hence last: a link that does not come about leaves nothing of it. */
+static int role_prepare(struct blkcast_volume *v, const struct blkcast_link_params *p,
 			struct netlink_ext_ack *extack)
 {
 	int err;
@@ -408,11 +418,9 @@ static int role_prepare(struct blkcast_volume *v, struct blkcast_link *l,
 	}
 	/* reign.c, inv. 1.  With a device that fails or is detached the first one has come. */
 	err = READ_ONCE(v->failing) || v->detached ? 0 : blkcast_super_set_heir(v, NULL);
-	if (err) {
+	if (err)
 		NL_SET_ERR_MSG(extack, "cannot write the metadata");
-		return err;
-	}
-	return blkcast_repairs_init(v) ?: blkcast_resync_init(l);
+	return err;
 }
 
 /**
@@ -449,12 +457,12 @@ int blkcast_link_add(struct blkcast_volume *v,
 		sockfd_put(sock);
 		return -ENOMEM;
 	}
-	err = blkcast_lag_init(l) ?: role_prepare(v, l, p, extack) ?:
-	      link_threads_create(l);
-	if (err) {
-		link_free(l);
-		return err;
-	}
+	err = link_memory(l) ?: link_threads_create(l);
+	if (err)
+		goto out_free;
+	err = role_prepare(v, p, extack);
+	if (err)
+		goto out_stop;
 	kref_get(&v->refs);
 	vol_info(v, "link %s: up, term %u\n", l->name, l->term);
 	blkcast_event(v, BLKCAST_EVENT_LINK_UP, l->name, 0);
@@ -470,6 +478,13 @@ int blkcast_link_add(struct blkcast_volume *v,
 	wake_up_process(l->tx);
 	spin_unlock_irq(&v->lock);
 	return 0;
+
+out_stop:
+	kthread_stop(l->rx);
+	kthread_stop(l->tx);
+out_free:
+	link_free(l);
+	return err;
 }
 
 static bool link_gone(struct blkcast_volume *v, const char *name)
