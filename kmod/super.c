@@ -135,6 +135,9 @@ static int super_find(struct blkcast_volume *v, u64 known)
 		v->meta_end = end;
 	}
 	kfree(s);
+	/* That says nothing of what is there. */
+	if (at_end == -ENOMEM)
+		return at_end;
 	return v->meta_end ? 0 : at_end;
 }
 
@@ -167,6 +170,8 @@ int blkcast_super_load(struct blkcast_volume *v, u64 known,
 		return -EINVAL;
 	}
 	err = super_find(v, known);
+	if (err == -ENOMEM)
+		return err;
 	if (err) {
 		NL_SET_ERR_MSG(extack, "no valid superblock on the metadata device");
 		return err;

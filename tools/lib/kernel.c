@@ -190,7 +190,8 @@ static int transact(struct bc_kernel *kernel, struct nlmsghdr *message,
 
 static const char *reason(const struct bc_kernel *kernel, int err)
 {
-	if (kernel->refusal[0])
+	/* Whatever it was for: its own text says what could not be done. */
+	if (kernel->refusal[0] && err != -ENOMEM)
 		return kernel->refusal;
 	if (err == -EPERM)
 		return "permission denied; this needs root (CAP_SYS_ADMIN)";
