@@ -46,16 +46,16 @@ on 'blkcast down a && blkcast down b && rmmod blkcast'
 often 0
 check "loading the module" each "load:/blkcast/.build/kmod-$KVER/blkcast.ko" unload
 on "insmod /blkcast/.build/kmod-$KVER/blkcast.ko"
-check "a volume comes up" each up:a:0 down:a 23
+check "a volume comes up" each -s 23 up:a:/dev/ram0 down:a
 on 'blkcast up a && blkcast up b'
-check "and goes down" each down:a up:a:0
+check "and goes down" each down:a up:a:/dev/ram0
 check "it becomes the primary" each primary:a replica:a
 on 'blkcast down a && blkcast up a && blkcast primary a'
 check "and a replica" each replica:a primary:a
-check "a link" each pair:a:b part:a:b 23
+check "a link" each -s 23 pair:a:b part:a:b
 check "and its end" each part:a:b pair:a:b
 check "in sync" meet
-check "a view" each view:a:v:2 unview:a:v
+check "a view" each view:a:v:/dev/ram2 unview:a:v
 check "what is told of the volume" each get:a get:a
 check "its stamps" each stamps:a get:a
 check "a comparison" each verify:a:b verified:a:b
