@@ -92,7 +92,7 @@ static const struct shape shapes[] = {
 	{ "of one byte", .bytes = 1 },
 	{ "that are padded", .bytes = 1000, .padding = 300 },
 	{ "between empty ones", .bytes = 48, .empties = 3 },
-	{ "behind a thousand empty ones", .bytes = RECORD_MAX, .empties = 1000 },
+	{ "behind a hundred empty ones", .bytes = RECORD_MAX, .empties = 100 },
 };
 
 #endif /* SELFTESTS_RECORDS_H */
