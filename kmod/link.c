@@ -145,7 +145,8 @@ static int receiver_progress(struct blkcast_link *l)
 {
 	unsigned long since = READ_ONCE(l->rx_since);
 
-	if (!since || time_before(jiffies, since + 2 * msecs_to_jiffies(l->timeout)))
+	if (!(l->flags & BLKCAST_F_TLS) || !since ||
+	    time_before(jiffies, since + 2 * msecs_to_jiffies(l->timeout)))
 		return 0;
 	vol_warn(l->vol, "link %s: nothing but empty TLS records for %u ms\n", l->name,
 		 2 * l->timeout);

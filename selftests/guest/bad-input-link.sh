@@ -163,7 +163,7 @@ vm_exec g1 'blkcast create other --device /dev/vdb > /dev/null'
 daemon_stop g1
 daemon_start g1
 like "a daemon that starts leaves that volume out" "$(vm_exec g1 'cat /run/blkcastd.log')" \
-	"unknown key 'colour'.*this volume gets no links"
+	"unknown key 'colour'.*no links for a volume whose file is wrong"
 refuses "so does up --all" "unknown key 'colour'" vm_exec g1 'blkcast up --all'
 like "the other volume comes up" "$(vm_exec g1 'blkcast status other 2> /dev/null || true')" \
 	'other +replica'

@@ -193,7 +193,8 @@ static void all_volumes(void)
 	put_file("volumes.d/v.conf", "[volume]\n");
 	bc_volume_configs_free(configs, count);
 	EXPECT(bc_volume_configs_load(&configs, &count, &error) == -EINVAL && !count);
-	EXPECT_SAYS(error.text, "a.conf:3");	/* the first */
+	EXPECT_SAYS(error.text, "a.conf:3");
+	EXPECT_SAYS(error.text, "(and 1 more wrong)");
 	bc_volume_configs_free(configs, count);
 	EXPECT(!bc_volume_config_remove("a", &error));
 	EXPECT(bc_volume_config_remove("a", &error) == -ENOENT);

@@ -147,7 +147,8 @@ static int load_first(struct daemon *daemon, struct bc_error *error)
 	if (ret && !configs)
 		return ret;
 	if (ret)
-		log_error("%s; this volume gets no links", error->text);
+		log_error("%s; no links for a volume whose file is wrong: mend it, then 'systemctl reload blkcastd'",
+			  error->text);
 	return configure(daemon, configs, count, error);
 }
 

@@ -686,7 +686,8 @@ int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 	struct dirent **entries;
 	struct bc_error later;
 	char path[BC_PATH_MAX];
-	int found, err, ret = 0;
+	int found, err, wrong = 0, ret = 0;
+	size_t end;
 
 	*configs = NULL;
 	*count = 0;
@@ -701,7 +702,13 @@ int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 	for (int i = 0; i < found && *configs; i++) {
 		err = load_entry(&(*configs)[*count], entries[i], ret ? &later : error);
 		*count += !err;
+		wrong += err != 0;
 		ret = ret ? ret : err;
+	}
+	if (wrong > 1) {
+		end = strlen(error->text);
+		snprintf(error->text + end, sizeof(error->text) - end, " (and %d more wrong)",
+			 wrong - 1);
 	}
 	for (int i = 0; i < found; i++)
 		free(entries[i]);

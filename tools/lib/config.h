@@ -120,7 +120,7 @@ void bc_volume_config_release(struct bc_volume_config *config);
 
 /*
  * All volumes, by name; freed with bc_volume_configs_free(), also after an error.  A file
- * that is wrong is left out, and the first such one's error is returned.
+ * that is wrong is left out, and the first such one's error is returned, with how many more.
  */
 int bc_volume_configs_load(struct bc_volume_config **configs, size_t *count,
 			   struct bc_error *error);

@@ -49,16 +49,29 @@ static int run_down(char **args, struct bc_error *error)
 	return bc_kernel_down(kernel, args[0], error);
 }
 
-static int promote(const char *name, uint32_t flags, struct bc_error *error)
+/* The term and the size of a volume. */
+static int look(const char *name, uint32_t *term, uint64_t *sectors, struct bc_error *error)
 {
 	struct bc_volume volume;
 	int ret = bc_kernel_get(kernel, name, &volume, error);
-	uint32_t term;
 
 	if (ret)
 		return ret;
-	term = volume.term + 1;
+	*term = volume.term;
+	*sectors = volume.sectors;
 	bc_volume_release(&volume);
+	return 0;
+}
+
+static int promote(const char *name, uint32_t flags, struct bc_error *error)
+{
+	uint64_t sectors;
+	uint32_t term;
+	int ret = look(name, &term, &sectors, error);
+
+	if (ret)
+		return ret;
+	term++;
 	return bc_kernel_primary(kernel, name, term, ((uint64_t)term << 32) + random(), 0,
 				 flags, error);
 }
@@ -82,24 +95,19 @@ static int run_replica(char **args, struct bc_error *error)
 
 static int run_depose(char **args, struct bc_error *error)
 {
-	struct bc_volume volume;
-	int ret = bc_kernel_get(kernel, args[0], &volume, error);
+	uint64_t sectors;
+	uint32_t term;
+	int ret = look(args[0], &term, &sectors, error);
 
-	if (ret)
-		return ret;
-	ret = bc_kernel_depose(kernel, args[0], volume.term + 1, error);
-	bc_volume_release(&volume);
-	return ret;
+	return ret ? ret : bc_kernel_depose(kernel, args[0], term + 1, error);
 }
 
 static int run_get(char **args, struct bc_error *error)
 {
-	struct bc_volume volume;
-	int ret = bc_kernel_get(kernel, args[0], &volume, error);
+	uint64_t sectors;
+	uint32_t term;
 
-	if (!ret)
-		bc_volume_release(&volume);
-	return ret;
+	return look(args[0], &term, &sectors, error);
 }
 
 static int run_set(char **args, struct bc_error *error)
@@ -145,14 +153,11 @@ static int run_detach(char **args, struct bc_error *error)
 
 static int run_grow(char **args, struct bc_error *error)
 {
-	struct bc_volume volume;
-	int ret = bc_kernel_get(kernel, args[0], &volume, error);
+	uint64_t sectors;
+	uint32_t term;
+	int ret = look(args[0], &term, &sectors, error);
 
-	if (ret)
-		return ret;
-	ret = bc_kernel_grow(kernel, args[0], volume.sectors + atoi(args[1]), error);
-	bc_volume_release(&volume);
-	return ret;
+	return ret ? ret : bc_kernel_grow(kernel, args[0], sectors + atoi(args[1]), error);
 }
 
 /* The same moment every time: a picture of it is the same, too. */
