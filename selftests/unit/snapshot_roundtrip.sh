@@ -113,8 +113,19 @@ exec 3>&-
 refuses "nobody takes it for whole" "interrupted is incomplete: a restore to it was interrupted" \
 	"$blkcast" snapshot --quiet ./interrupted half.snap
 is "nor finds a filesystem in it" "$(blkid -p interrupted)" ""
+# As the kernel still has it open for a moment after a program that used io_uring.
+mkfifo held
+flock interrupted sh -c 'echo > held; exec sleep 0.3' &
+read -r < held
 check "the same again goes on" "$blkcast" restore --quiet base.snap ./interrupted
 check "and makes it whole" cmp base interrupted
+
+flock --no-fork interrupted sh -c 'echo > held; exec sleep 30' &
+holder=$!
+read -r < held
+refuses "not while another has it" "interrupted is in use" \
+	"$blkcast" restore --quiet --force base.snap ./interrupted
+kill $holder
 
 # At 64 KiB a second it takes minutes: it is caught at it.  (A shell starts what is in the
 # background with SIGINT ignored.)

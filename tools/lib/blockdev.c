@@ -16,6 +16,8 @@
 #include "blockdev.h"
 #include "util.h"
 
+#define BUSY_TRIES 100
+#define BUSY_PAUSE 10000	/* microseconds */
 #define LOOP_TRIES 16	/* others may take the free one before us */
 
 static bool find_in(struct libmnt_table *table, dev_t dev, char *where,
@@ -133,7 +135,7 @@ static int fill(struct bc_blockdev *blockdev, const char *path,
 	return ret ? bc_fail_errno(error, ret, "%s", path) : 0;
 }
 
-int bc_blockdev_open(struct bc_blockdev *blockdev, const char *path,
+static int open_once(struct bc_blockdev *blockdev, const char *path,
 		     unsigned int flags, struct bc_error *error)
 {
 	int ret;
@@ -147,6 +149,16 @@ int bc_blockdev_open(struct bc_blockdev *blockdev, const char *path,
 	ret = fill(blockdev, path, flags, error);
 	if (ret)
 		bc_blockdev_close(blockdev);
+	return ret;
+}
+
+int bc_blockdev_open(struct bc_blockdev *blockdev, const char *path,
+		     unsigned int flags, struct bc_error *error)
+{
+	int tries = flags & BC_BLOCKDEV_WAIT ? BUSY_TRIES : 0, ret;
+
+	while ((ret = open_once(blockdev, path, flags, error)) == -EBUSY && tries--)
+		usleep(BUSY_PAUSE);
 	return ret;
 }
 

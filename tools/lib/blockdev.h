@@ -18,6 +18,11 @@
 #define BC_BLOCKDEV_EXCL	(1U << 1)	/* nobody else may use it */
 #define BC_BLOCKDEV_DIRECT	(1U << 2)	/* O_DIRECT, where it can */
 #define BC_BLOCKDEV_FILE	(1U << 3)	/* a regular file will do */
+/*
+ * In use: look again for a second. What a program had open with writes by io_uring under
+ * way the kernel closes some time after the program has been ended.
+ */
+#define BC_BLOCKDEV_WAIT	(1U << 4)
 
 /**
  * struct bc_blockdev - an open device

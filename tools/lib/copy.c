@@ -3,7 +3,7 @@
 
 #include "copy.h"
 
-#define SHARED_FLAGS (BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT)
+#define SHARED_FLAGS (BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT | BC_BLOCKDEV_WAIT)
 
 struct bc_blockdev *bc_copy_meta_device(struct bc_copy *copy)
 {

@@ -16,7 +16,7 @@
 
 #define FILE_ALIGN	4096
 #define RAW_FLAGS	(BC_BLOCKDEV_WRITE | BC_BLOCKDEV_EXCL | BC_BLOCKDEV_DIRECT | \
-			 BC_BLOCKDEV_FILE)
+			 BC_BLOCKDEV_FILE | BC_BLOCKDEV_WAIT)
 
 unsigned int target_journal_ms = 3000;
 
