@@ -83,9 +83,10 @@ now resume:a
 # ---- who is primary ----
 
 check "hand over" each replica:a:b primary:b write:b mend:b:a holds:a replica:b:a primary:a mend:a:b
-now set:a:ack:1 replica:a:b
+# The heir hears of the link's end a moment later: it is a part of what is compared.
+now set:a:ack:1 replica:a:b parted:b:a
 check "take over" each primary:b write:b mend:b:a holds:a replica:b:a primary:a mend:a:b \
-	replica:a:b
+	replica:a:b parted:b:a
 now primary:b mend:b:a replica:b:a primary:a mend:a:b
 check "down, and primary again" each down:a up:a:/dev/mapper/a primary:a mend:a:b holds:b
 check "deposed" each depose:a force:a mend:a:b write:a

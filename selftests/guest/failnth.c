@@ -25,7 +25,8 @@
  *	grow:NAME:SECTORS (by)	lease:NAME:SECONDS (0: none)	member:NAME:LINK:1|0
  *	pair:PRIMARY:REPLICA[:tls]	part:PRIMARY:REPLICA
  *	follow:REPLICA:PRIMARY (its end of a link alone)	unfollow:REPLICA:PRIMARY
- *	synced:PRIMARY:REPLICA (waits)	mend:PRIMARY:REPLICA[:tls] (pairs them until it is so)
+ *	parted:NAME:LINK (waits)	synced:PRIMARY:REPLICA (waits)
+ *	mend:PRIMARY:REPLICA[:tls] (pairs them until it is so)
  *	view:NAME:VIEW:DISK|m	unview:NAME:VIEW	pass:NAME:VIEW
  *	seen:NAME:VIEW (it shows what it has to, or is broken)
  *	stamps:NAME	verify:NAME:LINK	verified:NAME:LINK (waits; nothing differs)

@@ -363,6 +363,19 @@ static int run_synced(char **args, struct bc_error *error)
 	return bc_fail(error, -ETIMEDOUT, "%s: link %s does not come in sync", args[0], args[1]);
 }
 
+static int run_parted(char **args, struct bc_error *error)
+{
+	struct bc_link link;
+	int ret, times = 0;
+
+	do {
+		ret = link_get(args[0], args[1], &link, error);
+		if (ret || !link.name[0])
+			return ret;
+	} while (wait_more(&times));
+	return bc_fail(error, -ETIMEDOUT, "%s: link %s stays", args[0], args[1]);
+}
+
 /* The one end may know already that the link is over, and the other not yet. */
 static int run_mend(char **args, struct bc_error *error)
 {
@@ -521,7 +534,7 @@ static const struct action actions[] = {
 	ACTION(depose), ACTION(get), ACTION(set), ACTION(suspend), ACTION(resume),
 	ACTION(detach), ACTION(grow), ACTION(lease), ACTION(stamps),
 	ACTION(pair), ACTION(part), ACTION(follow), ACTION(unfollow), ACTION(member),
-	ACTION(synced), ACTION(mend),
+	ACTION(synced), ACTION(parted), ACTION(mend),
 	ACTION(verify), ACTION(verified), ACTION(compare), ACTION(differing),
 	ACTION(view), ACTION(unview), ACTION(pass), ACTION(seen),
 	ACTION(write), ACTION(holds), ACTION(sh), ACTION(load), ACTION(unload),
